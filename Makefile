@@ -1,0 +1,46 @@
+# Everything runs in .venv, which each target makes when it is missing or out of date.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+BIN := .venv/bin
+FAST := not slow and not label_studio and not browser and not postgres
+
+.PHONY: check test test-fast lint format env system demo up bench
+
+check: lint test
+
+env: .venv/.installed
+
+.venv/.installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none was found on PATH: install it, or run make PYTHON=/path/to/python"; exit 1; }
+	@echo "Installing into .venv (a few minutes the first time) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[local,postgres,dev]'
+	@touch $@
+
+system:
+	@scripts/system-packages.sh
+
+test: env system
+	$(BIN)/python -m pytest
+
+test-fast: env
+	$(BIN)/python -m pytest -m "$(FAST)"
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+format: env
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+demo: env
+	@$(BIN)/hero demo
+
+up: env
+	@$(BIN)/hero up
+
+bench: env
+	$(BIN)/python -m benchmarks.tiny --seeds 1,2,3
+	$(BIN)/python -m benchmarks.update_speed
