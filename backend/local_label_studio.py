@@ -1,0 +1,175 @@
+"""A Label Studio of our own: started, verified to be ours, and described for whoever needs it."""
+
+import json
+import os
+import secrets
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import httpx
+
+from backend.errors import LabelStudioDidNotStart
+from backend.processes import Child, free_port, wait_until
+
+VERSION = "1.23.2"
+OWNER = "owner@example.com"
+_SPACE_SUBMITS = {"annotation:submit": {"key": "space", "description": "Submit"}}
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where and as whom to log in. Label Studio takes e-mail, password and token into account only
+    when it creates its first user, so they are made once and kept in `account.json`."""
+
+    email: str
+    password: str
+    token: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where a browser finds it."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @classmethod
+    def load(cls, folder: Path) -> "Account | None":
+        """The account of that data folder, None before its first start."""
+        try:
+            return cls(**json.loads((folder / "account.json").read_text()))
+        except FileNotFoundError:
+            return None
+
+    def save(self, folder: Path) -> None:
+        """Keeps the account beside the data it opens."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_private(folder / "account.json", json.dumps(asdict(self), indent=1))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file that holds secrets: for the owner's eyes alone, whole or not at all."""
+    temporary = path.with_name(path.name + ".new")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    temporary.replace(path)
+
+
+def environment(
+    account: Account, *, data: Path, files_root: Path, extra: dict[str, str] | None = None
+) -> dict[str, str]:
+    """The server's environment: no calls home, our backend on this machine allowed, images served
+    from `files_root`, a task that somebody left open free again after five minutes."""
+    foreign = ("LABEL_STUDIO_", "HEARTEX_", "POSTGRE_", "DJANGO_", "MYSQL_")
+    inherited = {name: v for name, v in os.environ.items() if not name.startswith(foreign)}
+    return {
+        **inherited,
+        **no_proxy_for_loopback(),
+        "LABEL_STUDIO_BASE_DATA_DIR": str(data),
+        "LABEL_STUDIO_HOST": "",
+        "LABEL_STUDIO_USERNAME": account.email,
+        "LABEL_STUDIO_PASSWORD": account.password,
+        "LABEL_STUDIO_USER_TOKEN": account.token,
+        "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
+        "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
+        "DJANGO_DB": "sqlite",
+        "DEBUG": "false",
+        "LOG_LEVEL": "WARNING",
+        "COLLECT_ANALYTICS": "false",
+        "LATEST_VERSION_CHECK": "false",
+        "SENTRY_DSN": "",
+        "FRONTEND_SENTRY_DSN": "",
+        "SSRF_PROTECTION_ENABLED": "false",
+        "ML_BLOCK_LOCAL_IP": "false",
+        "LOCAL_FILES_SERVING_ENABLED": "true",
+        "LOCAL_FILES_DOCUMENT_ROOT": str(files_root),
+        "TASK_LOCK_TTL": "300",
+        "EDITOR_KEYMAP": json.dumps(_SPACE_SUBMITS),
+        "PYTHONUNBUFFERED": "1",
+        **(extra or {}),
+    }
+
+
+def no_proxy_for_loopback() -> dict[str, str]:
+    """Label Studio and the backend call each other on this machine, whatever proxy is set."""
+    named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    hosts = ",".join(filter(None, [named, "127.0.0.1", "localhost"]))
+    return {"no_proxy": hosts, "NO_PROXY": hosts}
+
+
+class LocalLabelStudio:
+    """Label Studio on SQLite with its own data folder, listening on this machine only.
+
+    `port` None means: the port of last time, else 8080, else a free one.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        files_root: Path,
+        log: Path,
+        port: int | None = None,
+        extra_env: dict[str, str] | None = None,
+    ) -> None:
+        self._data = data
+        known = Account.load(data)
+        self.first_start = not (data / "label_studio.sqlite3").exists()
+        chosen = port or free_port(known.port if known else None, 8080)
+        self.account = Account(
+            email=known.email if known else OWNER,
+            password=known.password if known else secrets.token_urlsafe(9),
+            token=known.token if known else secrets.token_hex(20),
+            port=chosen,
+        )
+        self.account.save(data)
+        files_root.mkdir(parents=True, exist_ok=True)
+        program = Path(sys.executable).with_name(
+            "label-studio.exe" if os.name == "nt" else "label-studio"
+        )
+        self.child = Child(
+            "Label Studio",
+            [
+                str(program),
+                *f"start --no-browser --port {chosen} --internal-host 127.0.0.1".split(),
+            ],
+            environment(self.account, data=data, files_root=files_root, extra=extra_env),
+            log,
+            data,
+        )
+
+    def healthy(self) -> bool:
+        """Whether the server answers."""
+        try:
+            return httpx.get(f"{self.account.url}/health", timeout=3, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
+
+    def start(self, seconds: float = 240) -> None:
+        """Starts the server and waits until it answers and knows our token.
+
+        Raises:
+            LabelStudioDidNotStart: with the last lines of its log.
+        """
+        self.child.start()
+        if not wait_until(self.healthy, seconds=seconds, alive=lambda: self.child.alive):
+            ended = self.child.exit_status
+            why = f"it took over {seconds:.0f} s" if ended is None else f"exit status {ended}"
+            raise LabelStudioDidNotStart(
+                f"Label Studio did not start ({why}); its last words in {self.child.log} were:\n"
+                f"{self.child.last_words()}"
+            )
+        self._verify()
+
+    def _verify(self) -> None:
+        answer = httpx.get(
+            f"{self.account.url}/api/current-user/whoami",
+            headers={"Authorization": f"Token {self.account.token}"},
+            timeout=30,
+            trust_env=False,
+        )
+        if not answer.is_success or answer.json().get("email") != self.account.email:
+            raise LabelStudioDidNotStart(
+                f"The Label Studio at {self.account.url} answered {answer.status_code} to our "
+                f"token, so it is another one, or the account in {self._data} belongs to other "
+                "data; move that folder away to begin anew."
+            )

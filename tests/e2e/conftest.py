@@ -1,0 +1,110 @@
+"""A real Label Studio for the end-to-end tests, one a session.
+
+Its database is made once (half a minute of migrations) and kept in pytest's cache; every session
+then starts on a copy of it, in a few seconds.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from backend.local_label_studio import VERSION, LocalLabelStudio
+from backend.member import Member, invitation
+from backend.processes import free_port, stop
+
+
+@dataclass
+class RunningLabelStudio:
+    """`root` is its LOCAL_FILES_DOCUMENT_ROOT: images below a subfolder of it can be served."""
+
+    url: str
+    token: str
+    email: str
+    password: str
+    root: Path
+    log: Path
+    _members: list[Member] = field(default_factory=list)
+    _pat: str | None = None
+
+    def login(self) -> httpx.Client:
+        """The owner's browser session."""
+        return self._keep(Member.log_in(self.url, self.email, self.password))
+
+    def invite(self, email: str, password: str) -> httpx.Client:
+        """The browser session of a new member (base_url set, CSRF token sent by itself)."""
+        return self._keep(Member.sign_up(self.url, self.invitation(), email, password))
+
+    def invitation(self) -> str:
+        return invitation(self.url, self.token)
+
+    def pat(self) -> str:
+        """The owner's personal access token (Label Studio gives out one a user)."""
+        if self._pat is None:
+            answer = self.login().post("/api/token/")
+            answer.raise_for_status()
+            self._pat = answer.json()["token"]
+        return self._pat
+
+    def _keep(self, member: Member) -> httpx.Client:
+        self._members.append(member)
+        return member.http
+
+
+def _empty_database(cache: Path, workshop: Path) -> Path:
+    """A folder with a migrated Label Studio in which nothing has happened yet."""
+    kept = cache / "data"
+    if not (kept / "account.json").exists():
+        server = LocalLabelStudio(
+            workshop / "data",
+            files_root=workshop / "files",
+            log=workshop / "first-start.log",
+            port=free_port(),
+        )
+        try:
+            server.start()
+        finally:
+            stop([server.child])
+        copy = cache / f"data-{os.getpid()}"
+        shutil.copytree(workshop / "data", copy)
+        try:
+            copy.rename(kept)
+        except OSError:  # another session was quicker
+            shutil.rmtree(copy)
+    return kept
+
+
+@pytest.fixture(scope="session")
+def label_studio(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningLabelStudio]:
+    assert request.config.cache is not None
+    cache = request.config.cache.mkdir(f"label-studio-{VERSION}")
+    home = tmp_path_factory.mktemp("label-studio")
+    shutil.copytree(_empty_database(cache, home / "workshop"), home / "data")
+    server = LocalLabelStudio(
+        home / "data",
+        files_root=home / "files",
+        log=home / "label-studio.log",
+        port=free_port(),
+    )
+    account = server.account
+    running = RunningLabelStudio(
+        account.url,
+        account.token,
+        account.email,
+        account.password,
+        home / "files",
+        server.child.log,
+    )
+    try:
+        server.start()
+        yield running
+    finally:
+        for member in running._members:
+            member.close()
+        stop([server.child])
