@@ -1,0 +1,181 @@
+"""Everything that can go wrong in the service, as one tree.
+
+* HeroServiceError
+  - BadInput ............... what the user (or a request) said cannot be done
+    · SettingsInvalid ...... a setting is missing or contradicts another
+    · RunNotFound .......... no run with that id
+    · RunAmbiguous ......... several runs begin with that id
+    · WrongState ........... the run's state does not allow this
+    · NotEnoughFeedback .... an epoch cannot be closed yet
+    · BadWebhook ........... a request that is no webhook of Label Studio
+    · NotAuthorized ........ a request without the secret or the password
+  - LabelStudioError ....... Label Studio did not do what was asked
+    · LabelStudioUnreachable (try again later)
+    · NotLabelStudio ....... something else answers at that address
+    · TokenRefused ......... the token is wrong, of the wrong kind, or expired
+    · PrivateAddressRefused  Label Studio does not talk to private addresses
+    · BackendUnreachable ... Label Studio cannot reach this backend
+    · ProjectGone .......... the run's project was deleted
+    · LabelConfigUnusable .. the project's labelling page lacks a control
+    · LabelStudioRefused ... it did not let somebody in, or did not take a label
+    · LabelStudioDidNotStart the server that `hero up` starts did not come up
+  - StoreError
+    · DatabaseUnavailable .. the database cannot be opened
+    · RunChanged ........... somebody else changed the run first (read again)
+    · LeaseLost ............ this worker no longer holds the run (drop the step)
+  - DiskFull ............... no space left; nothing half-written was kept
+  - ImageUnresolvable ...... Label Studio could not see a run's images
+  - PortInUse .............. another program listens there
+  - AlreadyRunning ......... `hero up` or the demo runs on this home folder
+  - ProcessDied ............ a process of `hero up` keeps dying
+  - EngineFailed ........... the engine could not carry out a step
+
+Each message is one sentence: what was tried, why it failed, what to do. `exit_status` is the
+command line's answer, `http_status` the server's.
+"""
+
+
+class HeroServiceError(Exception):
+    """Base of everything the service raises on purpose."""
+
+    exit_status = 1
+    http_status = 500
+
+
+class BadInput(HeroServiceError):
+    """Ask for something else: nothing was changed."""
+
+    exit_status = 2
+    http_status = 400
+
+
+class SettingsInvalid(BadInput):
+    """Correct the named setting."""
+
+    http_status = 500
+
+
+class RunNotFound(BadInput):
+    """Use an id that `hero status` lists."""
+
+    http_status = 404
+
+
+class RunAmbiguous(BadInput):
+    """Give more letters of the id."""
+
+    http_status = 409
+
+
+class WrongState(BadInput):
+    """Look at the run's state; the message names what it does allow."""
+
+    http_status = 409
+
+
+class NotEnoughFeedback(BadInput):
+    """Label a little more, then advance."""
+
+    http_status = 409
+
+
+class BadWebhook(BadInput):
+    """Send what Label Studio sends: JSON with an action and a project."""
+
+
+class NotAuthorized(BadInput):
+    """Send the webhook secret or the Basic auth user and password."""
+
+    http_status = 401
+
+
+class LabelStudioError(HeroServiceError):
+    """Label Studio refused or failed; the message carries its own words."""
+
+    http_status = 502
+
+
+class LabelStudioUnreachable(LabelStudioError):
+    """Start Label Studio or correct its address; the only one worth trying again by itself."""
+
+
+class NotLabelStudio(LabelStudioError):
+    """Correct LABEL_STUDIO_URL."""
+
+    exit_status = 2
+
+
+class TokenRefused(LabelStudioError):
+    """Set LABEL_STUDIO_API_KEY to a token that Label Studio takes."""
+
+    exit_status = 2
+
+
+class PrivateAddressRefused(LabelStudioError):
+    """Allow private addresses in Label Studio, or give this backend a public one."""
+
+
+class BackendUnreachable(LabelStudioError):
+    """Start the backend, or set HERO_URL to the address at which Label Studio sees it."""
+
+
+class ProjectGone(LabelStudioError):
+    """Start a new run: a deleted project takes its tasks along."""
+
+
+class LabelConfigUnusable(LabelStudioError):
+    """Put the named control back into the project's labelling configuration."""
+
+
+class LabelStudioRefused(LabelStudioError):
+    """Check the account; the message carries what Label Studio answered."""
+
+
+class LabelStudioDidNotStart(LabelStudioError):
+    """Read the end of its log, which the message shows."""
+
+
+class StoreError(HeroServiceError):
+    """The database did not take a change; nothing was changed."""
+
+
+class DatabaseUnavailable(StoreError):
+    """Correct HERO_DATABASE_URL, or start the database."""
+
+
+class RunChanged(StoreError):
+    """Read the run again and decide again."""
+
+    http_status = 409
+
+
+class LeaseLost(StoreError):
+    """Drop the step: the run was paused, stopped, or taken by another worker."""
+
+
+class DiskFull(HeroServiceError):
+    """Free space, then resume the run."""
+
+    http_status = 507
+
+
+class ImageUnresolvable(HeroServiceError):
+    """Put the images where Label Studio may read them, or use signed URLs."""
+
+    exit_status = 2
+
+
+class PortInUse(HeroServiceError):
+    """Choose another port."""
+
+
+class AlreadyRunning(BadInput):
+    """End the other one, or use another home folder."""
+
+
+class ProcessDied(HeroServiceError):
+    """Read the end of its log, which the message shows."""
+
+
+class EngineFailed(HeroServiceError):
+    """Read the message: it is the engine's own."""

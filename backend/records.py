@@ -1,0 +1,156 @@
+"""What the store hands out: frozen records, never database objects."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from backend.runs import State
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run and where it stands."""
+
+    id: str
+    prompt: str
+    title: str
+    config: dict[str, Any]
+    """The engine's configuration (`hero_engine.config.HeroConfig`), as JSON."""
+    state: State
+    version: int
+    """Grows by one with every change of state."""
+    epoch: int
+    """The epoch that is being made, labelled, or learned from; 0-based. Equals the number of
+    epochs learned from."""
+    project_id: int | None
+    project_url: str | None
+    paused_from: State | None
+    """The state that a paused or failed run left and resumes to."""
+    error: str | None
+    """Why it failed, or what it waits for before it tries again."""
+    created_at: datetime
+    updated_at: datetime
+    lease_owner: str | None
+    lease_until: datetime | None
+    fencing_token: int
+    retry_at: datetime | None
+    polled_at: datetime | None
+    stage: str | None
+    stage_done: int | None
+    stage_total: int | None
+    stage_started_at: datetime | None
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs of the whole run."""
+        return int(self.config["epochs"])
+
+    @property
+    def images_per_epoch(self) -> int:
+        """Number of images in each epoch."""
+        return int(self.config["images_per_epoch"])
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One turn of the circle; times are None until they came."""
+
+    run_id: str
+    epoch: int
+    generated_at: datetime | None
+    published_at: datetime | None
+    labelled_at: datetime | None
+    """When the verdicts were decided and the annotations frozen."""
+    learned_at: datetime | None
+    seconds: dict[str, float]
+    """Seconds a stage: generating, publishing, labelling, learning, and the engine's own."""
+    report: dict[str, Any] | None
+    """The engine's report of `learn` (`hero_engine.report.Report.to_dict()`)."""
+    best_index: int | None
+    best_reason: str | None
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image, its task, and what people and the engine said about it."""
+
+    run_id: str
+    epoch: int
+    index: int
+    path: str
+    """Relative to the home's images folder."""
+    task_id: int | None
+    verdict: str | None
+    """good, bad, best, or None where nobody judged it; set when the epoch closes."""
+    verdict_reason: str | None
+    reward: float | None
+    """The engine's reward (Eq. 4), after learning."""
+    prediction: float | None
+    """The similarity to the best so far (Eq. 4), when the image was made."""
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One person's annotation of one image, by its id in Label Studio."""
+
+    run_id: str
+    ls_id: int
+    epoch: int
+    index: int
+    task_id: int
+    annotator_id: int | None
+    annotator: str | None
+    """E-mail address, where Label Studio gave it."""
+    value: str | None
+    """good, bad, best; None for a skip or an unknown value. Of a frozen one: as it was used."""
+    problem: str | None
+    """What is wrong with an annotation that has no usable value."""
+    lead_time: float | None
+    created_at: datetime
+    updated_at: datetime
+    was_cancelled: bool
+    deleted: bool = False
+    frozen: bool = False
+    """Used by the epoch's verdicts."""
+    late: bool = False
+    """Made, changed or deleted after the epoch was closed."""
+    late_value: str | None = None
+    """The value of a frozen annotation after a late change."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A worker's hold on a run, until `run.lease_until`."""
+
+    run: Run
+    worker: str
+    fencing_token: int
+    lease_seconds: float
+
+
+@dataclass(frozen=True)
+class Hint:
+    """Label Studio said that something happened; the truth is fetched."""
+
+    id: int
+    run_id: str
+    epoch: int | None
+    action: str
+    received_at: datetime
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How far the labelling of an epoch is."""
+
+    labelled: int
+    total: int
+    has_best: bool
+    good: int
+    bad: int
+    complete: bool
+    """Nothing more is needed to learn."""
+    annotators: dict[str, int] = field(default_factory=dict)
+    """Images labelled by each annotator."""
+    problems: tuple[str, ...] = ()
+    """Annotations that could not be used, one sentence each."""

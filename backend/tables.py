@@ -1,0 +1,138 @@
+"""The database's tables (SQLAlchemy Core). Changing one needs a migration beside it."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime, kept in UTC also where the database drops the zone (SQLite)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: object) -> datetime | None:
+        """UTC on the way in."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: object) -> datetime | None:
+        """UTC on the way out."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("prompt", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("config", JSON, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("project_id", Integer),
+    Column("project_url", Text),
+    Column("paused_from", String(16)),
+    Column("error", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("lease_owner", Text),
+    Column("lease_until", UtcDateTime),
+    Column("fencing_token", Integer, nullable=False),
+    Column("retry_at", UtcDateTime),
+    Column("polled_at", UtcDateTime),
+    Column("stage", String(32)),
+    Column("stage_done", Integer),
+    Column("stage_total", Integer),
+    Column("stage_started_at", UtcDateTime),
+    Index("ix_runs_state", "state"),
+    Index("ix_runs_project_id", "project_id"),
+)
+
+epochs = Table(
+    "epochs",
+    metadata,
+    Column("run_id", ForeignKey("runs.id"), primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("generated_at", UtcDateTime),
+    Column("published_at", UtcDateTime),
+    Column("labelled_at", UtcDateTime),
+    Column("learned_at", UtcDateTime),
+    Column("seconds", JSON, nullable=False),
+    Column("report", JSON),
+    Column("best_index", Integer),
+    Column("best_reason", Text),
+)
+
+images = Table(
+    "images",
+    metadata,
+    Column("run_id", ForeignKey("runs.id"), primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("index", Integer, primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("task_id", Integer),
+    Column("verdict", String(8)),
+    Column("verdict_reason", Text),
+    Column("reward", Float),
+    Column("prediction", Float),
+    Index("ix_images_task_id", "task_id"),
+)
+
+annotations = Table(
+    "annotations",
+    metadata,
+    Column("run_id", ForeignKey("runs.id"), primary_key=True),
+    Column("ls_id", Integer, primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("index", Integer, nullable=False),
+    Column("task_id", Integer, nullable=False),
+    Column("annotator_id", Integer),
+    Column("annotator", Text),
+    Column("value", String(8)),
+    Column("problem", Text),
+    Column("lead_time", Float),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("was_cancelled", Boolean, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("frozen", Boolean, nullable=False),
+    Column("late", Boolean, nullable=False),
+    Column("late_value", String(8)),
+    Index("ix_annotations_run_id", "run_id", "epoch"),
+)
+
+hints = Table(
+    "hints",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey("runs.id"), nullable=False),
+    Column("epoch", Integer),
+    Column("action", String(64), nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Index("ix_hints_run_id", "run_id"),
+)
