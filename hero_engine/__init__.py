@@ -1,0 +1,49 @@
+"""HERO: human-feedback-efficient reinforcement learning of diffusion models (ICLR 2025).
+
+    hero = Hero.create(preset("blue-rose"))
+    batch = hero.generate()
+    report = hero.learn(batch, Feedback(good=(True, False, ...), best=0))
+
+`HeroConfig`, `preset` and the errors import no torch; the other names load it when they are used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from hero_engine.config import PRESETS, HeroConfig, preset
+from hero_engine.errors import HeroError
+
+if TYPE_CHECKING:
+    from hero_engine.batch import Batch, Feedback
+    from hero_engine.hero import Hero, Samples, check_run
+    from hero_engine.report import Progress, Report
+
+_HOMES = {
+    "Batch": "batch",
+    "Feedback": "batch",
+    "Hero": "hero",
+    "Progress": "report",
+    "Report": "report",
+    "Samples": "hero",
+    "check_run": "hero",
+}
+
+__all__ = [
+    "PRESETS",
+    "Batch",
+    "Feedback",
+    "Hero",
+    "HeroConfig",
+    "HeroError",
+    "Progress",
+    "Report",
+    "Samples",
+    "check_run",
+    "preset",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

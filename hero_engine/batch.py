@@ -1,0 +1,108 @@
+"""A batch of images as people judge it, and what they said."""
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from jaxtyping import Float
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from hero_engine.durable import storing, sync_folder, write_json, write_tensors
+from hero_engine.errors import CheckpointError, FeedbackError
+from hero_engine.sampling import Transitions
+
+FORMAT = 1
+
+
+@dataclass
+class Batch:
+    """The images of one epoch with all that learning from them needs."""
+
+    epoch: int
+    prompt: str
+    images: list[Image.Image]
+    noises: Float[Tensor, "batch channel height width"]
+    """z_T, on the CPU."""
+    latents: Float[Tensor, "batch channel height width"]
+    """z_0, on the CPU."""
+    transitions: Transitions
+
+    def save(self, folder: Path) -> None:
+        """Write batch.safetensors, batch.json and images/0000.png ... into `folder`, synced.
+
+        The caller renames the folder to its final name when this returns. Raises `StorageError`.
+        """
+        tensors = {"noises": self.noises, "latents": self.latents}
+        for field in fields(self.transitions):
+            tensors[f"transitions.{field.name}"] = getattr(self.transitions, field.name)
+        about = {
+            "format": FORMAT,
+            "epoch": self.epoch,
+            "prompt": self.prompt,
+            "images": [f"images/{index:04d}.png" for index in range(len(self.images))],
+        }
+        with storing(f"the batch of epoch {self.epoch}", folder):
+            (folder / "images").mkdir(parents=True, exist_ok=True)
+            for name, image in zip(about["images"], self.images, strict=True):
+                image.save(folder / name)
+            write_tensors(folder / "batch.safetensors", tensors)
+            write_json(folder / "batch.json", about)
+            sync_folder(folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Batch":
+        """Read what `save` wrote. Raises `CheckpointError` if it is missing or damaged."""
+        try:
+            about = json.loads((folder / "batch.json").read_text())
+            if about["format"] != FORMAT:
+                raise ValueError(f"its format is {about['format']}, this version reads {FORMAT}")
+            tensors = load_file(folder / "batch.safetensors")
+            images = []
+            for name in about["images"]:
+                with Image.open(folder / name) as image:
+                    images.append(image.copy())
+            transitions = {f.name: tensors[f"transitions.{f.name}"] for f in fields(Transitions)}
+            return cls(
+                epoch=about["epoch"],
+                prompt=about["prompt"],
+                images=images,
+                noises=tensors["noises"],
+                latents=tensors["latents"],
+                transitions=Transitions(**transitions),
+            )
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise CheckpointError(
+                f"The batch in {folder} cannot be read ({error}); remove the folder and draw the "
+                "epoch again: the same seed gives the same images."
+            ) from error
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What people said of a batch."""
+
+    good: tuple[bool | None, ...]
+    """For each image: good, bad, or None where nobody judged it."""
+    best: int | None = None
+    """Index of the best image, which counts as good; None where nobody chose one."""
+
+    def check(self, batch: Batch) -> "Feedback":
+        """This feedback with the best image among the good; `FeedbackError` if it does not fit."""
+        n = len(batch.images)
+        if len(self.good) != n:
+            raise FeedbackError(
+                f"The feedback is about {len(self.good)} images and the batch of epoch "
+                f"{batch.epoch} has {n}; send one verdict an image, None where there is none."
+            )
+        if self.best is None:
+            return self
+        if not 0 <= self.best < n:
+            raise FeedbackError(
+                f"The best image is number {self.best}, but the batch of epoch {batch.epoch} has "
+                f"images 0 to {n - 1}; send an index into the batch, or None."
+            )
+        good = tuple(True if i == self.best else verdict for i, verdict in enumerate(self.good))
+        return Feedback(good, self.best)

@@ -1,0 +1,201 @@
+"""Every hyper-parameter of a run, one documented field each; presets for the paper's tasks.
+
+Defaults are the paper's (Hiranaka et al., "HERO", ICLR 2025, Sec. 5, App. D.2 and Table 7) and,
+where the paper is silent, those of the authors' published code.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from hero_engine.errors import ConfigError
+
+STABLE_DIFFUSION_1_5 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+REFERENCE_LATENT_SIZE = 4 * 64 * 64
+"""Number of latent dimensions for which `HeroConfig.clip_range` is stated."""
+
+
+class HeroConfig(BaseModel):
+    """One run of HERO, from the prompt to the last hyper-parameter."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    model: str = Field(description="Folder or hub id of a diffusers Stable Diffusion pipeline.")
+    prompt: str = Field(description="The prompt whose images are to become better.")
+    negative_prompt: str = Field("", description="What guidance leads away from.")
+    seed: int = Field(0, ge=0, description="Decides every random number of the run.")
+
+    images_per_epoch: int = Field(64, ge=2, description="Images drawn and judged in an epoch.")
+    epochs: int = Field(
+        8, ge=1, description="Epochs; the feedback budget is images_per_epoch * epochs."
+    )
+
+    num_inference_steps: int = Field(50, ge=1, description="Denoising steps of an image.")
+    guidance_scale: float = Field(
+        5.0, ge=1.0, description="Classifier-free guidance, in sampling and in training; 1 is none."
+    )
+    eta: float = Field(
+        1.0, gt=0.0, le=1.0, description="DDIM's noise: 1 is ancestral sampling, as DDPO needs it."
+    )
+    sample_batch_size: int = Field(8, ge=1, description="Images denoised in one forward pass.")
+
+    best_image_ratio: float = Field(
+        0.5,
+        ge=0.0,
+        le=1.0,
+        description="Share of a batch drawn round the best noise (beta, Eq. 5).",
+    )
+    noise_variance: float = Field(
+        0.1, ge=0.0, le=1.0, description="Variance round a good noise (eps0^2, Eq. 5)."
+    )
+    noise_form: Literal["additive", "variance-preserving"] = Field(
+        "variance-preserving",
+        description="additive is Eq. 5 as printed, z + eps0 n, whose variance grows every epoch; "
+        "variance-preserving is the authors' code, sqrt(1 - eps0^2) z + eps0 n, which stays on the "
+        "prior and with which every measured run of the tiny model was made.",
+    )
+
+    embedding_lr: float = Field(1e-5, gt=0.0, description="Adam's learning rate for the embedding.")
+    embedding_steps: int = Field(500, ge=1, description="Optimizer steps on Eq. 3 in an epoch.")
+    embedding_batch_size: int = Field(
+        2048, ge=1, description="Most (good, bad) pairs in one of those steps."
+    )
+    margin: float = Field(0.5, gt=0.0, description="Triplet margin (alpha, Eq. 3).")
+
+    lora_rank: int = Field(4, ge=1, description="Rank of the LoRA matrices on attention.")
+    learning_rate: float = Field(1e-3, gt=0.0, description="AdamW's learning rate for the LoRA.")
+    adam_beta1: float = Field(0.9, ge=0.0, lt=1.0, description="AdamW's first-moment decay.")
+    adam_beta2: float = Field(0.999, ge=0.0, lt=1.0, description="AdamW's second-moment decay.")
+    adam_weight_decay: float = Field(1e-4, ge=0.0, description="AdamW's weight decay.")
+    adam_epsilon: float = Field(1e-8, gt=0.0, description="AdamW's epsilon.")
+    max_grad_norm: float = Field(1.0, gt=0.0, description="Gradients are scaled down to this norm.")
+
+    trained_steps: int = Field(
+        5, ge=1, description="Denoising steps of each image that are trained on (K, Eq. 8)."
+    )
+    trained_steps_choice: Literal["random", "last"] = Field(
+        "random",
+        description="random draws K steps an image, as the authors' code does and as learns; "
+        "last takes the K steps before z_0, as Eq. 8 says.",
+    )
+    minibatch_size: int = Field(
+        8, ge=1, description="Images in one optimizer step (64 / 8 = 8 steps an epoch)."
+    )
+    forward_batch_size: int = Field(
+        2,
+        ge=1,
+        description="(image, step) pairs in one forward pass of the update; changes memory and "
+        "speed, not the gradient.",
+    )
+    inner_epochs: int = Field(1, ge=1, description="Passes over the batch in an update.")
+    clip_range: float = Field(
+        1e-4,
+        gt=0.0,
+        description="PPO's clip of the importance ratio, for 4 x 64 x 64 latents; since "
+        "log-probabilities are means over the D dimensions of a latent, it is rescaled by 16384 / D.",
+    )
+    advantage_clip: float = Field(5.0, gt=0.0, description="Largest absolute advantage.")
+    reward_std_floor: float = Field(
+        0.05,
+        gt=0.0,
+        description="Rewards are divided by their standard deviation, but by no less than this, so "
+        "that a batch whose rewards hardly differ hardly teaches.",
+    )
+    full_update_share: float = Field(
+        1 / 16,
+        ge=0.0,
+        le=0.5,
+        description="When good or bad is rarer than this share of the judged images, the learning "
+        "rate of the update falls in proportion: few contrasts, small step.",
+    )
+
+    mixed_precision: Literal["no", "bf16", "fp16"] = Field(
+        "no",
+        description="Precision of sampling; the update always runs in float32, since half "
+        "precision moves log-probabilities by many times the clip range.",
+    )
+
+    @field_validator("model", "prompt")
+    @classmethod
+    def _not_blank(cls, value: str) -> str:
+        value = value.strip()
+        if not value:
+            raise ValueError("must not be empty")
+        return value
+
+    @model_validator(mode="after")
+    def _trained_steps_exist(self) -> "HeroConfig":
+        if self.trained_steps > self.num_inference_steps:
+            raise ValueError(
+                f"trained_steps is {self.trained_steps}, but an image has only "
+                f"num_inference_steps = {self.num_inference_steps} steps to train on; lower "
+                "trained_steps or raise num_inference_steps"
+            )
+        return self
+
+
+_PAPER: dict[str, Any] = {"model": STABLE_DIFFUSION_1_5}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": {
+        "model": str(Path(__file__).resolve().parent.parent / "tinyworld" / "pipeline"),
+        "prompt": "photo of one blue rose in a vase",
+        "guidance_scale": 3.0,
+        "sample_batch_size": 32,
+        "embedding_lr": 3e-4,
+        "embedding_steps": 120,
+        "learning_rate": 3e-3,
+        "trained_steps": 10,
+        "clip_range": 1e-4 / 16,
+        "forward_batch_size": 40,
+    },
+    "hand": {
+        **_PAPER,
+        "prompt": "1 hand",
+        "num_inference_steps": 20,
+        "images_per_epoch": 128,
+        "epochs": 9,
+        "minibatch_size": 16,
+    },
+    "blue-rose": {**_PAPER, "prompt": "photo of one blue rose in a vase"},
+    "black-cat": {**_PAPER, "prompt": "a black cat sitting inside a cardboard box"},
+    "narcissus": {
+        **_PAPER,
+        "prompt": "narcissus by a quiet spring and its reflection in the water",
+    },
+    "mountain": {**_PAPER, "prompt": "beautiful mountains viewed from a train window"},
+}
+"""Field overrides by preset name: the bundled tiny model, and the tasks of the paper's Table 1."""
+
+
+def preset(name: str, **overrides: Any) -> HeroConfig:
+    """The configuration of a named preset, with some fields replaced.
+
+    Raises `ConfigError` for an unknown name and for a field that cannot be used.
+    """
+    if name not in PRESETS:
+        raise ConfigError(
+            f"There is no preset called {name!r}; choose one of {', '.join(PRESETS)}."
+        )
+    return make_config(**{**PRESETS[name], **overrides})
+
+
+def make_config(**fields: Any) -> HeroConfig:
+    """`HeroConfig(**fields)`, with pydantic's report turned into one `ConfigError` sentence."""
+    try:
+        return HeroConfig(**fields)
+    except ValidationError as error:
+        raise ConfigError(f"The configuration cannot be used: {_sentence(error)}.") from error
+
+
+def _sentence(error: ValidationError) -> str:
+    parts = []
+    for problem in error.errors():
+        field = ".".join(str(part) for part in problem["loc"])
+        text = problem["msg"].removeprefix("Value error, ")
+        given = (
+            "" if not field or problem["type"] == "missing" else f" (it is {problem['input']!r})"
+        )
+        parts.append(f"{field}: {text}{given}" if field else text)
+    return "; ".join(parts)

@@ -1,0 +1,51 @@
+"""What can go wrong in the engine, as a tree that a caller can act on.
+
+    HeroError
+    ├── ConfigError        a field of the configuration cannot be used: change the field
+    ├── ModelNotFound      no diffusers pipeline at that path or hub id: correct it or download it
+    ├── UnsupportedModel   a pipeline, but not of a kind that can be fine-tuned: choose another
+    ├── FeedbackError      the feedback is not of this batch: send the right one, nothing changed
+    ├── NoiseBankEmpty     noises round good images were asked for before any image was called good
+    ├── CheckpointError    a checkpoint or a batch on disk is missing, damaged or too new
+    ├── StorageError       the disk refused a write; what was there before still is
+    └── RatioError         the update would not start from the policy that drew the batch
+
+Every message is one sentence that says what was tried, why it failed and what to do next.
+"""
+
+
+class HeroError(Exception):
+    """Base of every error that the engine raises on purpose."""
+
+
+class ConfigError(HeroError):
+    """A field of the configuration cannot be used."""
+
+
+class ModelNotFound(HeroError):
+    """No diffusers pipeline could be loaded from the given path or hub id."""
+
+
+class UnsupportedModel(HeroError):
+    """The pipeline exists, but the engine does not know how to fine-tune it."""
+
+
+class FeedbackError(HeroError):
+    """The feedback does not fit the batch or the run; the run is unchanged."""
+
+
+class NoiseBankEmpty(HeroError):
+    """Noises round good images were asked for, and no image has been called good yet."""
+
+
+class CheckpointError(HeroError):
+    """A checkpoint or a saved batch is missing, damaged, or of an unknown format version."""
+
+
+class StorageError(HeroError):
+    """The disk refused a write; nothing half-written stands under the final name."""
+
+
+class RatioError(HeroError):
+    """The importance ratio before the first update is not 1: the policy has changed since the
+    batch was drawn, or sampler and update disagree."""

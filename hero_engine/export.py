@@ -1,0 +1,30 @@
+"""The fine-tuned model for other programs."""
+
+import tempfile
+from pathlib import Path
+
+from diffusers import StableDiffusionPipeline
+from diffusers.utils import convert_state_dict_to_diffusers
+from torch import Tensor
+
+from hero_engine.durable import storing, sync
+
+LORA_FILE = "pytorch_lora_weights.safetensors"
+
+
+def export_lora(lora: dict[str, Tensor], folder: Path) -> Path:
+    """Write the LoRA for diffusers' `load_lora_weights(folder)`; the path of the file.
+
+    The keys are diffusers' own (`unet.` and so on), without which other programs load the file and
+    change nothing. The LoRA's alpha is its rank, so it is applied at full strength. Raises
+    `StorageError`.
+    """
+    with storing("the LoRA", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as partial:
+            StableDiffusionPipeline.save_lora_weights(
+                partial, unet_lora_layers=convert_state_dict_to_diffusers(lora)
+            )
+            written = Path(partial) / LORA_FILE
+            sync(written)
+            return written.rename(folder / LORA_FILE)

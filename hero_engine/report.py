@@ -1,0 +1,63 @@
+"""What one `learn` did, in numbers for curves and in words for people."""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a stage is: `done` of `total` units (denoising steps, optimizer steps)."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass
+class Report:
+    """One epoch's learning. A figure that does not exist is None, never NaN."""
+
+    epoch: int
+    updated: bool = False
+    note: str = ""
+    """Why there was no update, or what was unusual; empty for an ordinary epoch."""
+    success_rate: float | None = None
+    diversity: float | None = None
+    """In-batch diversity of the clean latents (see `metrics.in_batch_diversity`)."""
+    rewards: list[float] = field(default_factory=list)
+    """Eq. 4 for every image of the batch, judged or not; empty without an embedding."""
+    reward_good: float | None = None
+    reward_bad: float | None = None
+    reward_gap: float | None = None
+    embedding_loss: float | None = None
+    loss: float | None = None
+    approx_kl: float | None = None
+    clip_fraction: float | None = None
+    ratio_error: float | None = None
+    """Largest |ratio - 1| before the first optimizer step."""
+    grad_norm: float | None = None
+    """Mean norm of the gradients before they are scaled down."""
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def set_rewards(self, rewards: list[float], good: list[int], bad: list[int]) -> None:
+        """Fill in the rewards and their means over the good and the bad images."""
+        self.rewards = rewards
+        self.reward_good = sum(rewards[i] for i in good) / len(good)
+        self.reward_bad = sum(rewards[i] for i in bad) / len(bad)
+        self.reward_gap = self.reward_good - self.reward_bad
+
+    def to_dict(self) -> dict[str, Any]:
+        """A dictionary that JSON can hold."""
+        return {name: _json_safe(value) for name, value in dataclasses.asdict(self).items()}
+
+
+def _json_safe(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, list):
+        return [_json_safe(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _json_safe(item) for key, item in value.items()}
+    return value
