@@ -1,0 +1,140 @@
+"""The latent diffusion model: its parts, its training on the world's latents and captions."""
+
+import shutil
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformers import CLIPTextModel
+
+from tinyworld.data import Rendered, rendered
+from tinyworld.fitting import Plan, fit
+from tinyworld.text import MAX_LENGTH, new_text_encoder, new_tokenizer
+
+PLAN = Plan(
+    stage="diffusion",
+    steps=3400,
+    batch_size=64,
+    learning_rate=1e-3,
+    ema_decay=0.999,
+)
+CAPTION_DROP = 0.12
+"""Share of captions replaced by the empty one, for classifier-free guidance."""
+MIN_SNR_GAMMA = 5.0
+
+
+def new_unet() -> UNet2DConditionModel:
+    """An untrained denoiser of 2.8 M parameters; `attention_head_dim` is the number of heads."""
+    return UNet2DConditionModel(
+        sample_size=16,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(32, 64, 96),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        attention_head_dim=4,
+        cross_attention_dim=96,
+        norm_num_groups=8,
+    )
+
+
+def new_scheduler() -> DDIMScheduler:
+    """Ends at a signal-to-noise ratio above zero, so that z_T stays informative; with
+    `set_alpha_to_one` False the last step's deviation is above zero too."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.008,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        timestep_spacing="leading",
+    )
+
+
+class DenoisingLoss(nn.Module):
+    """Squared error of the predicted noise, weighted by min-SNR (Hang et al. 2023, Eq. 5)."""
+
+    def __init__(
+        self,
+        latents: Float[Tensor, "count 4 16 16"],
+        tokens: Int[Tensor, "count length"],
+        empty: Int[Tensor, " length"],
+        text_encoder: CLIPTextModel,
+    ) -> None:
+        super().__init__()
+        self.unet, self.text_encoder = new_unet(), text_encoder
+        self.latents, self.tokens, self.empty = latents, tokens, empty
+        self.alphas_cumprod = new_scheduler().alphas_cumprod
+
+    def forward(self, indices: Int[Tensor, " batch"], generator: torch.Generator) -> Tensor:
+        """The mean loss of the images at `indices`."""
+        clean = self.latents[indices].float()
+        noise = torch.randn(clean.shape, generator=generator)
+        timesteps = torch.randint(1000, (len(indices),), generator=generator)
+        signal = self.alphas_cumprod[timesteps][:, None, None, None]
+        noisy = signal.sqrt() * clean + (1 - signal).sqrt() * noise
+        dropped = torch.rand(len(indices), generator=generator) < CAPTION_DROP
+        tokens = torch.where(dropped[:, None], self.empty, self.tokens[indices])
+        predicted = self.unet(noisy, timesteps, self.text_encoder(tokens)[0]).sample
+        ratio = (signal / (1 - signal)).flatten()
+        weight = ratio.clamp(max=MIN_SNR_GAMMA) / ratio
+        return (weight * (predicted - noise).square().mean((1, 2, 3))).mean()
+
+
+@torch.no_grad()
+def encode(autoencoder: AutoencoderKL, data: Rendered) -> Float[Tensor, "count 4 16 16"]:
+    """Every image's latent (the posterior's mean), in half precision."""
+    indices = torch.arange(len(data.images)).split(100)
+    means = [autoencoder.encode(data.batch(part)).latent_dist.mean.half() for part in indices]
+    return torch.cat(means)
+
+
+def train(rank: int, folder: Path, count: int, seed: int, pipeline: Path) -> None:
+    """Trains text encoder and denoiser; rank 0 writes the whole model to `pipeline` at every
+    checkpoint."""
+    torch.manual_seed(seed)
+    data = rendered(folder, count, seed)
+    tokenizer = new_tokenizer()
+    padded = {"padding": "max_length", "max_length": MAX_LENGTH, "return_tensors": "pt"}
+    tokens = tokenizer(data.captions(), **padded).input_ids
+    empty = tokenizer([""], **padded).input_ids[0]
+    latents = torch.load(folder / "latents.pt", weights_only=True)
+    loss = DenoisingLoss(latents, tokens, empty, new_text_encoder(tokenizer))
+    keep = _keep(folder, pipeline) if rank == 0 else None
+    fit(rank, PLAN, loss, folder, seed, len(latents), keep)
+
+
+def _keep(folder: Path, pipeline: Path) -> Callable[[nn.Module, int], None]:
+    def keep(ema: nn.Module, step: int) -> None:
+        trained = StableDiffusionPipeline(
+            vae=AutoencoderKL.from_pretrained(folder / "vae"),
+            text_encoder=deepcopy(ema.text_encoder),
+            tokenizer=new_tokenizer(),
+            unet=deepcopy(ema.unet),
+            scheduler=new_scheduler(),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+        write(trained, pipeline)
+
+    return keep
+
+
+def write(trained: StableDiffusionPipeline, pipeline: Path) -> None:
+    """Saves in half precision; whoever loads `pipeline` meanwhile sees the old or the new one."""
+    fresh, old = pipeline.with_suffix(".new"), pipeline.with_suffix(".old")
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    trained.to(torch.float16).save_pretrained(fresh)
+    trained.tokenizer.backend_tokenizer.model.save(str(fresh / "tokenizer"))
+    if pipeline.exists():
+        pipeline.rename(old)
+    fresh.rename(pipeline)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,141 @@
+"""Measures what was trained, and writes `training.json`, the README's figures and the grids."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, StableDiffusionPipeline
+
+from tinyworld import autoencoder, diffusion, judge_training
+from tinyworld.bundled import JUDGE, PIPELINE
+from tinyworld.data import rendered, to_tensor
+from tinyworld.fitting import RANKS, minutes_and_losses
+from tinyworld.generate import generate, load_pipeline
+from tinyworld.grid import grid
+from tinyworld.judge import Judge
+from tinyworld.judge_training import HELD_OUT, accuracy, decoded, encoded
+from tinyworld.tasks import tasks
+from tinyworld.world import scenes
+
+HERE = Path(__file__).parent
+TRAINING, README, SAMPLES = HERE / "training.json", HERE / "README.md", HERE / "samples"
+STEPS = (20, 50)
+SAMPLED = 448
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+
+
+def write(folder: Path, seed: int) -> None:
+    """Measures and writes everything; takes some minutes."""
+    torch.manual_seed(seed)
+    judge, pipeline = Judge.load(), load_pipeline()
+    plans = (autoencoder.PLAN, judge_training.PLAN, diffusion.PLAN)
+    figures = {
+        "command": f"python -m tinyworld.train --seed {seed}",
+        "seed": seed,
+        "ranks": RANKS,
+        "stages": {
+            plan.stage: {
+                "batch_size": plan.batch_size,
+                "learning_rate": plan.learning_rate,
+                **minutes_and_losses(folder, plan.stage),
+            }
+            for plan in plans
+        },
+        "megabytes": round(megabytes(), 2),
+        "autoencoder_psnr": round(psnr(pipeline.vae, seed + HELD_OUT), 2),
+        "judge": judged(judge, pipeline.vae, folder, seed),
+        "success": success(judge, pipeline),
+    }
+    TRAINING.write_text(json.dumps(figures, indent=1) + "\n")
+    SAMPLES.mkdir(exist_ok=True)
+    world = [scene.image for scene in scenes(40, seed + HELD_OUT)]
+    grid(world, 10).save(SAMPLES / "world.png", optimize=True)
+    README.write_text(_with_figures(README.read_text(), table(figures)))
+
+
+def megabytes() -> float:
+    """Size of all bundled weights."""
+    files = [JUDGE, *PIPELINE.rglob("*.safetensors")]
+    return sum(file.stat().st_size for file in files) / 1e6
+
+
+@torch.no_grad()
+def psnr(vae: AutoencoderKL, seed: int, count: int = 256) -> float:
+    """Peak signal-to-noise ratio of held-out renders through the autoencoder, in decibels."""
+    images = np.stack([np.asarray(scene.image) for scene in scenes(count, seed)])
+    through = to_tensor(decoded(vae, encoded(vae, images)))
+    error = (through - to_tensor(images)).square().mean().item()
+    return float(10 * np.log10(4 / error))
+
+
+def judged(judge: Judge, vae: AutoencoderKL, folder: Path, seed: int) -> dict[str, float]:
+    """The judge's accuracy on 2,000 held-out renders through the autoencoder, by head, and the
+    share of flawed renders that it calls unclean."""
+    held_out = [
+        (scene.subject, scene.attributes, scene.image) for scene in scenes(2000, seed + HELD_OUT)
+    ]
+    shares = accuracy(judge, vae, held_out)
+    flawed = rendered(folder, 1000, seed + HELD_OUT, flawed=True)
+    seen = judge(to_tensor(decoded(vae, encoded(vae, np.array(flawed.images)))))["clean"]
+    hands = torch.tensor([name == "hand" for name in flawed.subjects])
+    unclean = seen.argmax(1) == 0
+    shares["flawed hands found"] = unclean[hands].float().mean().item()
+    shares["flawed roses found"] = unclean[~hands].float().mean().item()
+    return {name: round(share, 4) for name, share in shares.items()}
+
+
+def success(judge: Judge, pipeline: StableDiffusionPipeline) -> dict[str, dict[str, float]]:
+    """Success of `SAMPLED` images from N(0, I) at guidance 3, eta 1, by prompt and DDIM steps;
+    writes a grid of the first 40 of each prompt."""
+    rates: dict[str, dict[str, float]] = {}
+    for prompt in tasks():
+        for steps in STEPS:
+            images = generate(pipeline, prompt, SAMPLED, steps=steps, seed=1)
+            rate = sum(judge.success(images, prompt)) / SAMPLED
+            rates.setdefault(prompt, {})[str(steps)] = round(rate, 3)
+        name = prompt.replace(" ", "-")
+        SAMPLES.mkdir(exist_ok=True)
+        grid(images[:40], 10).save(SAMPLES / f"{name}.png", optimize=True)
+    return rates
+
+
+def table(figures: dict) -> str:
+    """The figures as Markdown."""
+    lines = [
+        f"`{figures['command']}` on {figures['ranks']} single-thread processes; "
+        f"{figures['megabytes']} MB of weights in all.",
+        "",
+        "| stage | steps x batch | peak learning rate | minutes | loss by step |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, stage in figures["stages"].items():
+        shown = [stage["losses"][index] for index in (0, len(stage["losses"]) // 2, -1)]
+        losses = ", ".join(f"{loss} ({step})" for step, loss in shown)
+        lines.append(
+            f"| {name} | {stage['steps']} x {stage['batch_size']} | {stage['learning_rate']} | "
+            f"{stage['minutes']} | {losses} |"
+        )
+    lines += [
+        "",
+        f"The autoencoder's PSNR on held-out renders is {figures['autoencoder_psnr']} dB.",
+        "",
+        "| judge, on held-out renders through the autoencoder | share right |",
+        "| --- | --- |",
+        *(f"| {name} | {share:.1%} |" for name, share in figures["judge"].items()),
+        "",
+        f"| success of {SAMPLED} images, N(0, I), guidance 3, eta 1 | "
+        + " | ".join(f"{steps} steps" for steps in STEPS)
+        + " |",
+        "| --- |" + " --- |" * len(STEPS),
+        *(
+            f"| `{prompt}` | " + " | ".join(f"{rate:.3f}" for rate in rates.values()) + " |"
+            for prompt, rates in figures["success"].items()
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _with_figures(readme: str, figures: str) -> str:
+    before, rest = readme.split(BEGIN)
+    return f"{before}{BEGIN}\n{figures}\n{rest[rest.index(END) :]}"
