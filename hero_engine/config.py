@@ -92,8 +92,8 @@ class HeroConfig(BaseModel):
     clip_range: float = Field(
         1e-4,
         gt=0.0,
-        description="PPO's clip of the importance ratio, for 4 x 64 x 64 latents; since "
-        "log-probabilities are means over the D dimensions of a latent, it is rescaled by 16384 / D.",
+        description="PPO's clip of the importance ratio, for 4 x 64 x 64 latents; log-"
+        "probabilities are means over a latent's D dimensions, so it is rescaled by 16384 / D.",
     )
     advantage_clip: float = Field(5.0, gt=0.0, description="Largest absolute advantage.")
     reward_std_floor: float = Field(

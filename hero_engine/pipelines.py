@@ -54,7 +54,7 @@ class Policy:
         self.device = device_for(config)
         self.mixed_precision = config.mixed_precision
         self._attach_lora(config)
-        self.pipe.to(self.device, torch.float32)
+        self.pipe.to(self.device)
 
     def _attach_lora(self, config: HeroConfig) -> None:
         for module in (self.pipe.unet, self.pipe.vae, self.pipe.text_encoder):
@@ -174,7 +174,7 @@ def load_pipeline(model: str) -> StableDiffusionPipeline:
     transformers.utils.logging.disable_progress_bar()
     try:
         pipe = StableDiffusionPipeline.from_pretrained(
-            model, safety_checker=None, requires_safety_checker=False
+            model, dtype=torch.float32, safety_checker=None, requires_safety_checker=False
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelNotFound(
@@ -276,8 +276,8 @@ def _hub_file(model: str, name: str) -> Path:
         endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
         raise ModelNotFound(
             f"{model!r} is no folder here, is not in the local cache, and could not be fetched "
-            f"from {endpoint} ({_first_line(error)}); check the name and the network, or download the "
-            "model elsewhere and give its folder."
+            f"from {endpoint} ({_first_line(error)}); check the name and the network, or download "
+            "the model elsewhere and give its folder."
         ) from error
 
 
