@@ -1,0 +1,116 @@
+"""How Label Studio and its annotators see the images of a run.
+
+`local-files`: Label Studio reads the home's images folder itself (same disk). `signed-urls`: this
+backend serves them at addresses that nobody can guess.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from urllib.parse import quote
+
+from itsdangerous import Signer
+
+from backend.errors import ImageUnresolvable
+from backend.settings import Settings
+
+
+def image_path(run_id: str, epoch: int, index: int) -> str:
+    """Where an image lies, relative to the home's images folder."""
+    return f"{run_id}/{epoch:04d}/{index:04d}.png"
+
+
+def image_key(run_id: str, epoch: int, index: int) -> str:
+    """The name that an image's task carries as `hero_image_id`."""
+    return f"{run_id}/{epoch}/{index:04d}"
+
+
+def storage_folder(settings: Settings, run_id: str) -> Path:
+    """The run's folder that Label Studio may serve; made if missing.
+
+    Raises:
+        ImageUnresolvable: it does not lie below Label Studio's LOCAL_FILES_DOCUMENT_ROOT.
+    """
+    folder = settings.images_dir / run_id
+    if not folder.is_relative_to(settings.files_root) or folder == settings.files_root:
+        raise ImageUnresolvable(
+            f"Label Studio cannot show images from {folder}: they do not lie below "
+            f"{settings.files_root}, the folder it serves; set HERO_HOME below it, set "
+            "HERO_LOCAL_FILES_ROOT and Label Studio's LOCAL_FILES_DOCUMENT_ROOT to a folder above "
+            "the images, or set HERO_IMAGE_STORE=signed-urls."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def image_url(settings: Settings, path: str) -> str:
+    """The address that an image's task carries.
+
+    Args:
+        path: relative to the home's images folder.
+    """
+    if settings.image_store == "signed-urls":
+        signature = _signer(settings).get_signature(path).decode()
+        return f"{settings.backend_url}/images/{quote(path)}?signature={signature}"
+    relative = (settings.images_dir / path).relative_to(settings.files_root)
+    return f"/data/local-files/?d={quote(relative.as_posix())}"
+
+
+def signature_fits(settings: Settings, path: str, signature: str) -> bool:
+    """Whether the signature is the one that `image_url` gave to this path."""
+    return _signer(settings).verify_signature(path.encode(), signature.encode())
+
+
+def place_images(settings: Settings, source: Path, run_id: str, epoch: int) -> list[str]:
+    """Put a batch's images where Label Studio sees them: all of them or none.
+
+    Args:
+        source: a folder with 0000.png, 0001.png, ...
+
+    Returns:
+        Their paths relative to the home's images folder, by index.
+
+    Raises:
+        OSError: such as a full disk; nothing half-written stays.
+    """
+    names = sorted(path.name for path in source.glob("*.png"))
+    folder = settings.images_dir / run_id / f"{epoch:04d}"
+    if not folder.exists():
+        partial = folder.with_name(f".{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            partial.mkdir(parents=True)
+            for name in names:
+                _link_or_copy(source / name, partial / name)
+            partial.rename(folder)
+        except OSError:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+    return [image_path(run_id, epoch, index) for index in range(len(names))]
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or what it was raised from, says that there is no space left."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if "no space left" in str(error).lower() or "disk is full" in str(error).lower():
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if is_disk_full(error):
+            raise
+        shutil.copyfile(source, target)
+
+
+def _signer(settings: Settings) -> Signer:
+    secret = settings.webhook_secret.get_secret_value()
+    return Signer(secret, salt="image", digest_method=hashlib.sha256)

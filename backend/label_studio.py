@@ -1,0 +1,503 @@
+"""The gateway: the only place that talks to Label Studio (by its SDK)."""
+
+import ipaddress
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from label_studio_sdk import LabelStudio
+from label_studio_sdk.core.api_error import ApiError
+from pydantic import ValidationError
+
+from backend import label_config
+from backend.errors import (
+    BackendUnreachable,
+    ImageUnresolvable,
+    LabelStudioRefused,
+    LabelStudioUnreachable,
+    NotLabelStudio,
+    PrivateAddressRefused,
+    ProjectGone,
+    SettingsInvalid,
+    TokenRefused,
+)
+from backend.images import storage_folder
+from backend.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+SECRET_HEADER = "X-Hero-Secret"
+WEBHOOK_ACTIONS = (
+    "ANNOTATION_CREATED",
+    "ANNOTATION_UPDATED",
+    "ANNOTATIONS_DELETED",
+    "TASKS_DELETED",
+)
+ML_TITLE = "HERO"
+_ONCE = {"max_retries": 0}
+"""Requests that must not be repeated blindly: the SDK would retry after a timeout."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """The Label Studio that answered, and whom the token belongs to."""
+
+    version: str
+    email: str
+
+
+@dataclass(frozen=True)
+class Project:
+    """A run's project in Label Studio."""
+
+    id: int
+    url: str
+    created: bool
+    """Whether this call made it."""
+
+
+@dataclass(frozen=True)
+class NewTask:
+    """A task to publish; `data["hero_image_id"]` is its key."""
+
+    data: Mapping[str, Any]
+    score: float | None = None
+    """Similarity to the best so far, pushed as a prediction."""
+    verdict: str | None = None
+    """The prediction's choice."""
+    model_version: str | None = None
+
+
+@dataclass(frozen=True)
+class TaskLabels:
+    """A task of ours and the annotations on it, as Label Studio gives them."""
+
+    task_id: int
+    epoch: int
+    index: int
+    annotations: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+
+
+class Gateway:
+    """One Label Studio, with one user's token."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Read the settings; nothing is sent yet.
+
+        Raises:
+            SettingsInvalid: no address of Label Studio is set.
+            TokenRefused: the token is missing or cannot be one.
+        """
+        self._settings = settings
+        self.url = settings.label_studio_url
+        token = settings.label_studio_api_key.get_secret_value().strip()
+        if not self.url:
+            raise SettingsInvalid(
+                "Cannot reach Label Studio: LABEL_STUDIO_URL is not set; set it, or let `hero up` "
+                "start one."
+            )
+        if not token:
+            raise TokenRefused(
+                "Cannot log in to Label Studio: LABEL_STUDIO_API_KEY is not set; copy a token from "
+                f"Account & Settings at {self.url}/user/account."
+            )
+        self._personal = token.count(".") == 2
+        self._emails: tuple[float, dict[int, str]] = (0.0, {})
+        with self._asking("log in"):
+            self._client = LabelStudio(base_url=self.url, api_key=token, timeout=60)
+
+    # -- the server ------------------------------------------------------------------------
+
+    def ping(self) -> Server:
+        """See that Label Studio answers and takes the token.
+
+        Raises:
+            LabelStudioUnreachable, NotLabelStudio, TokenRefused
+        """
+        with self._asking("look for Label Studio", not_found=self._not_label_studio()):
+            version = self._client.versions.get().release
+        if not version:
+            raise self._not_label_studio()
+        with self._asking("log in"):
+            return Server(version, self._client.users.whoami().email or "")
+
+    def project_url(self, project_id: int) -> str:
+        """Where people label."""
+        return f"{self.url}/projects/{project_id}"
+
+    # -- projects --------------------------------------------------------------------------
+
+    def ensure_project(self, run_id: str, title: str, prompt: str) -> Project:
+        """The run's project; made if there is none that carries the run's mark."""
+        mark = f"HERO run {run_id}"
+        with self._asking("look for the run's project"):
+            for project in self._client.projects.list(search=run_id, include="task_number"):
+                if (project.description or "").startswith(mark):
+                    return Project(project.id, self.project_url(project.id), created=False)
+        with self._asking("create the project"):
+            project = self._client.projects.create(
+                title=_title(title),
+                description=f"{mark}. Prompt: {prompt}",
+                label_config=label_config.template(),
+                expert_instruction=(
+                    "Good: the image shows what the prompt says. Bad: it does not. "
+                    "Best: the one image of an epoch that you like most."
+                ),
+                maximum_annotations=1,
+                show_collab_predictions=False,
+                evaluate_predictions_automatically=False,
+                show_skip_button=False,
+                enable_empty_annotation=False,
+                sampling="Sequential sampling",
+                request_options=_ONCE,
+            )
+        return Project(project.id, self.project_url(project.id), created=True)
+
+    def delete_project(self, project_id: int) -> None:
+        """Take back a project that has just been made."""
+        with self._asking("delete the project"):
+            self._client.projects.delete(project_id)
+
+    def connect_images(self, project_id: int, run_id: str) -> None:
+        """Let Label Studio see the run's images, and check that the page can take verdicts.
+
+        Raises:
+            ImageUnresolvable, LabelConfigUnusable, ProjectGone
+        """
+        with self._asking("read the project", not_found=self._gone(project_id)):
+            config = self._client.projects.get(project_id).label_config
+        label_config.verdict_control(config or "")
+        if self._settings.image_store != "local-files":
+            return
+        path = str(storage_folder(self._settings, run_id))
+        with self._asking("read the project's storages"):
+            storages = self._client.import_storage.local.list(project=project_id)
+        if any(storage.path == path for storage in storages):
+            return
+        try:
+            self._client.import_storage.local.create(
+                project=project_id, path=path, use_blob_urls=True, title=ML_TITLE
+            )
+        except ApiError as error:
+            if error.status_code != 400:
+                self._refuse("let Label Studio serve the images", error, None)
+            raise ImageUnresolvable(
+                f"Label Studio cannot show images from {path}: it says {_words(error)!r}; start it "
+                "with LOCAL_FILES_SERVING_ENABLED=true and LOCAL_FILES_DOCUMENT_ROOT="
+                f"{self._settings.files_root}, or set HERO_IMAGE_STORE=signed-urls."
+            ) from error
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+
+    def connect_backend(self, project_id: int) -> None:
+        """Register this backend's webhook and model in the project, at its present address.
+
+        Raises:
+            SettingsInvalid: Label Studio takes no webhook at such an address.
+            PrivateAddressRefused, BackendUnreachable, ProjectGone
+        """
+        check_backend_url(self._settings.backend_url)
+        with self._asking("register the webhook", not_found=self._gone(project_id)):
+            self._ensure_webhook(project_id)
+        with self._asking("register the ML backend", not_found=self._gone(project_id)):
+            self._ensure_ml_backend(project_id)
+
+    def _ensure_webhook(self, project_id: int) -> None:
+        # Label Studio adds a webhook of its own, without a secret, to every ML backend whose
+        # <url>/webhook is not registered yet: ours has to stand there first.
+        wanted = {
+            "url": f"{self._settings.backend_url}/webhook",
+            "headers": {SECRET_HEADER: self._settings.webhook_secret.get_secret_value()},
+            "actions": list(WEBHOOK_ACTIONS),
+            "send_for_all_actions": False,
+            "send_payload": True,
+            "is_active": True,
+        }
+        here = False
+        for webhook in self._client.webhooks.list(project=str(project_id)):
+            if webhook.url == wanted["url"] and not here:
+                here = True
+                if any(_differs(getattr(webhook, key), value) for key, value in wanted.items()):
+                    self._client.webhooks.update(webhook.id, **wanted)
+            elif webhook.url == wanted["url"] or SECRET_HEADER in (webhook.headers or {}):
+                self._client.webhooks.delete(webhook.id)
+        if not here:
+            self._client.webhooks.create(project=project_id, **wanted, request_options=_ONCE)
+
+    def _ensure_ml_backend(self, project_id: int) -> None:
+        wanted = {
+            "url": self._settings.backend_url,
+            "title": ML_TITLE,
+            "is_interactive": False,
+            "auth_method": "BASIC_AUTH",
+            "basic_auth_user": self._settings.basic_auth_user,
+            "basic_auth_pass": self._settings.basic_auth_pass.get_secret_value(),
+        }
+        for backend in self._client.ml.list(project=project_id):
+            if backend.title != ML_TITLE and backend.url != wanted["url"]:
+                continue
+            current = (backend.url, backend.basic_auth_user, str(backend.auth_method))
+            if current != (wanted["url"], wanted["basic_auth_user"], "BASIC_AUTH"):
+                self._client.ml.update(backend.id, project=project_id, **wanted)
+            return
+        self._client.ml.create(project=project_id, **wanted, request_options=_ONCE)
+
+    # -- tasks -----------------------------------------------------------------------------
+
+    def publish(
+        self, project_id: int, run_id: str, epoch: int, tasks: Sequence[NewTask]
+    ) -> dict[int, int]:
+        """Import an epoch's tasks in one request; those that are there already are left alone.
+
+        May be repeated and may be killed anywhere: an image never has two tasks.
+
+        Returns:
+            Task id by image index.
+        """
+        there = {labels.index for labels in self.labels(project_id, run_id, epoch)}
+        missing = [task for task in tasks if task.data["index"] not in there]
+        if missing:
+            with self._asking("import the tasks", not_found=self._gone(project_id)):
+                self._client.projects.import_tasks(
+                    project_id,
+                    request=[_task(task) for task in missing],
+                    return_task_ids=True,
+                    request_options=_ONCE,
+                )
+        task_ids = self._without_duplicates(self.labels(project_id, run_id, epoch))
+        if len(task_ids) < len(tasks):
+            raise LabelStudioUnreachable(
+                f"Cannot import the tasks of epoch {epoch}: Label Studio at {self.url} holds "
+                f"{len(task_ids)} of {len(tasks)} so far; they are looked for again."
+            )
+        return task_ids
+
+    def _without_duplicates(self, tasks: Sequence[TaskLabels]) -> dict[int, int]:
+        """Task id by index; of an index with several tasks the others are deleted.
+
+        Only an import that Label Studio finished after the asking worker had died leaves such.
+        """
+        kept: dict[int, TaskLabels] = {}
+        for task in sorted(tasks, key=lambda task: (not task.annotations, task.task_id)):
+            if task.index not in kept:
+                kept[task.index] = task
+            elif not task.annotations:
+                with self._asking("delete a doubled task"):
+                    self._client.tasks.delete(str(task.task_id))
+        return {index: task.task_id for index, task in sorted(kept.items())}
+
+    def labels(self, project_id: int, run_id: str, epoch: int) -> list[TaskLabels]:
+        """An epoch's tasks with all their annotations, in one request."""
+        prefix = f"{run_id}/{epoch}/"
+        query = {
+            "filters": {
+                "conjunction": "and",
+                "items": [
+                    {
+                        "filter": "filter:tasks:data.hero_image_id",
+                        "operator": "contains",
+                        "type": "String",
+                        "value": prefix,
+                    }
+                ],
+            }
+        }
+        with self._asking("fetch the annotations", not_found=self._gone(project_id)):
+            found = list(
+                self._client.tasks.list(
+                    project=project_id, query=json.dumps(query), page_size=1000, resolve_uri=False
+                )
+            )
+        if not found:
+            with self._asking("fetch the annotations", not_found=self._gone(project_id)):
+                self._client.projects.get(project_id)
+        labels = []
+        for task in found:
+            key = str(task.data.get("hero_image_id", ""))
+            index = key.removeprefix(prefix)
+            if key.startswith(prefix) and index.isdigit():
+                labels.append(TaskLabels(task.id, epoch, int(index), task.annotations or ()))
+        return labels
+
+    def emails(self) -> dict[int, str]:
+        """E-mail address of each user, by id; looked up once in five minutes."""
+        at, emails = self._emails
+        if time.monotonic() - at > 300 or not emails:
+            with self._asking("list the users"):
+                users = self._client.users.list()
+            emails = {user.id: user.email for user in users if user.id and user.email}
+            self._emails = (time.monotonic(), emails)
+        return emails
+
+    # -- errors ----------------------------------------------------------------------------
+
+    @contextmanager
+    def _asking(self, what: str, not_found: Exception | None = None) -> Iterator[None]:
+        """Turn what goes wrong in the block into an error of ours."""
+        try:
+            yield
+        except ApiError as error:
+            self._refuse(what, error, not_found)
+        except httpx.LocalProtocolError as error:
+            raise TokenRefused(
+                f"Cannot {what} at {self.url}: LABEL_STUDIO_API_KEY holds characters that no token "
+                "has; copy it again."
+            ) from error
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise self._unreachable(error) from error
+        except (ValidationError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise self._not_label_studio() from error
+
+    def _refuse(self, what: str, error: ApiError, not_found: Exception | None) -> None:
+        words = _words(error)
+        status = error.status_code or 0
+        if status in (401, 403) and "not allowed" not in words and "reserved" not in words:
+            raise TokenRefused(self._token_advice(what, words)) from None
+        if status == 404 and not_found is not None:
+            raise not_found from None
+        if "reserved network" in words or "private network" in words:
+            raise PrivateAddressRefused(
+                f"Cannot {what}: Label Studio at {self.url} does not talk to private addresses "
+                f"such as {self._settings.backend_url}; start it with "
+                "SSRF_PROTECTION_ENABLED=false and ML_BLOCK_LOCAL_IP=false, or set HERO_URL to a "
+                "public address of this backend."
+            ) from None
+        if "connect to ML" in words or "ML Server" in words or "resolve hostname" in words:
+            raise BackendUnreachable(
+                f"Cannot {what}: Label Studio at {self.url} cannot reach this backend at "
+                f"{self._settings.backend_url} ({_short(words)}); start it with `hero up`, or set "
+                "HERO_URL to the address at which Label Studio sees it."
+            ) from None
+        if status >= 500:
+            raise LabelStudioUnreachable(
+                f"Cannot {what}: Label Studio at {self.url} answered {status} ({_short(words)}); "
+                "look at its log and try again."
+            ) from None
+        if status == 200 or "<html" in words.lower():
+            raise self._not_label_studio() from None
+        raise LabelStudioRefused(
+            f"Cannot {what}: Label Studio at {self.url} answered {status} ({_short(words)}); "
+            "correct what it names and try again."
+        ) from None
+
+    def _token_advice(self, what: str, words: str) -> str:
+        tried = f"Cannot {what} at {self.url}: Label Studio refuses the token"
+        if "legacy" in words.lower():
+            return (
+                f"{tried}, since legacy tokens are switched off in its organization; set "
+                "LABEL_STUDIO_API_KEY to a personal access token, or allow legacy tokens under "
+                "Organization > API Tokens Settings."
+            )
+        kind = "personal access token" if self._personal else "legacy token"
+        other = (
+            "it may be expired, revoked, or an access token instead of the one shown once at its "
+            "making"
+            if self._personal
+            else "it may be mistyped, or legacy tokens may be switched off"
+        )
+        return (
+            f"{tried} ({_short(words)}; it looks like a {kind}: {other}); copy a token from "
+            f"{self.url}/user/account into LABEL_STUDIO_API_KEY."
+        )
+
+    def _unreachable(self, error: Exception) -> LabelStudioUnreachable:
+        return LabelStudioUnreachable(
+            f"Cannot reach Label Studio at {self.url} ({_short(str(error)) or type(error).__name__}"
+            "); start it, or correct LABEL_STUDIO_URL."
+        )
+
+    def _not_label_studio(self) -> NotLabelStudio:
+        return NotLabelStudio(
+            f"Something answers at {self.url}, but it is not Label Studio; correct "
+            "LABEL_STUDIO_URL (without a path, such as http://127.0.0.1:8080)."
+        )
+
+    def _gone(self, project_id: int) -> ProjectGone:
+        return ProjectGone(
+            f"Cannot find the project {project_id} in Label Studio at {self.url}: it was deleted, "
+            "or belongs to another organization; start a new run with `hero start`."
+        )
+
+
+def check_backend_url(url: str) -> None:
+    """See that Label Studio takes a webhook at this address.
+
+    Raises:
+        SettingsInvalid: its host has no dot.
+    """
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or "." in host:
+        return
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise SettingsInvalid(
+            f"Cannot register the webhook at {url}: Label Studio takes no host without a dot "
+            f"({host!r}); set HERO_URL to an address such as http://{host or 'backend'}.local:9090 "
+            "or to the backend's IP address."
+        ) from None
+
+
+def _title(text: str) -> str:
+    """Label Studio takes titles of 3 to 50 characters."""
+    text = " ".join(text.split())
+    if len(text) < 3:
+        text = f"HERO {text}"
+    return text if len(text) <= 50 else f"{text[:49].rstrip()}…"
+
+
+def _task(task: NewTask) -> dict[str, Any]:
+    body: dict[str, Any] = {"data": dict(task.data)}
+    if task.score is not None:
+        control = label_config.verdict_control(label_config.template())
+        body["predictions"] = [
+            {
+                "model_version": task.model_version,
+                "score": task.score,
+                "result": [prediction_result(control, task.verdict or "good")],
+            }
+        ]
+    return body
+
+
+def prediction_result(control: label_config.VerdictControl, verdict: str) -> dict[str, Any]:
+    """One choice, as predictions and annotations hold it."""
+    return {
+        "from_name": control.from_name,
+        "to_name": control.to_name,
+        "type": "choices",
+        "value": {"choices": [verdict]},
+    }
+
+
+def _differs(present: Any, wanted: Any) -> bool:
+    if isinstance(wanted, list):
+        return sorted(str(item) for item in present or []) != sorted(wanted)
+    return present != wanted
+
+
+def _words(error: ApiError) -> str:
+    """What Label Studio said, without the headers (which hold session cookies)."""
+    body = error.body
+    if not isinstance(body, Mapping):
+        return str(body)
+    problems = body.get("validation_errors")
+    if isinstance(problems, Mapping):
+        return "; ".join(
+            f"{field}: {' '.join(map(str, texts))}"
+            if field != "non_field_errors"
+            else " ".join(map(str, texts))
+            for field, texts in problems.items()
+        )
+    return str(body.get("detail") or problems or body)
+
+
+def _short(words: str) -> str:
+    words = " ".join(words.split())
+    return words if len(words) <= 200 else f"{words[:199]}…"

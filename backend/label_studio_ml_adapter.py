@@ -1,0 +1,39 @@
+"""HERO under label-studio-ml's own server, where that package is installed (extra `ml`).
+
+from label_studio_ml.api import init_app
+from backend.label_studio_ml_adapter import HeroMLBackend
+
+app = init_app(model_class=HeroMLBackend)
+"""
+
+from typing import Any
+
+from label_studio_ml.model import LabelStudioMLBase
+
+from backend.ml_backend import HeroModel
+from backend.settings import Settings
+from backend.store import Store
+
+
+class HeroMLBackend(LabelStudioMLBase):
+    """`HeroModel` as a subclass of label-studio-ml's base class."""
+
+    def setup(self) -> None:
+        """Open the store, and tell the base class the model's version."""
+        project = str(self.project_id or "").split(".")[0]
+        self._model = HeroModel(
+            Store.open(Settings.load()),
+            int(project) if project.isdigit() else None,
+            self.label_config or "",
+        )
+        self.set("model_version", self._model.model_version)
+
+    def predict(
+        self, tasks: list[dict[str, Any]], context: dict[str, Any] | None = None, **kwargs: Any
+    ) -> list[dict[str, Any]]:
+        """See `HeroModel.predict`."""
+        return self._model.predict(tasks, context, **kwargs)
+
+    def fit(self, event: str, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """See `HeroModel.fit`."""
+        return self._model.fit(event, data, **kwargs)

@@ -1,0 +1,138 @@
+"""HERO as a model of Label Studio's ML-backend protocol.
+
+`HeroModel` has the shape of label-studio-ml 2.x's `LabelStudioMLBase`: `setup`, `predict(tasks,
+context)`, `fit(event, data)`. It answers from the store and never touches the engine, so that
+every answer is instant: learning happens in the worker.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from backend.errors import BadWebhook, RunNotFound
+from backend.label_config import VerdictControl, verdict_control
+from backend.label_studio import prediction_result
+from backend.records import Image, Run
+from backend.store import Store
+
+START_TRAINING = "START_TRAINING"
+ANNOTATION_EVENTS = (
+    "ANNOTATION_CREATED",
+    "ANNOTATION_UPDATED",
+    "ANNOTATIONS_DELETED",
+    "TASKS_DELETED",
+)
+
+
+class HeroModel:
+    """The model of one project."""
+
+    def __init__(self, store: Store, project_id: int | None, label_config: str = "") -> None:
+        self._store = store
+        self.project_id = project_id
+        self.label_config = label_config
+        self.model_version = ""
+        self.setup()
+
+    def setup(self) -> None:
+        """Find the version of the project's model: the run and the epochs it has learned from."""
+        run = self.run
+        self.model_version = model_version(run) if run else "no-run"
+
+    @property
+    def run(self) -> Run | None:
+        """The run whose images stand in the project."""
+        return None if self.project_id is None else self._store.run_of_project(self.project_id)
+
+    @property
+    def versions(self) -> list[str]:
+        """All versions so far, the newest first."""
+        run = self.run
+        if run is None:
+            return [self.model_version]
+        return [model_version(run, epoch) for epoch in range(run.epoch, -1, -1)]
+
+    def predict(
+        self,
+        tasks: Sequence[Mapping[str, Any]],
+        context: Mapping[str, Any] | None = None,
+        **_: Any,
+    ) -> list[dict[str, Any]]:
+        """One prediction a task, with Eq. 4's similarity to the best image as its score.
+
+        Tasks that are not of this run, or that were made before anything was learned, get an empty
+        result.
+        """
+        run = self.run
+        control = verdict_control(self.label_config) if self.label_config else None
+        known: dict[int, dict[int, Image]] = {}
+        predictions = []
+        for task in tasks:
+            image = None
+            key = str((task.get("data") or {}).get("hero_image_id", "")).split("/")
+            if run is not None and len(key) == 3 and key[0] == run.id:
+                epoch, index = key[1], key[2]
+                if epoch.isdigit() and index.isdigit():
+                    if int(epoch) not in known:
+                        rows = self._store.images(run.id, int(epoch))
+                        known[int(epoch)] = {row.index: row for row in rows}
+                    image = known[int(epoch)].get(int(index))
+            predictions.append(self._prediction(image, control))
+        return predictions
+
+    def _prediction(self, image: Image | None, control: VerdictControl | None) -> dict[str, Any]:
+        score = None
+        if image is not None:
+            score = image.reward if image.reward is not None else image.prediction
+        if image is None or score is None:
+            return {"result": [], "score": 0.0, "model_version": self.model_version}
+        return {
+            "result": [prediction_result(control, choice(score))] if control else [],
+            "score": score,
+            "model_version": self.model_version,
+        }
+
+    def fit(self, event: str, data: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+        """Note an event of Label Studio's; the worker looks what happened.
+
+        Raises:
+            BadWebhook: the payload names no project.
+            RunNotFound: the project is no run's.
+        """
+        project = data.get("project")
+        project_id = project.get("id") if isinstance(project, Mapping) else project
+        if not isinstance(project_id, int):
+            raise BadWebhook(
+                f"Cannot follow the webhook {event}: it names no project; turn on "
+                "'Send payload' for it in Label Studio."
+            )
+        run = self._store.run_of_project(project_id)
+        if run is None:
+            raise RunNotFound(
+                f"Cannot follow the webhook {event}: no run belongs to project {project_id}; "
+                "remove the webhook from that project, or start a run with `hero start`."
+            )
+        if event != START_TRAINING and event not in ANNOTATION_EVENTS:
+            return {"status": "ignored", "run": run.id}
+        task = data.get("task")
+        task_id = task.get("id") if isinstance(task, Mapping) else None
+        listed = data.get("annotations")
+        single = data.get("annotation")
+        annotations = listed if isinstance(listed, list) else [single]
+        ids = [item.get("id") for item in annotations if isinstance(item, Mapping)]
+        self._store.hint(
+            project_id,
+            event,
+            task_id=task_id if isinstance(task_id, int) else None,
+            annotation_ids=[number for number in ids if isinstance(number, int)],
+        )
+        return {"status": "noted", "run": run.id}
+
+
+def model_version(run: Run, epoch: int | None = None) -> str:
+    """The version's name: the run, and how many epochs it has learned from."""
+    return f"{run.id}-epoch-{run.epoch if epoch is None else epoch}"
+
+
+def choice(score: float) -> str:
+    """The verdict that a similarity to the best image (in [-1, 1]) speaks for."""
+    return "good" if score >= 0.5 else "bad"

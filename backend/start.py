@@ -1,0 +1,44 @@
+"""Starting a run: everything is checked and made, or nothing is."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from backend.errors import HeroServiceError
+from backend.label_studio import Gateway
+from backend.records import Run
+from backend.settings import Settings
+from backend.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+def start_run(
+    settings: Settings, store: Store, config: Mapping[str, Any], title: str | None = None
+) -> Run:
+    """Make the run's project in Label Studio, connect it to this backend, and hand it to the worker.
+
+    Args:
+        config: the engine's configuration as JSON (`HeroConfig.model_dump()`), already checked.
+        title: of the project; the prompt by default.
+
+    Raises:
+        LabelStudioError, SettingsInvalid, ImageUnresolvable: nothing is left behind.
+    """  # noqa: E501
+    gateway = Gateway(settings)
+    gateway.ping()
+    run_id = store.new_run_id(config["prompt"])
+    title = title or config["prompt"]
+    project = gateway.ensure_project(run_id, title, config["prompt"])
+    try:
+        gateway.connect_images(project.id, run_id)
+        gateway.connect_backend(project.id)
+        return store.create_run(
+            config, title=title, run_id=run_id, project_id=project.id, project_url=project.url
+        )
+    except BaseException:
+        try:
+            gateway.delete_project(project.id)
+        except HeroServiceError as error:
+            logger.warning("the empty project %s stays: %s", project.id, error)
+        raise
