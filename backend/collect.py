@@ -6,7 +6,7 @@ reordered webhooks change nothing but the time until a label is seen.
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -32,22 +32,43 @@ class LabelSource(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Collected:
+    """What a look at Label Studio brought."""
+
+    changed: list[Annotation]
+    tasks: dict[int, int]
+    """Number of images that have a task, by epoch."""
+
+    def lacking(self, run: Run) -> str | None:
+        """What a person has to know about the run's present epoch, if it cannot be completed."""
+        gone = run.images_per_epoch - self.tasks.get(run.epoch, run.images_per_epoch)
+        if gone <= 0:
+            return None
+        return (
+            f"{gone} of {run.images_per_epoch} tasks of epoch {run.epoch} were deleted in Label "
+            f"Studio and cannot be labelled; label the others, then `hero advance {run.id}`."
+        )
+
+
 def reconcile(
     store: Store, source: LabelSource, run: Run, epochs: Collection[int] | None = None
-) -> list[Annotation]:
+) -> Collected:
     """Make the rows of some epochs equal to what stands in Label Studio now.
 
     Args:
         epochs: the run's present epoch by default.
 
-    Returns:
-        The rows that changed.
+    Raises:
+        LabelStudioError: nothing was fetched of the epoch that failed, nothing was changed.
     """
     changed: list[Annotation] = []
+    tasks: dict[int, int] = {}
     if run.project_id is None:
-        return changed
+        return Collected(changed, tasks)
     for epoch in sorted(epochs if epochs is not None else {run.epoch}):
         fetched = source.labels(run.project_id, run.id, epoch)
+        tasks[epoch] = len({task.index for task in fetched})
         emails = _emails(source) if any(task.annotations for task in fetched) else {}
         rows = [
             read(run.id, task, annotation, emails)
@@ -60,7 +81,7 @@ def reconcile(
     for row in changed:
         if row.problem and not row.deleted:
             logger.warning("run %s, image %s: %s", run.id, row.index, row.problem)
-    return changed
+    return Collected(changed, tasks)
 
 
 def merge(

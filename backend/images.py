@@ -27,6 +27,15 @@ def image_key(run_id: str, epoch: int, index: int) -> str:
     return f"{run_id}/{epoch}/{index:04d}"
 
 
+def parse_key(key: str) -> tuple[str, int, int] | None:
+    """Run, epoch and index of an `image_key`; None if it is none."""
+    run_id, _, rest = key.partition("/")
+    epoch, _, index = rest.partition("/")
+    if not (run_id and epoch.isdecimal() and index.isdecimal()):
+        return None
+    return run_id, int(epoch), int(index)
+
+
 def storage_folder(settings: Settings, run_id: str) -> Path:
     """The run's folder that Label Studio may serve; made if missing.
 

@@ -27,7 +27,7 @@ from backend.errors import (
     SettingsInvalid,
     TokenRefused,
 )
-from backend.images import storage_folder
+from backend.images import parse_key, storage_folder
 from backend.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -294,7 +294,6 @@ class Gateway:
 
     def labels(self, project_id: int, run_id: str, epoch: int) -> list[TaskLabels]:
         """An epoch's tasks with all their annotations, in one request."""
-        prefix = f"{run_id}/{epoch}/"
         query = {
             "filters": {
                 "conjunction": "and",
@@ -303,7 +302,7 @@ class Gateway:
                         "filter": "filter:tasks:data.hero_image_id",
                         "operator": "contains",
                         "type": "String",
-                        "value": prefix,
+                        "value": f"{run_id}/{epoch}/",
                     }
                 ],
             }
@@ -319,10 +318,9 @@ class Gateway:
                 self._client.projects.get(project_id)
         labels = []
         for task in found:
-            key = str(task.data.get("hero_image_id", ""))
-            index = key.removeprefix(prefix)
-            if key.startswith(prefix) and index.isdigit():
-                labels.append(TaskLabels(task.id, epoch, int(index), task.annotations or ()))
+            place = parse_key(str(task.data.get("hero_image_id", "")))
+            if place is not None and place[:2] == (run_id, epoch):
+                labels.append(TaskLabels(task.id, epoch, place[2], task.annotations or ()))
         return labels
 
     def emails(self) -> dict[int, str]:

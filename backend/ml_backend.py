@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backend.errors import BadWebhook, RunNotFound
-from backend.label_config import VerdictControl, verdict_control
+from backend.images import parse_key
+from backend.label_config import verdict_control
 from backend.label_studio import prediction_result
-from backend.records import Image, Run
+from backend.records import Epoch, Image, Run
 from backend.store import Store
 
 START_TRAINING = "START_TRAINING"
@@ -64,32 +65,27 @@ class HeroModel:
         """
         run = self.run
         control = verdict_control(self.label_config) if self.label_config else None
-        known: dict[int, dict[int, Image]] = {}
+        epochs = self._store.epochs(run.id) if run else []
+        images: dict[int, list[Image]] = {}
         predictions = []
         for task in tasks:
-            image = None
-            key = str((task.get("data") or {}).get("hero_image_id", "")).split("/")
-            if run is not None and len(key) == 3 and key[0] == run.id:
-                epoch, index = key[1], key[2]
-                if epoch.isdigit() and index.isdigit():
-                    if int(epoch) not in known:
-                        rows = self._store.images(run.id, int(epoch))
-                        known[int(epoch)] = {row.index: row for row in rows}
-                    image = known[int(epoch)].get(int(index))
-            predictions.append(self._prediction(image, control))
+            place = parse_key(str((task.get("data") or {}).get("hero_image_id", "")))
+            if run is None or place is None or place[0] != run.id:
+                predictions.append(self._nothing())
+                continue
+            _, epoch, index = place
+            rows = images.setdefault(epoch, self._store.images(run.id, epoch))
+            if index >= len(rows) or rows[index].prediction is None:
+                predictions.append(self._nothing())
+                continue
+            score = rows[index].prediction
+            verdict = choice(score, good_from(epochs, epoch))
+            result = [prediction_result(control, verdict)] if control else []
+            predictions.append({**self._nothing(), "result": result, "score": score})
         return predictions
 
-    def _prediction(self, image: Image | None, control: VerdictControl | None) -> dict[str, Any]:
-        score = None
-        if image is not None:
-            score = image.reward if image.reward is not None else image.prediction
-        if image is None or score is None:
-            return {"result": [], "score": 0.0, "model_version": self.model_version}
-        return {
-            "result": [prediction_result(control, choice(score))] if control else [],
-            "score": score,
-            "model_version": self.model_version,
-        }
+    def _nothing(self) -> dict[str, Any]:
+        return {"result": [], "score": 0.0, "model_version": self.model_version}
 
     def fit(self, event: str, data: Mapping[str, Any], **_: Any) -> dict[str, Any]:
         """Note an event of Label Studio's; the worker looks what happened.
@@ -133,6 +129,19 @@ def model_version(run: Run, epoch: int | None = None) -> str:
     return f"{run.id}-epoch-{run.epoch if epoch is None else epoch}"
 
 
-def choice(score: float) -> str:
+def choice(score: float, threshold: float) -> str:
     """The verdict that a similarity to the best image (in [-1, 1]) speaks for."""
-    return "good" if score >= 0.5 else "bad"
+    return "good" if score >= threshold else "bad"
+
+
+def good_from(epochs: Sequence[Epoch], epoch: int) -> float:
+    """The similarity from which an image of `epoch` is taken for good.
+
+    Midway between the good and the bad of the last epoch before it that was learned from.
+    """
+    for row in reversed(epochs[:epoch]):
+        report = row.report or {}
+        good, bad = report.get("reward_good"), report.get("reward_bad")
+        if good is not None and bad is not None:
+            return (good + bad) / 2
+    return 0.5

@@ -12,6 +12,7 @@ from flask import Flask, Response, g, jsonify, request, send_from_directory
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from werkzeug.exceptions import HTTPException
 
+from backend import logs
 from backend.errors import BadWebhook, HeroServiceError, NotAuthorized
 from backend.images import signature_fits
 from backend.label_studio import SECRET_HEADER
@@ -34,7 +35,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         store: opened from the settings by default.
     """
     settings = ensure_secrets(settings or Settings.load())
-    logging.basicConfig(level=settings.log_level.upper())
+    logs.configure(settings.log_level)
     store = store or Store.open(settings)
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES

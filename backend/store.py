@@ -438,19 +438,20 @@ class Store:
         until = self._now() + timedelta(seconds=claim.lease_seconds)
         self._as_holder(claim, lease_until=until)
 
-    def progress(self, claim: Claim, stage: str, done: int, total: int) -> None:
+    def progress(
+        self, claim: Claim, stage: str, done: int, total: int, started_at: datetime
+    ) -> None:
         """Tell how far the current step is, for people who watch.
 
         Raises:
             LeaseLost: it was paused, stopped, or taken over.
         """
-        started = claim.run.stage_started_at if claim.run.stage == stage else None
         self._as_holder(
             claim,
             stage=stage,
             stage_done=done,
             stage_total=total,
-            stage_started_at=started or self._now(),
+            stage_started_at=started_at,
         )
 
     def release(self, claim: Claim) -> None:
@@ -459,6 +460,20 @@ class Store:
             self._as_holder(claim, **_NO_LEASE)
         except LeaseLost:
             return
+
+    def release_dead(self, is_dead: Callable[[str], bool]) -> None:
+        """Let the runs go whose holders are known to have ended, without waiting for the lease."""
+        held = sa.select(tables.runs).where(tables.runs.c.lease_owner.is_not(None))
+        for run in self._records(Run, held):
+            if run.lease_owner and is_dead(run.lease_owner):
+                with self._write() as connection:
+                    _update(
+                        connection,
+                        run.id,
+                        tables.runs.c.fencing_token == run.fencing_token,
+                        fencing_token=run.fencing_token + 1,
+                        **_NO_LEASE,
+                    )
 
     def postpone(self, claim: Claim, seconds: float, reason: str) -> None:
         """Let the run go, to be tried again in `seconds`; `reason` is shown as its error.

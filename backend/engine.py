@@ -1,0 +1,258 @@
+"""The only importer of `hero_engine`. Torch is loaded when something is drawn or learned."""
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from backend.consensus import BAD
+from backend.errors import BadInput, DiskFull, EngineFailed
+from backend.images import is_disk_full
+from backend.records import Run
+from backend.settings import Settings
+from hero_engine.config import PRESETS, HeroConfig, preset
+from hero_engine.config import make_config as make_engine_config
+from hero_engine.errors import ConfigError, HeroError, ModelNotFound, UnsupportedModel
+
+if TYPE_CHECKING:
+    from hero_engine import Hero, Progress, Samples
+
+logger = logging.getLogger(__name__)
+
+Report = dict[str, Any]
+OnProgress = Callable[[str, int, int], None]
+"""Called with stage, units done, units in all; what it raises ends the step."""
+
+
+def presets() -> dict[str, dict[str, Any]]:
+    """The named sets of hyper-parameters."""
+    return PRESETS
+
+
+def make_config(name: str | None = None, **fields: Any) -> HeroConfig:
+    """A run's configuration from a preset (or none) and fields.
+
+    Raises:
+        BadInput: no such preset, or a field that cannot be used.
+    """
+    with _engine_errors():
+        return preset(name, **fields) if name else make_engine_config(**fields)
+
+
+def check(config: HeroConfig) -> list[str]:
+    """See that a run can start; warnings such as what of the prompt is cut.
+
+    Raises:
+        BadInput: the model or the configuration cannot be used.
+    """
+    with _engine_errors():
+        from hero_engine import check_run
+
+        return check_run(config)
+
+
+def sample(
+    settings: Settings,
+    run: Run,
+    n: int,
+    *,
+    prompt: str | None = None,
+    noise: Literal["bank", "normal"] = "normal",
+    scheduler: str | None = None,
+    seed: int = 0,
+    on_image: Callable[[int, Any], None] | None = None,
+) -> "Samples":
+    """Draw n images from the model as it stands after the run's last epoch.
+
+    Raises:
+        BadInput, EngineFailed
+    """
+    with _engine_errors():
+        return _load(settings, run).sample(
+            n, prompt=prompt, noise=noise, scheduler=scheduler, seed=seed, on_image=on_image
+        )
+
+
+def export_lora(settings: Settings, run: Run, folder: Path) -> Path:
+    """Write the run's LoRA for diffusers' `load_lora_weights(folder)`; the path of the file.
+
+    Raises:
+        EngineFailed, DiskFull
+    """
+    with _engine_errors():
+        return _load(settings, run).export_lora(folder)
+
+
+class Engine:
+    """Carries runs through `generate` and `learn`; keeps the last run's model loaded."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._hero: Hero | None = None
+        self._run_id: str | None = None
+        self.used_at = time.monotonic()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether a model is held in memory."""
+        return self._hero is not None
+
+    def let_go(self) -> None:
+        """Free the model's memory."""
+        if self._hero is None:
+            return
+        import gc
+
+        import torch
+
+        self._hero = self._run_id = None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def generate(self, run: Run, on_progress: OnProgress) -> Path:
+        """Draw the run's present epoch, unless it lies on the disk already.
+
+        Returns:
+            The batch's folder, with images/0000.png ... and predictions.json.
+
+        Raises:
+            EngineFailed, DiskFull: nothing half-written stays.
+        """
+        folder = batch_folder(self._settings, run.id, run.epoch)
+        if folder.exists():
+            return folder
+        partial = folder.with_name(f".{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            with self._using(run) as hero:
+                batch = hero.generate(on_progress=_reporting(on_progress))
+                partial.mkdir(parents=True)
+                batch.save(partial)
+                _write_json(partial / "predictions.json", hero.predict(batch.latents))
+                partial.rename(folder)
+                _sync(folder.parent)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        return folder
+
+    def learn(
+        self, run: Run, verdicts: Sequence[str | None], best: int | None, on_progress: OnProgress
+    ) -> Report:
+        """Learn from the present epoch's verdicts, unless the checkpoint lies there already.
+
+        Args:
+            verdicts: good, bad, best or None an image.
+            best: index of the best image, if there is one.
+
+        Returns:
+            The engine's report, as JSON.
+
+        Raises:
+            EngineFailed, DiskFull: the run stands as before.
+        """
+        checkpoint = checkpoint_folder(self._settings, run.id, run.epoch + 1)
+        report_path = checkpoint.with_name(f"{checkpoint.name}.report.json")
+        if checkpoint.exists():
+            return json.loads(report_path.read_text())
+        with self._using(run) as hero:
+            from hero_engine import Batch, Feedback
+
+            batch = Batch.load(batch_folder(self._settings, run.id, run.epoch))
+            good = tuple(None if verdict is None else verdict != BAD for verdict in verdicts)
+            report = hero.learn(batch, Feedback(good, best), on_progress=_reporting(on_progress))
+            checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            # The report first: where the checkpoint stands, its report does too.
+            _write_json(report_path, report.to_dict())
+            hero.save(checkpoint)
+        return report.to_dict()
+
+    @contextmanager
+    def _using(self, run: Run) -> "Iterator[Hero]":
+        """The run's model as it stood before this epoch; let go if the block does not end well."""
+        try:
+            with _engine_errors():
+                if self._hero is None or (self._run_id, self._hero.epoch) != (run.id, run.epoch):
+                    self.let_go()
+                    self._hero = _load(self._settings, run)
+                    self._run_id = run.id
+                yield self._hero
+        except BaseException:
+            self.let_go()
+            raise
+        finally:
+            self.used_at = time.monotonic()
+
+
+def batch_folder(settings: Settings, run_id: str, epoch: int) -> Path:
+    """Where an epoch's batch lies."""
+    return settings.run_dir(run_id) / "batches" / f"epoch-{epoch:04d}"
+
+
+def checkpoint_folder(settings: Settings, run_id: str, epoch: int) -> Path:
+    """Where the model lies as it stands before an epoch (0-based) is drawn."""
+    return settings.run_dir(run_id) / "checkpoints" / f"epoch-{epoch:04d}"
+
+
+def _load(settings: Settings, run: Run) -> "Hero":
+    """The run's model before its present epoch; the pretrained one at the beginning."""
+    from hero_engine import Hero
+
+    checkpoint = checkpoint_folder(settings, run.id, run.epoch)
+    if run.epoch == 0 and not checkpoint.exists():
+        return Hero.create(make_engine_config(**run.config))
+    return Hero.resume(checkpoint)
+
+
+def _reporting(on_progress: OnProgress) -> "Callable[[Progress], None]":
+    return lambda progress: on_progress(progress.stage, progress.done, progress.total)
+
+
+@contextmanager
+def _engine_errors() -> Iterator[None]:
+    """The engine's errors as the service's; the sentences are the engine's own."""
+    try:
+        yield
+    except (ConfigError, ModelNotFound, UnsupportedModel) as error:
+        raise BadInput(str(error)) from error
+    except (HeroError, OSError) as error:
+        if is_disk_full(error):
+            raise DiskFull(
+                f"The disk is full ({_first_line(error)}); nothing half-written was kept: free "
+                "space and `hero resume` the run."
+            ) from error
+        raise EngineFailed(_first_line(error)) from error
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or "out of memory" in str(error):
+            raise EngineFailed(
+                "The model's memory does not suffice; `hero stop` this run and start one with a "
+                "smaller sample_batch_size and forward_batch_size."
+            ) from error
+        raise
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _write_json(path: Path, value: Any) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(value, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

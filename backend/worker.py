@@ -1,0 +1,397 @@
+"""Carries runs round the circle: `python -m backend.worker`.
+
+The main thread claims a run that has something to do and takes it one transition on; a second
+thread fetches labels. Every step can be killed at any instruction and done again: what it makes
+lies under its final name whole or not at all, and its row is written last.
+"""
+
+import json
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import psutil
+
+from backend import collect, consensus, logs
+from backend.engine import Engine
+from backend.errors import (
+    BackendUnreachable,
+    DiskFull,
+    HeroServiceError,
+    LabelStudioUnreachable,
+    LeaseLost,
+    NotEnoughFeedback,
+    PrivateAddressRefused,
+    RunChanged,
+    SettingsInvalid,
+    WrongState,
+)
+from backend.images import image_key, image_url, is_disk_full, place_images
+from backend.label_studio import Gateway, NewTask
+from backend.ml_backend import START_TRAINING, choice, good_from, model_version
+from backend.records import Claim, Hint, Run
+from backend.runs import WORK, Event, State
+from backend.settings import Settings, ensure_secrets
+from backend.store import Store
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.5
+"""How often the worker looks for something to do: a query of a millisecond."""
+LONGEST_RETRY_SECONDS = 60.0
+UNREACHABLE_PAUSE_SECONDS = 5.0
+
+
+class Worker:
+    """One process's work on all runs of a home folder (or of a shared database)."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        *,
+        engine: Engine | None = None,
+        gateway: Callable[[], Gateway] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._engine = engine or Engine(settings)
+        self._make_gateway = gateway or (lambda: Gateway(settings))
+        self._gateway: Gateway | None = None
+        self._name = process_name()
+        self._failures: dict[str, int] = {}
+        self._ending = threading.Event()
+
+    # -- loops -----------------------------------------------------------------------------
+
+    def run_forever(self) -> None:
+        """Work until `end` is called or the process is told to end."""
+        self._store.release_dead(is_dead)
+        poller = threading.Thread(target=self._poll_forever, name="poller", daemon=True)
+        poller.start()
+        while not self._ending.is_set():
+            try:
+                worked = self.work_once()
+            except HeroServiceError as error:
+                logger.warning("%s", error)
+                worked = False
+            except Exception:
+                logger.exception("the worker goes on after")
+                worked = False
+            if not worked:
+                self._rest()
+
+    def end(self) -> None:
+        """Let both loops end after what they are doing."""
+        self._ending.set()
+
+    def _rest(self) -> None:
+        idle = time.monotonic() - self._engine.used_at
+        if self._engine.loaded and idle > self._settings.idle_seconds:
+            logger.info("the model is let go after %.0f idle seconds", idle)
+            self._engine.let_go()
+        self._ending.wait(TICK_SECONDS)
+
+    def _poll_forever(self) -> None:
+        while not self._ending.wait(TICK_SECONDS):
+            try:
+                reached = self.poll_once()
+            except Exception:
+                logger.exception("the poll goes on after")
+                reached = False
+            if not reached:
+                self._ending.wait(UNREACHABLE_PAUSE_SECONDS)
+
+    # -- labels ----------------------------------------------------------------------------
+
+    def poll_once(self) -> bool:
+        """Fetch the labels of every run that is due, and close epochs that are labelled.
+
+        Returns:
+            False if Label Studio could not be reached; the hints are kept.
+        """
+        reached = True
+        for run, hints in self._store.take_due(self._settings.poll_seconds):
+            try:
+                self._collect(run, hints)
+            except LabelStudioUnreachable as error:
+                logger.warning("run %s: %s", run.id, error)
+                self._note(run, str(error))
+                reached = False
+                continue
+            except (RunChanged, WrongState) as error:
+                logger.info("run %s: %s", run.id, error)
+            except HeroServiceError as error:
+                logger.warning("run %s: %s", run.id, error)
+                if run.state is State.labelling:
+                    self._store.transition(run, Event.fail, error=str(error))
+            self._store.clear_hints(hints)
+        return reached
+
+    def _collect(self, run: Run, hints: list[Hint]) -> None:
+        epochs = {hint.epoch for hint in hints if hint.epoch is not None}
+        if run.state is State.labelling or any(hint.epoch is None for hint in hints):
+            epochs.add(min(run.epoch, run.epochs - 1))
+        collected = collect.reconcile(self._store, self._ls(), run, epochs)
+        if run.state is not State.labelling:
+            return
+        if any(hint.action == START_TRAINING for hint in hints):
+            try:
+                collect.advance(self._store, self._ls(), run)
+                return
+            except NotEnoughFeedback as error:
+                logger.warning("%s", error)
+                self._note(run, str(error))
+                return
+        if collect.close_if_labelled(self._store, run).state is State.labelling:
+            self._note(run, collected.lacking(run))
+
+    def _note(self, run: Run, text: str | None) -> None:
+        if run.error != text:
+            self._store.note(run.id, text)
+
+    # -- steps -----------------------------------------------------------------------------
+
+    def work_once(self) -> bool:
+        """Take one run as far as it goes without people; False if there was nothing to do."""
+        claim = self._store.claim(self._name, self._settings.lease_seconds)
+        if claim is None:
+            return False
+        while claim is not None:
+            changed = self._step(claim)
+            go_on = changed is not None and changed.state in WORK
+            claim = replace(claim, run=changed) if go_on else None
+        return True
+
+    def _step(self, claim: Claim) -> Run | None:
+        """One transition; None if the step was dropped, failed, or has to be tried again."""
+        run = claim.run
+        step = {
+            State.generating: self._generate,
+            State.publishing: self._publish,
+            State.learning: self._learn,
+        }[run.state]
+        logger.info("run %s, epoch %d: %s", run.id, run.epoch, run.state)
+        try:
+            with _Heart(self._store, claim) as heart:
+                changed = step(claim, heart)
+        except (LeaseLost, RunChanged) as error:
+            logger.info("%s", error)
+        except LabelStudioUnreachable as error:
+            self._postpone(claim, str(error))
+        except HeroServiceError as error:
+            logger.warning("run %s failed: %s", run.id, error)
+            self._fail_step(claim, str(error))
+        except Exception as error:
+            logger.exception("run %s failed", run.id)
+            self._fail_step(claim, _sentence(run, error))
+        except BaseException:
+            self._store.release(claim)
+            raise
+        else:
+            self._failures.pop(run.id, None)
+            return changed
+        return None
+
+    def _generate(self, claim: Claim, heart: "_Heart") -> Run:
+        run = claim.run
+        began = time.monotonic()
+        batch = self._engine.generate(run, heart.progress)
+        try:
+            paths = place_images(self._settings, batch / "images", run.id, run.epoch)
+        except OSError as error:
+            if is_disk_full(error):
+                raise DiskFull(
+                    f"The disk of {self._settings.images_dir} is full; no image of epoch "
+                    f"{run.epoch} was published and the batch is kept: free space and `hero "
+                    f"resume {run.id}`."
+                ) from error
+            raise
+        predictions = json.loads((batch / "predictions.json").read_text())
+        return self._store.batch_written(claim, paths, predictions, time.monotonic() - began)
+
+    def _publish(self, claim: Claim, heart: "_Heart") -> Run:
+        run, gateway = claim.run, self._ls()
+        began = time.monotonic()
+        if run.project_id is None:
+            project = gateway.ensure_project(run.id, run.title, run.prompt)
+            run = self._store.set_project(run.id, project.id, project.url)
+        gateway.connect_images(project_id(run), run.id)
+        try:
+            gateway.connect_backend(project_id(run))
+        except (BackendUnreachable, PrivateAddressRefused, SettingsInvalid) as error:
+            logger.warning("run %s goes on without webhooks, by the poll: %s", run.id, error)
+        images = self._store.images(run.id, run.epoch)
+        threshold = good_from(self._store.epochs(run.id), run.epoch)
+        tasks = [
+            NewTask(
+                data={
+                    "image": image_url(self._settings, image.path),
+                    "prompt": run.prompt,
+                    "epoch": run.epoch,
+                    "index": image.index,
+                    "hero_image_id": image_key(run.id, run.epoch, image.index),
+                },
+                score=image.prediction,
+                verdict=None if image.prediction is None else choice(image.prediction, threshold),
+                model_version=model_version(run),
+            )
+            for image in images
+        ]
+        task_ids = gateway.publish(project_id(run), run.id, run.epoch, tasks)
+        heart.check()
+        return self._store.published(claim, task_ids, time.monotonic() - began)
+
+    def _learn(self, claim: Claim, heart: "_Heart") -> Run:
+        run = claim.run
+        began = time.monotonic()
+        epoch = self._store.epochs(run.id)[run.epoch]
+        if epoch.labelled_at is None:
+            collect.reconcile(self._store, self._ls(), run, {max(run.epoch - 1, 0), run.epoch})
+            self._store.freeze(claim, lambda rows: consensus.decide(rows, run.images_per_epoch))
+            epoch = self._store.epochs(run.id)[run.epoch]
+        verdicts = [image.verdict for image in self._store.images(run.id, run.epoch)]
+        report = self._engine.learn(run, verdicts, epoch.best_index, heart.progress)
+        rewards: list[float | None] = list(report.get("rewards") or [])
+        changed = self._store.learned(claim, report, rewards, time.monotonic() - began)
+        self._draw_grid(run)
+        return changed
+
+    def _draw_grid(self, run: Run) -> None:
+        """The epoch as a picture; a run does not fail for want of one."""
+        try:
+            from PIL import Image
+
+            from backend.pictures import epoch_grid
+
+            rows = self._store.images(run.id, run.epoch)
+            pictures = [Image.open(self._settings.images_dir / row.path) for row in rows]
+            path = self._settings.run_dir(run.id) / "grids" / f"epoch-{run.epoch:04d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            verdicts: Any = [row.verdict for row in rows]
+            epoch_grid(pictures, verdicts, [row.reward for row in rows], path)
+        except Exception:
+            logger.exception("no picture of epoch %d of run %s", run.epoch, run.id)
+
+    def _postpone(self, claim: Claim, reason: str) -> None:
+        failures = self._failures[claim.run.id] = self._failures.get(claim.run.id, 0) + 1
+        seconds = min(2.0**failures, LONGEST_RETRY_SECONDS)
+        logger.warning("run %s is tried again in %.0f s: %s", claim.run.id, seconds, reason)
+        try:
+            self._store.postpone(claim, seconds, reason)
+        except LeaseLost as error:
+            logger.info("%s", error)
+
+    def _fail_step(self, claim: Claim, text: str) -> None:
+        try:
+            self._store.transition(claim.run, Event.fail, claim=claim, error=text)
+        except (LeaseLost, RunChanged, WrongState) as error:
+            logger.info("%s", error)
+
+    def _ls(self) -> Gateway:
+        if self._gateway is None:
+            self._gateway = self._make_gateway()
+        return self._gateway
+
+
+class _Heart:
+    """Keeps a claim alive while its step runs, and tells the step when it is lost."""
+
+    def __init__(self, store: Store, claim: Claim) -> None:
+        self._store = store
+        self._claim = claim
+        self._lost: LeaseLost | None = None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heart", daemon=True)
+        self._told: tuple[str, float] = ("", 0.0)
+        self._started: dict[str, datetime] = {}
+
+    def __enter__(self) -> "_Heart":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def check(self) -> None:
+        """Raise `LeaseLost` if the run was paused, stopped or taken over: drop the step."""
+        if self._lost is not None:
+            raise self._lost
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Write how far the step is, once a second; raises like `check`."""
+        self.check()
+        told_stage, told_at = self._told
+        now = time.monotonic()
+        if stage == told_stage and now - told_at < 1 and done < total:
+            return
+        self._told = (stage, now)
+        started = self._started.setdefault(stage, datetime.now(UTC))
+        self._store.progress(self._claim, stage, done, total, started)
+
+    def _beat(self) -> None:
+        pause = min(self._claim.lease_seconds / 3, 2.0)
+        while not self._stopped.wait(pause):
+            try:
+                self._store.heartbeat(self._claim)
+            except LeaseLost as error:
+                self._lost = error
+                return
+            except Exception:
+                logger.exception("the lease of run %s was not renewed", self._claim.run.id)
+
+
+def project_id(run: Run) -> int:
+    """The id of a run's project, which exists by now."""
+    assert run.project_id is not None
+    return run.project_id
+
+
+def process_name() -> str:
+    """This process, in a way that a later one on the same machine can see whether it lives."""
+    started = psutil.Process().create_time()
+    return f"{socket.gethostname()}:{os.getpid()}:{started:.2f}"
+
+
+def is_dead(name: str) -> bool:
+    """Whether `process_name` was that of a process of this machine that has ended."""
+    host, pid, started = name.rsplit(":", 2)
+    if host != socket.gethostname():
+        return False
+    try:
+        return abs(psutil.Process(int(pid)).create_time() - float(started)) > 2
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _sentence(run: Run, error: Exception) -> str:
+    text = (str(error).strip().splitlines() or [""])[0]
+    return (
+        f"The {run.state} step of epoch {run.epoch} failed ({type(error).__name__}: {text}); the "
+        f"worker's log has the details, `hero resume {run.id}` tries it again."
+    )
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit(0)
+
+
+def main() -> None:
+    """Work until SIGTERM or Ctrl-C; a step under way is dropped and its run let go."""
+    settings = ensure_secrets(Settings.load())
+    logs.configure(settings.log_level)
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _leave)
+    Worker(settings, Store.open(settings)).run_forever()
+
+
+if __name__ == "__main__":
+    main()
