@@ -4,6 +4,7 @@ This is no second gateway: it holds no rights of ours, only an account with a pa
 cookie and a CSRF token. The simulated annotators of the demo and the tests come in through it.
 """
 
+import json
 from typing import Any, Self
 
 import httpx
@@ -22,7 +23,7 @@ class Member:
     """One logged-in account; `http` is its browser session, with `base_url` set."""
 
     def __init__(self, url: str, email: str) -> None:
-        self.url, self.email = url.rstrip("/"), email
+        self.url, self.email, self.user_id = url.rstrip("/"), email, 0
         self.http = httpx.Client(
             base_url=self.url, timeout=60, follow_redirects=True, trust_env=False
         )
@@ -49,11 +50,13 @@ class Member:
         form = {"email": self.email, "password": password}
         form["csrfmiddlewaretoken"] = self.http.cookies.get("csrftoken", "")
         self.http.post(page, data=form, headers={"Referer": f"{self.url}{page}"})
-        if not self.http.get("/api/current-user/whoami").is_success:
+        me = self.http.get("/api/current-user/whoami")
+        if not me.is_success:
             raise LabelStudioRefused(
                 f"Label Studio at {self.url} did not let {self.email} in: "
                 "check e-mail and password."
             )
+        self.user_id = int(me.json()["id"])
 
     def close(self) -> None:
         """Closes the connections; the account stays."""
@@ -65,6 +68,22 @@ class Member:
         if answer.status_code == 404:
             return None
         return self._json(answer)
+
+    def project(self, project_id: int) -> dict[str, Any]:
+        """The project, with its numbers of tasks."""
+        return self._json(self.http.get(f"/api/projects/{project_id}"))
+
+    def tasks(self, project_id: int, epoch: int) -> list[dict[str, Any]]:
+        """An epoch's tasks with their annotations, as the Data Manager shows them."""
+        only = {"filter": "filter:tasks:data.epoch", "operator": "equal", "type": "Number"}
+        query = {"filters": {"conjunction": "and", "items": [{**only, "value": epoch}]}}
+        parameters = {
+            "project": project_id,
+            "query": json.dumps(query),
+            "fields": "all",
+            "page_size": 1000,
+        }
+        return self._json(self.http.get("/api/tasks", params=parameters))["tasks"]
 
     def image(self, address: str) -> bytes:
         """The image of a task, fetched from where the labelling page would fetch it."""

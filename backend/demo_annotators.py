@@ -1,0 +1,184 @@
+"""The demo's two simulated people: they label in Label Studio as two browsers would.
+
+Each has an account of their own, asks for the next task, looks at its image, presses a choice. At
+the end of an epoch they look through the good ones, and the one whose favourite is the most liked
+changes its label to best. What they think of an image is `tinyworld.annotator`'s.
+"""
+
+import io
+import json
+import secrets
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from backend.consensus import BAD, BEST, GOOD
+from backend.errors import LabelStudioRefused
+from backend.label_config import VerdictControl, template, verdict_control
+from backend.label_studio import prediction_result
+from backend.local_label_studio import write_private
+from backend.member import Member, invitation
+from tinyworld.annotator import Annotator
+from tinyworld.judge import Judge
+
+NAMES = ("anna", "ben")
+ERROR_RATE = 0.02
+PACE_SECONDS = 0.05
+_IDLE_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Favourite:
+    """The good image that one person likes most, and their annotation of it."""
+
+    liking: float
+    annotation_id: int
+
+
+class Person:
+    """One simulated annotator at their browser."""
+
+    def __init__(self, member: Member, opinion: Annotator, control: VerdictControl) -> None:
+        self.member = member
+        self._annotator = opinion
+        self._control = control
+
+    def label_all(self, project_id: int, stop: threading.Event) -> int:
+        """Labels until everything that stands in the project has a label; how many were theirs."""
+        count = 0
+        while not stop.is_set():
+            task = self.member.next_task(project_id)
+            if task is None:
+                if self._nothing_left(project_id):
+                    return count
+                stop.wait(_IDLE_SECONDS)  # the other one still looks at the last image
+                continue
+            opinion = self._annotator.opinion(self._look(task))
+            stop.wait(opinion.seconds)
+            verdict = GOOD if opinion.good else BAD
+            self.member.annotate(task["id"], self._choice(verdict), lead_time=opinion.seconds)
+            count += 1
+        return count
+
+    def favourite(self, project_id: int, epoch: int) -> Favourite | None:
+        """The most liked of the images they called good; None if there is none."""
+        found: list[Favourite] = []
+        me = self.member.user_id
+        for task in self.member.tasks(project_id, epoch):
+            for annotation in task["annotations"]:
+                if annotation["completed_by"] == me and _chosen(annotation) == GOOD:
+                    liking = self._annotator.opinion(self._look(task)).liking
+                    found.append(Favourite(liking, annotation["id"]))
+        return max(found, key=lambda favourite: favourite.liking, default=None)
+
+    def sees_a_best(self, project_id: int, epoch: int) -> bool:
+        """Whether somebody has called an image of the epoch the best."""
+        return any(
+            _chosen(annotation) == BEST
+            for task in self.member.tasks(project_id, epoch)
+            for annotation in task["annotations"]
+        )
+
+    def call_best(self, favourite: Favourite) -> None:
+        """Changes the label of the favourite to best."""
+        self.member.change(favourite.annotation_id, self._choice(BEST))
+
+    def _look(self, task: dict[str, Any]) -> Image.Image:
+        return Image.open(io.BytesIO(self.member.image(task["data"]["image"])))
+
+    def _nothing_left(self, project_id: int) -> bool:
+        project = self.member.project(project_id)
+        return project["num_tasks_with_annotations"] >= project["task_number"]
+
+    def _choice(self, verdict: str) -> list[dict[str, Any]]:
+        return [prediction_result(self._control, verdict)]
+
+
+class Annotators:
+    """Both of them, labelling one epoch after another in a thread of their own."""
+
+    def __init__(self, people: Sequence[Person]) -> None:
+        self._people = people
+        self._stop = threading.Event()
+        self._pool = ThreadPoolExecutor(len(people) + 1, thread_name_prefix="annotator")
+        self._work: Any = None
+        self._epochs_done: set[int] = set()
+
+    def see_to(self, project_id: int, epoch: int) -> None:
+        """Lets them label the epoch, unless they are at it or through with it.
+
+        Raises:
+            whatever went wrong for them since the last call.
+        """
+        if self._work is not None and self._work.done():
+            self._work.result()
+            self._work = None
+        if self._work is None and epoch not in self._epochs_done:
+            self._work = self._pool.submit(self._label, project_id, epoch)
+
+    def close(self) -> None:
+        """Sends them home."""
+        self._stop.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for person in self._people:
+            person.member.close()
+
+    def _label(self, project_id: int, epoch: int) -> None:
+        for count in [
+            self._pool.submit(person.label_all, project_id, self._stop) for person in self._people
+        ]:
+            count.result()
+        if self._stop.is_set():
+            return
+        if not self._people[0].sees_a_best(project_id, epoch):
+            favourites = [(person.favourite(project_id, epoch), person) for person in self._people]
+            liked = [(favourite, person) for favourite, person in favourites if favourite]
+            if liked:
+                favourite, person = max(liked, key=lambda pair: pair[0].liking)
+                person.call_best(favourite)
+        self._epochs_done.add(epoch)
+
+
+def arrive(url: str, owner_token: str, prompt: str, accounts: Path) -> Annotators:
+    """Both annotators, logged in: invited and signed up the first time.
+
+    Args:
+        url: of Label Studio.
+        owner_token: a legacy token, to ask for the invitation link.
+        prompt: what they judge the images by.
+        accounts: a file that keeps their passwords for the next time.
+    """
+    control = verdict_control(template())
+    judge = Judge.load()
+    known = json.loads(accounts.read_text()) if accounts.exists() else {}
+    people = []
+    for seed, name in enumerate(NAMES):
+        email = f"{name}@example.com"
+        if email not in known:
+            known[email] = secrets.token_urlsafe(9)
+            write_private(accounts, json.dumps(known, indent=1))
+        member = _come_in(url, owner_token, email, known[email])
+        opinion = Annotator(
+            prompt, seed=seed, error_rate=ERROR_RATE, pace_seconds=PACE_SECONDS, judge=judge
+        )
+        people.append(Person(member, opinion, control))
+    return Annotators(people)
+
+
+def _come_in(url: str, owner_token: str, email: str, password: str) -> Member:
+    try:
+        return Member.log_in(url, email, password)
+    except LabelStudioRefused:
+        return Member.sign_up(url, invitation(url, owner_token), email, password)
+
+
+def _chosen(annotation: dict[str, Any]) -> str | None:
+    for item in annotation["result"]:
+        if item.get("type") == "choices":
+            return item["value"]["choices"][0]
+    return None

@@ -1,0 +1,64 @@
+"""What a run's model can be used for: images drawn with it."""
+
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from backend import engine, pictures
+from backend.settings import Settings
+from backend.store import Run
+
+
+def draw(
+    settings: Settings,
+    run: Run,
+    n: int,
+    *,
+    prompt: str | None,
+    noise: Literal["bank", "normal"],
+    scheduler: str | None,
+    seed: int,
+    folder: Path | None,
+    console: Console,
+) -> Path:
+    """Draws n images with the model as it stands, each written as it is decoded, and their grid.
+
+    Args:
+        prompt: None for the run's own.
+        noise: see `hero_engine.Hero.sample`.
+        scheduler: None for the run's own DDIM.
+        seed: the same seed gives the same images.
+        folder: None for a new one in the run's exports.
+        console: where the progress is shown.
+
+    Returns:
+        The folder, with 0000.png ... and grid.png.
+    """
+    prompt = prompt or run.prompt
+    if folder is None:
+        name = f"samples-epoch-{run.epoch}-{noise}-{scheduler or 'ddim'}-seed-{seed}"
+        folder = settings.run_dir(run.id) / "exports" / name.replace(" ", "-")
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("loading the model", total=n)
+
+        def written(index: int, image: Image.Image) -> None:
+            image.save(folder / f"{index:04d}.png")
+            progress.update(task, completed=index + 1, description="drawing")
+
+        samples = engine.sample(
+            settings,
+            run,
+            n,
+            prompt=prompt,
+            noise=noise,
+            scheduler=scheduler,
+            seed=seed,
+            on_image=written,
+        )
+    pictures.contact_sheet(samples.images, folder / "grid.png", title=prompt)
+    return folder

@@ -1,0 +1,333 @@
+"""A run on one screen: stage, epoch, labelled n/64, seconds per stage, success so far.
+
+On a terminal it is redrawn in place; elsewhere (a log file, CI) each change is one line.
+"""
+
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from backend.runs import ACTIVE, ENDED, State
+from backend.store import Counts, Epoch, Run, Store
+
+STAGES = {
+    State.generating: "draw",
+    State.publishing: "publish",
+    State.labelling: "label",
+    State.learning: "learn",
+}
+"""The circle's stages and the words people see for them; also the names in `Epoch.seconds`."""
+_SENTENCE = {
+    State.generating: "the model draws images",
+    State.publishing: "the images go to Label Studio",
+    State.labelling: "waiting for labels",
+    State.learning: "the model learns from the labels",
+    State.paused: "paused; go on with `hero resume`",
+    State.finished: "finished",
+    State.stopped: "stopped",
+    State.failed: "failed; try again with `hero resume`",
+}
+
+
+@dataclass(frozen=True)
+class EpochLine:
+    """One epoch's row; rates and seconds are None while they are not known."""
+
+    number: int
+    labelled: int
+    total: int
+    good: int
+    seconds: dict[str, float]
+    closed: bool
+
+    @property
+    def success_rate(self) -> float | None:
+        """Share of the judged images that were called good (or best)."""
+        return self.good / self.labelled if self.labelled else None
+
+
+@dataclass(frozen=True)
+class RunView:
+    """What a person wants to know of a run, read from the store at one moment."""
+
+    run: Run
+    lines: tuple[EpochLine, ...]
+    counts: Counts | None
+    """Of the epoch that is being labelled; None in every other stage."""
+
+    @property
+    def stage(self) -> State:
+        """The stage it is in, or was in when it was paused or failed."""
+        return self.run.paused_from or self.run.state
+
+    @property
+    def epoch(self) -> int:
+        """The epoch people see: counted from 1, never beyond the last."""
+        return min(self.run.epoch + 1, self.run.epochs)
+
+    @property
+    def progress(self) -> tuple[int, int] | None:
+        """Done and total of the stage, where it counts something."""
+        if self.counts is not None:
+            return self.counts.labelled, self.counts.total
+        if self.run.stage_total:
+            return self.run.stage_done or 0, self.run.stage_total
+        return None
+
+    @property
+    def awaited(self) -> str:
+        """Who or what it waits for, in words."""
+        said = _SENTENCE[self.run.state]
+        if self.counts is not None and self.run.state is State.labelling:
+            if self.counts.labelled == self.counts.total and not self.counts.has_best:
+                said = "all labelled; waiting for somebody to choose the best image"
+            elif self.counts.labelled:
+                best = "the best is chosen" if self.counts.has_best else "no best image yet"
+                said = f"waiting for labels, {best}"
+        return said
+
+
+def read(store: Store, run_id: str) -> RunView:
+    """The run as it is now."""
+    run = store.run(run_id)
+    stage = run.paused_from or run.state
+    counts = None
+    if stage in (State.labelling, State.learning):
+        counts = store.counts(run.id, run.epoch)
+    lines = tuple(_line(store, run, epoch, counts) for epoch in store.epochs(run.id))
+    return RunView(run, lines, counts if stage is State.labelling else None)
+
+
+def _line(store: Store, run: Run, epoch: Epoch, counts: Counts | None) -> EpochLine:
+    if epoch.labelled_at is None:
+        running = counts if counts and epoch.epoch == run.epoch else None
+        good, labelled = (running.good, running.labelled) if running else (0, 0)
+    else:
+        verdicts = [image.verdict for image in store.images(run.id, epoch.epoch)]
+        good = sum(verdict in ("good", "best") for verdict in verdicts)
+        labelled = sum(verdict is not None for verdict in verdicts)
+    return EpochLine(
+        number=epoch.epoch + 1,
+        labelled=labelled,
+        total=run.images_per_epoch,
+        good=good,
+        seconds=epoch.seconds,
+        closed=epoch.learned_at is not None,
+    )
+
+
+def render(view: RunView, *, notes: tuple[str, ...] = ()) -> RenderableType:
+    """The screen: head, circle, progress of the stage, a row an epoch, notes below."""
+    return Padding(
+        Group(
+            _head(view),
+            Text(),
+            _circle(view),
+            _progress(view),
+            Text(),
+            epoch_table(view),
+            *(Text(note, style="dim") for note in notes),
+        ),
+        (1, 2),
+    )
+
+
+def epoch_table(view: RunView) -> Table:
+    """Success and seconds per epoch."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("epoch", justify="right")
+    table.add_column("labelled", justify="right")
+    table.add_column("judged good", min_width=26)
+    for word in STAGES.values():
+        table.add_column(f"{word} (s)", justify="right")
+    for line in view.lines:
+        table.add_row(
+            f"{line.number}",
+            f"{line.labelled}/{line.total}",
+            _bar(line),
+            *(_seconds(view, line, state) for state in STAGES),
+        )
+    return table
+
+
+def overview(views: Sequence[RunView]) -> Table:
+    """A row a run, the newest first."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("run", "state", "epoch", "labelled", "success", "waits for", "where"):
+        table.add_column(heading, overflow="fold")
+    for view in views:
+        rates = [line.success_rate for line in view.lines if line.success_rate is not None]
+        labelled = f"{view.counts.labelled}/{view.counts.total}" if view.counts else ""
+        table.add_row(
+            Text(view.run.id, style="bold"),
+            view.run.state,
+            f"{view.epoch}/{view.run.epochs}",
+            labelled,
+            Text(f"{rates[0]:.0%} → {rates[-1]:.0%}" if rates else "", style="green"),
+            Text(": ".join(filter(None, (view.awaited, view.run.error)))),
+            Text(view.run.project_url or "", style="cyan"),
+        )
+    return table
+
+
+def watch(store: Store, run_id: str, console: Console) -> None:
+    """Shows a run live until it ends; Ctrl-C leaves it alone."""
+    notes = ("Ctrl-C leaves this screen; the run goes on.",)
+    with contextlib.suppress(KeyboardInterrupt), Screen(console, notes=notes) as shown:
+        while True:
+            view = read(store, run_id)
+            shown.update(view)
+            if view.run.state in ENDED:
+                return
+            time.sleep(0.5)
+
+
+def _head(view: RunView) -> Table:
+    head = Table.grid(expand=True)
+    head.add_column()
+    head.add_column(justify="right")
+    head.add_row(Text(view.run.prompt, style="bold"), Text(view.run.id, style="dim"))
+    if view.run.project_url:
+        head.add_row(Text(view.run.project_url, style="cyan"), "")
+    return head
+
+
+def _circle(view: RunView) -> Text:
+    text = Text(f"epoch {view.epoch} of {view.run.epochs}   ", style="bold")
+    at = view.stage
+    reached = list(STAGES).index(at) if at in STAGES else len(STAGES)
+    for position, word in enumerate(STAGES.values()):
+        style = "bold green" if position == reached else "green" if position < reached else "dim"
+        mark = "◉" if position == reached else "●" if position < reached else "○"
+        text.append(f"{mark} {word}  ", style=style)
+    if view.run.state not in ACTIVE:
+        ended = {State.finished: "green", State.failed: "red"}.get(view.run.state, "yellow")
+        text.append(f" {view.run.state}", style=f"bold {ended}")
+    return text
+
+
+def _progress(view: RunView) -> RenderableType:
+    said = Text(view.awaited, style="red" if view.run.state is State.failed else "")
+    if view.run.error:
+        said.append(f": {view.run.error}")
+    if view.run.stage and view.counts is None and view.run.state in ACTIVE:
+        said.append(f" ({view.run.stage})", style="dim")
+    if view.progress is None or view.run.state not in ACTIVE:
+        return said
+    done, total = view.progress
+    row = Table.grid(padding=(0, 1))
+    row.add_row(ProgressBar(total=total, completed=done, width=40), f"{done}/{total}", said)
+    return row
+
+
+def _bar(line: EpochLine) -> Text:
+    if line.success_rate is None:
+        return Text("")
+    blocks = round(20 * line.success_rate)
+    text = Text("█" * blocks, style="green" if line.closed else "yellow")
+    text.append("░" * (20 - blocks), style="dim")
+    return text.append(f" {line.success_rate:4.0%}", style="bold")
+
+
+def _seconds(view: RunView, line: EpochLine, state: State) -> str:
+    if state in line.seconds:
+        return f"{line.seconds[state]:.1f}"
+    if line.number == view.run.epoch + 1 and view.run.state is state:
+        return f"{(datetime.now(UTC) - view.run.updated_at).total_seconds():.0f} …"
+    return ""
+
+
+class Screen:
+    """Shows a run until it is left; `update` as often as you like."""
+
+    def __init__(self, console: Console | None = None, *, notes: tuple[str, ...] = ()) -> None:
+        self.console = console or Console()
+        self.notes = notes
+        self._live: Live | None = None
+        self._said: tuple[object, ...] | None = None
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._live = Live(console=self.console, refresh_per_second=4)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def update(self, view: RunView) -> None:
+        """Shows the run as it is now."""
+        if self._live:
+            self._live.update(render(view, notes=self.notes))
+            return
+        line = _plain(view)
+        if line is not None and (key := _milestone(view)) != self._said:
+            self._said = key
+            elapsed = time.monotonic() - self._started
+            self.console.print(f"[{elapsed:6.1f} s] {line}", markup=False, highlight=False)
+
+    def say(self, text: str) -> None:
+        """One line above the screen that stays."""
+        self.console.print(text, markup=False, highlight=False)
+
+
+def _milestone(view: RunView) -> tuple[object, ...]:
+    done, total = view.progress or (0, 0)
+    return view.run.state, view.run.epoch, view.run.error, 4 * done // total if total else 0
+
+
+def _plain(view: RunView) -> str:
+    parts = [f"epoch {view.epoch} of {view.run.epochs}", f"{view.run.state}: {view.awaited}"]
+    if view.progress:
+        parts.append("{}/{}".format(*view.progress))
+    if view.run.error:
+        parts.append(view.run.error)
+    rates = [line.success_rate for line in view.lines if line.closed]
+    if rates:
+        parts.append("success " + " ".join("-" if r is None else f"{r:.0%}" for r in rates))
+    return ", ".join(parts)
+
+
+class Waiting:
+    """A spinner that says what is being waited for; lines where there is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._status = console.status("")
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._status.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.over()
+
+    def say(self, text: str) -> None:
+        """What is being waited for now."""
+        if self._console.is_terminal:
+            self._status.update(text)
+        else:
+            self._console.print(f"{text} ...", markup=False)
+
+    def over(self) -> None:
+        """It is here."""
+        self._status.stop()

@@ -1,0 +1,60 @@
+"""`hero up`: everything started, the way in printed, and kept running until Ctrl-C."""
+
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.panel import Panel
+
+from backend.runs import ACTIVE
+from backend.screen import Waiting
+from backend.stack import Address, Stack, interruptible
+from backend.store import Run, Store
+
+_CHECK_SECONDS = 0.5
+
+
+def keep_up(console: Console, home: Path | None = None) -> None:
+    """Starts what is needed and returns when a signal says so, with every process ended."""
+    try:
+        with (
+            interruptible(),
+            Waiting(console) as waiting,
+            Stack(home, say=waiting.say) as stack,
+        ):
+            waiting.over()
+            console.print(_welcome(stack.address, _unfinished(stack)))
+            while True:
+                stack.check()
+                time.sleep(_CHECK_SECONDS)
+    except KeyboardInterrupt:
+        console.print("Stopped; `hero up` goes on from here.")
+
+
+def _unfinished(stack: Stack) -> list[Run]:
+    store = Store.open(stack.settings)
+    try:
+        return [run for run in store.runs() if run.state in ACTIVE]
+    finally:
+        store.close()
+
+
+def _welcome(address: Address, runs: list[Run]) -> Panel:
+    lines = [f"[bold]Label Studio[/]  {address.label_studio}"]
+    if address.email:
+        lines += [f"  e-mail      {address.email}", f"  password    {address.password}"]
+    lines += [
+        f"[bold]Backend[/]       {address.backend}",
+        f"[bold]Logs[/]          {address.logs}",
+        "",
+    ]
+    if runs:
+        lines += ["These runs go on:"]
+        lines += [f"  {run.id}  ({run.state})  {run.project_url or ''}" for run in runs]
+    else:
+        lines += [
+            "Start a run in another terminal:",
+            "  hero start --prompt 'photo of one blue rose in a vase'",
+        ]
+    lines += ["", "[dim]Ctrl-C stops everything; the runs go on at the next start.[/]"]
+    return Panel("\n".join(lines), title="HERO is up", expand=False, padding=(1, 2))
