@@ -41,9 +41,6 @@ __all__ = [
     "Store",
 ]
 
-DEBOUNCE = timedelta(seconds=0.5)
-"""Least time between two looks at a run whose webhooks come thick."""
-
 _Record = TypeVar("_Record")
 
 
@@ -537,11 +534,14 @@ class Store:
             inserted = connection.execute(sa.insert(tables.hints).values(values))
             return Hint(id=inserted.inserted_primary_key[0], **values)
 
-    def take_due(self, poll_seconds: float) -> list[tuple[Run, list[Hint]]]:
+    def take_due(
+        self, poll_seconds: float, hint_seconds: float = 0.5
+    ) -> list[tuple[Run, list[Hint]]]:
         """The runs whose labels should be fetched now, each with its hints.
 
-        A run is due if it has hints, or if it is being labelled and nobody has looked for
-        `poll_seconds`. Taking it counts as a look, so that of several workers one does it.
+        A run is due if it has hints and nobody has looked for `hint_seconds`, or if it is being
+        labelled and nobody has looked for `poll_seconds`. Taking it counts as a look, so that of
+        several workers one does it.
         """
         now = self._now()
         runs = tables.runs
@@ -549,7 +549,10 @@ class Store:
         due = sa.or_(
             sa.and_(
                 runs.c.id.in_(hinted),
-                sa.or_(runs.c.polled_at.is_(None), runs.c.polled_at <= now - DEBOUNCE),
+                sa.or_(
+                    runs.c.polled_at.is_(None),
+                    runs.c.polled_at <= now - timedelta(seconds=hint_seconds),
+                ),
             ),
             sa.and_(
                 runs.c.state == State.labelling,

@@ -45,6 +45,9 @@ logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.5
 """How often the worker looks for something to do: a query of a millisecond."""
+FETCH_SHARE = 3
+"""After a look at a run its webhooks have to wait for so many times as long as the look took, so
+that Label Studio has time for the people who label."""
 LONGEST_RETRY_SECONDS = 60.0
 UNREACHABLE_PAUSE_SECONDS = 5.0
 
@@ -67,6 +70,7 @@ class Worker:
         self._gateway: Gateway | None = None
         self._name = process_name()
         self._failures: dict[str, int] = {}
+        self._fetch_seconds = 0.0
         self._ending = threading.Event()
 
     # -- loops -----------------------------------------------------------------------------
@@ -118,7 +122,9 @@ class Worker:
             False if Label Studio could not be reached; the hints are kept.
         """
         reached = True
-        for run, hints in self._store.take_due(self._settings.poll_seconds):
+        hint_seconds = min(max(FETCH_SHARE * self._fetch_seconds, TICK_SECONDS), 10.0)
+        for run, hints in self._store.take_due(self._settings.poll_seconds, hint_seconds):
+            began = time.monotonic()
             try:
                 self._collect(run, hints)
             except LabelStudioUnreachable as error:
@@ -133,6 +139,7 @@ class Worker:
                 if run.state is State.labelling:
                     self._store.transition(run, Event.fail, error=str(error))
             self._store.clear_hints(hints)
+            self._fetch_seconds = time.monotonic() - began
         return reached
 
     def _collect(self, run: Run, hints: list[Hint]) -> None:
