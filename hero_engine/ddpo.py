@@ -1,6 +1,6 @@
 """DDPO: clipped policy gradient on the trained steps (paper, Eq. 2 and 8, App. B.2; PPO)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -51,24 +51,43 @@ def clipped_losses(
     return torch.maximum(-advantages * ratio, -advantages * clipped), ratio
 
 
+@dataclass
+class Pairs:
+    """(image, step) pairs: transitions without their grouping by image."""
+
+    timesteps: Int[Tensor, " pair"]
+    z_t: Float[Tensor, "pair channel height width"]
+    z_prev: Float[Tensor, "pair channel height width"]
+    log_prob: Float[Tensor, " pair"]
+
+    def __len__(self) -> int:
+        return len(self.timesteps)
+
+    def split(self, size: int) -> Iterator["Pairs"]:
+        """The pairs in order, `size` at a time."""
+        columns = (self.timesteps, self.z_t, self.z_prev, self.log_prob)
+        for parts in zip(*(column.split(size) for column in columns), strict=True):
+            yield Pairs(*parts)
+
+
+def flatten_pairs(transitions: Transitions) -> Pairs:
+    """[batch, K, ...] as [batch * K, ...]: all steps of the first image, then of the second."""
+    return Pairs(
+        transitions.timesteps.flatten(),
+        transitions.z_t.flatten(0, 1),
+        transitions.z_prev.flatten(0, 1),
+        transitions.log_prob.flatten(),
+    )
+
+
 def pair_log_probs(
-    denoise: Denoiser, schedule: Schedule, pairs: Transitions, device: torch.device
+    denoise: Denoiser, schedule: Schedule, pairs: Pairs, device: torch.device
 ) -> Float[Tensor, " pair"]:
     """log p_phi(z_{t-1} | z_t, c) of (image, step) pairs, each at its own timestep, in one pass."""
     z_t, timesteps = pairs.z_t.to(device), pairs.timesteps.to(device)
     steps = schedule.steps_of(pairs.timesteps)
     mean, std = schedule.step_distribution(denoise(z_t, timesteps), steps, z_t)
     return log_prob(pairs.z_prev.to(device), mean, std)
-
-
-def flatten_pairs(transitions: Transitions) -> Transitions:
-    """[batch, K, ...] as [batch * K, ...]: all steps of the first image, then of the second."""
-    return Transitions(
-        transitions.timesteps.flatten(),
-        transitions.z_t.flatten(0, 1),
-        transitions.z_prev.flatten(0, 1),
-        transitions.log_prob.flatten(),
-    )
 
 
 def accumulate_gradient(
@@ -88,11 +107,11 @@ def accumulate_gradient(
     pairs = flatten_pairs(transitions)
     pair_advantages = advantages.repeat_interleave(transitions.timesteps.shape[1])
     losses, log_ratios = [], []
-    for start in range(0, len(pairs), forward_batch_size):
-        part = slice(start, start + forward_batch_size)
-        log_probs = pair_log_probs(denoise, schedule, pairs[part], device)
-        old = pairs.log_prob[part].to(device)
-        loss, _ = clipped_losses(log_probs, old, pair_advantages[part].to(device), clip_range)
+    parts = pairs.split(forward_batch_size), pair_advantages.split(forward_batch_size)
+    for part, advantage in zip(*parts, strict=True):
+        log_probs = pair_log_probs(denoise, schedule, part, device)
+        old = part.log_prob.to(device)
+        loss, _ = clipped_losses(log_probs, old, advantage.to(device), clip_range)
         (loss.sum() / len(pairs)).backward()
         losses.append(loss.detach())
         log_ratios.append((log_probs - old).detach())
@@ -201,8 +220,8 @@ def _with_present_log_probs(
     for rows in minibatches:
         pairs = flatten_pairs(transitions[rows])
         parts = [
-            pair_log_probs(denoise, schedule, pairs[start : start + forward_batch_size], device)
-            for start in range(0, len(pairs), forward_batch_size)
+            pair_log_probs(denoise, schedule, part, device)
+            for part in pairs.split(forward_batch_size)
         ]
         fresh[rows] = torch.cat(parts).cpu().view(len(rows), -1)
     return Transitions(transitions.timesteps, transitions.z_t, transitions.z_prev, fresh)

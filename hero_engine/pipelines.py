@@ -144,9 +144,9 @@ class Policy:
         return pipe
 
     def lora_state(self) -> dict[str, Tensor]:
-        """The LoRA matrices by peft's names, on the CPU."""
+        """A copy of the LoRA matrices by peft's names, on the CPU."""
         state = get_peft_model_state_dict(self.pipe.unet)
-        return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+        return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
 
     def load_lora_state(self, state: dict[str, Tensor]) -> None:
         """Put back what `lora_state` gave."""

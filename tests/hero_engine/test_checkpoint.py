@@ -1,0 +1,138 @@
+import errno
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from hero_engine import durable
+from hero_engine.batch import Batch, Feedback
+from hero_engine.checkpoint import Checkpoint
+from hero_engine.errors import CheckpointError, StorageError
+from hero_engine.hero import Hero
+from tests.hero_engine.tiny import save_pipeline
+
+
+@pytest.fixture
+def saved(hero, tmp_path):
+    hero.learn(hero.generate(), Feedback((True, False) * 4, best=0))
+    hero.save(tmp_path / "checkpoint")
+    return tmp_path / "checkpoint"
+
+
+def test_a_checkpoint_holds_no_pickle(saved):
+    names = sorted(path.name for path in saved.iterdir())
+    assert names == [
+        "embedding.safetensors",
+        "lora.safetensors",
+        "noise.safetensors",
+        "optimizer.safetensors",
+        "state.json",
+    ]
+
+
+def test_a_checkpoint_is_replaced_whole(hero, saved):
+    hero.learn(hero.generate(), Feedback((True, False) * 4, best=0))
+    hero.save(saved)
+    assert Checkpoint.load(saved).epoch == 2
+    assert [path.name for path in saved.parent.iterdir()] == ["checkpoint"]
+
+
+@pytest.mark.parametrize(
+    "name", ["lora", "optimizer", "embedding", "noise"], ids=lambda name: f"truncated {name}"
+)
+def test_a_truncated_file_is_named(saved, name):
+    path = saved / f"{name}.safetensors"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(CheckpointError, match=rf"{name}\.safetensors is damaged"):
+        Hero.resume(saved)
+
+
+def test_a_flipped_bit_is_noticed(saved):
+    path = saved / "lora.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"lora\.safetensors is damaged"):
+        Hero.resume(saved)
+
+
+def test_a_broken_or_newer_state_is_refused(saved):
+    state = json.loads((saved / "state.json").read_text())
+    for text, message in [
+        ('{"format": 1', "Expecting"),
+        ("[]", "list indices"),
+        (json.dumps({**state, "format": 99}), "its format is 99, this version reads 1"),
+        (json.dumps({**state, "config": {}}), "configuration cannot be used"),
+    ]:
+        (saved / "state.json").write_text(text)
+        with pytest.raises(CheckpointError, match=message):
+            Hero.resume(saved)
+
+
+def test_a_missing_checkpoint(tmp_path):
+    with pytest.raises(CheckpointError, match="resume from an earlier one"):
+        Hero.resume(tmp_path / "nothing")
+
+
+def test_a_checkpoint_of_another_model(saved, tmp_path):
+    state = json.loads((saved / "state.json").read_text())
+    state["config"]["model"] = str(save_pipeline(tmp_path / "larger", latent_size=16))
+    (saved / "state.json").write_text(json.dumps(state))
+    with pytest.raises(CheckpointError, match="does not fit the model"):
+        Hero.resume(saved)
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(hero, saved, monkeypatch):
+    hero.learn(hero.generate(), Feedback((True, False) * 4, best=0))
+
+    def full(tensors, path):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(durable, "save_file", full)
+    with pytest.raises(StorageError, match="No space left on device"):
+        hero.save(saved)
+    monkeypatch.undo()
+    assert [path.name for path in saved.parent.iterdir()] == ["checkpoint"]
+    assert Hero.resume(saved).epoch == 1
+
+
+def test_a_crash_between_the_renames_loses_nothing(hero, saved):
+    saved.rename(durable.previous(saved))
+    assert Hero.resume(saved).epoch == 1
+    hero.save(saved)
+    assert Hero.resume(saved).epoch == 1
+
+
+def test_a_batch_comes_back_as_it_was(hero, tmp_path):
+    batch = hero.generate()
+    batch.save(tmp_path / "batch")
+    again = Batch.load(tmp_path / "batch")
+    assert (again.epoch, again.prompt) == (0, "one rose")
+    assert torch.equal(again.noises, batch.noises)
+    assert torch.equal(again.latents, batch.latents)
+    for name, tensor in vars(batch.transitions).items():
+        assert torch.equal(getattr(again.transitions, name), tensor)
+    assert [i.tobytes() for i in again.images] == [i.tobytes() for i in batch.images]
+    with Image.open(tmp_path / "batch" / "images" / "0007.png") as image:
+        assert image.size == (16, 16)
+
+
+def test_a_damaged_batch_says_so(hero, tmp_path):
+    hero.generate().save(tmp_path)
+    (tmp_path / "images" / "0003.png").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="draw the epoch again"):
+        Batch.load(tmp_path)
+    (tmp_path / "batch.json").unlink()
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        Batch.load(tmp_path)
+
+
+def test_a_full_disk_while_a_batch_is_written(hero, tmp_path, monkeypatch):
+    def full(*_args, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(StorageError, match=r"batch of epoch 0 .*No space left"):
+        hero.generate().save(tmp_path / "batch")

@@ -1,0 +1,201 @@
+import math
+
+import pytest
+import torch
+
+from hero_engine import ddpo
+from hero_engine.errors import RatioError
+from hero_engine.pipelines import Policy
+from hero_engine.sampling import Transitions, draw_trained_steps, sample
+
+
+@pytest.fixture
+def config(make_config):
+    return make_config(num_inference_steps=6, trained_steps=3)
+
+
+@pytest.fixture
+def policy(config):
+    policy = Policy(config)
+    torch.manual_seed(1)
+    for parameter in policy.parameters:
+        torch.nn.init.normal_(parameter, std=0.1)
+    return policy
+
+
+@pytest.fixture
+def transitions(policy, config):
+    noises = torch.randn(8, *policy.latent_shape, generator=torch.Generator().manual_seed(0))
+    schedule = policy.schedule(config)
+    steps = draw_trained_steps(schedule, 8, 3, "random", torch.Generator().manual_seed(1))
+    denoise = policy.denoiser(config.prompt, config)
+    return sample(denoise, schedule, noises, torch.Generator().manual_seed(2), steps)[1]
+
+
+ADVANTAGES = torch.tensor([1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 0.1, -0.1])
+
+
+def make_optimizer(policy, **options):
+    return torch.optim.AdamW(policy.parameters, **{"lr": 1e-3, **options})
+
+
+def update(policy, config, transitions, optimizer=None, **options):
+    return ddpo.update(
+        policy.denoiser(config.prompt, config),
+        policy.schedule(config),
+        optimizer or make_optimizer(policy),
+        transitions,
+        ADVANTAGES,
+        config,
+        generator=torch.Generator().manual_seed(0),
+        **options,
+    )
+
+
+def gradients(policy, config, transitions, forward_batch_size):
+    for parameter in policy.parameters:
+        parameter.grad = None
+    ddpo.accumulate_gradient(
+        policy.denoiser(config.prompt, config),
+        policy.schedule(config),
+        transitions,
+        ADVANTAGES,
+        clip_range=1.0,
+        forward_batch_size=forward_batch_size,
+        device=policy.device,
+    )
+    return torch.cat([parameter.grad.flatten() for parameter in policy.parameters])
+
+
+def log_probs(policy, config, transitions):
+    with torch.no_grad():
+        return ddpo.pair_log_probs(
+            policy.denoiser(config.prompt, config),
+            policy.schedule(config),
+            ddpo.flatten_pairs(transitions),
+            policy.device,
+        )
+
+
+def test_clip_range_is_rescaled_to_the_latents_size():
+    assert ddpo.scaled_clip_range(1e-4, 4 * 64 * 64) == 1e-4
+    assert ddpo.scaled_clip_range(1e-4, 4 * 16 * 16) == pytest.approx(1.6e-3)
+
+
+def test_clipping_allows_the_same_policy_change_for_every_latent_size():
+    change = 0.8
+    for size in (64, 1024, 16384):
+        log_ratio = math.log1p(ddpo.scaled_clip_range(1e-4, size)) * size
+        assert log_ratio == pytest.approx(2 * change, rel=0.05)
+
+
+def test_losses_by_hand():
+    ratios = torch.tensor([1.0, 1.05, 1.5, 0.5, 1.5, 0.5])
+    advantages = torch.tensor([2.0, 2.0, 2.0, 2.0, -1.0, -1.0])
+    losses, ratio = ddpo.clipped_losses(ratios.log(), torch.zeros(6), advantages, 0.1)
+    torch.testing.assert_close(ratio, ratios)
+    torch.testing.assert_close(losses, torch.tensor([-2.0, -2.1, -2.2, -1.0, 1.5, 0.9]))
+
+
+def test_gradient_is_that_of_equation_2_inside_the_clip_and_zero_outside():
+    log_p = torch.tensor([0.05, 0.5, -0.5, -0.5, 0.5], requires_grad=True)
+    advantages = torch.tensor([3.0, 3.0, 3.0, -3.0, -3.0])
+    losses, ratio = ddpo.clipped_losses(log_p, torch.zeros(5), advantages, 0.1)
+    losses.sum().backward()
+    followed = torch.tensor([1.0, 0.0, 1.0, 0.0, 1.0])
+    torch.testing.assert_close(log_p.grad, -(ratio * advantages * followed).detach())
+
+
+def test_gradient_agrees_with_finite_differences(policy, config, transitions):
+    denoise, schedule = policy.denoiser(config.prompt, config), policy.schedule(config)
+    pairs = next(ddpo.flatten_pairs(transitions).split(4))
+    parameter = policy.parameters[5]
+    ddpo.pair_log_probs(denoise, schedule, pairs, policy.device).sum().backward()
+    direction = parameter.grad / parameter.grad.norm()
+    slope = float((parameter.grad * direction).sum())
+    values = []
+    for step in (1e-2, -1e-2):
+        with torch.no_grad():
+            parameter += step * direction
+            value = ddpo.pair_log_probs(denoise, schedule, pairs, policy.device)
+            values.append(float(value.double().sum()))
+            parameter -= step * direction
+    assert (values[0] - values[1]) / 2e-2 == pytest.approx(slope, rel=0.02)
+
+
+@pytest.mark.parametrize("forward_batch_size", [2, 5, 24, 100])
+def test_gradient_does_not_depend_on_the_forward_batch(
+    policy, config, transitions, forward_batch_size
+):
+    one_at_a_time = gradients(policy, config, transitions, 1)
+    batched = gradients(policy, config, transitions, forward_batch_size)
+    assert one_at_a_time.norm() > 0
+    assert (batched - one_at_a_time).abs().max() / one_at_a_time.abs().max() < 1e-4
+
+
+def test_log_probs_of_the_sampler_are_those_of_the_update(policy, config, transitions):
+    new = log_probs(policy, config, transitions)
+    torch.testing.assert_close(new, transitions.log_prob.flatten(), atol=2e-6, rtol=0)
+
+
+def test_update_raises_the_probability_of_good_steps_and_lowers_that_of_bad(
+    policy, config, transitions
+):
+    before = log_probs(policy, config, transitions)
+    stats = update(policy, config.model_copy(update={"inner_epochs": 3}), transitions)
+    change = (log_probs(policy, config, transitions) - before).view(8, 3).mean(dim=1)
+    assert float(change[ADVANTAGES >= 1].mean()) > 0 > float(change[ADVANTAGES <= -1].mean())
+    assert stats.ratio_error < 1e-5
+    assert 0 <= stats.clip_fraction <= 1
+    assert stats.approx_kl > 0
+
+
+def test_clipping_bounds_how_far_a_policy_goes(policy, config, transitions):
+    wide, narrow = (
+        config.model_copy(update={"inner_epochs": 6, "clip_range": clip, "learning_rate": 1e-3})
+        for clip in (1.0, 1e-9)
+    )
+    start = policy.lora_state()
+    kl = []
+    for limits in (wide, narrow):
+        policy.load_lora_state(start)
+        kl.append(update(policy, limits, transitions).approx_kl)
+    assert kl[1] < 0.5 * kl[0]
+
+
+def test_gradients_are_scaled_down_to_the_largest_norm(policy, config, transitions):
+    optimizer = torch.optim.SGD(policy.parameters, lr=1.0)
+    limited = config.model_copy(
+        update={"max_grad_norm": 1e-4, "minibatch_size": 8, "learning_rate": 1.0}
+    )
+    before = torch.cat([p.detach().flatten() for p in policy.parameters])
+    stats = update(policy, limited, transitions, optimizer)
+    after = torch.cat([p.detach().flatten() for p in policy.parameters])
+    assert stats.grad_norm > 1e-4
+    assert (after - before).norm().item() == pytest.approx(1e-4, rel=0.02)
+
+
+def test_an_update_from_another_policy_is_refused_and_changes_nothing(policy, config, transitions):
+    shifted = Transitions(**{**vars(transitions), "log_prob": transitions.log_prob + 1e-4})
+    before = policy.lora_state()
+    with pytest.raises(RatioError, match=r"differs from 1 by 1\.0e-04"):
+        update(policy, config, shifted)
+    after = policy.lora_state()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_old_log_probs_of_another_precision_are_recomputed(policy, config, transitions):
+    half = Transitions(**{**vars(transitions), "log_prob": transitions.log_prob + 2e-3})
+    stats = update(policy, config, half, recompute_old=True)
+    assert stats.ratio_error == 0
+
+
+def test_minibatches_cover_every_image_once_an_inner_epoch(policy, config, transitions):
+    steps = []
+    update(
+        policy,
+        config.model_copy(update={"inner_epochs": 2, "minibatch_size": 3}),
+        transitions,
+        on_step=lambda done, total: steps.append((done, total)),
+    )
+    assert steps == [(done, 6) for done in range(1, 7)]
