@@ -1,0 +1,120 @@
+"""A Label Studio in memory, for tests of what collects and publishes."""
+
+import itertools
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from backend.errors import LabelStudioUnreachable, ProjectGone
+from backend.images import parse_key
+from backend.label_studio import NewTask, Project, Server, TaskLabels
+
+
+class FakeLabelStudio:
+    """Has the gateway's methods; `tasks` is keyed by task id."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[int, dict[str, Any]] = {}
+        self.annotations: dict[int, dict[str, Any]] = {}
+        self.people = {1: "ann@example.com", 2: "bob@example.com"}
+        self.down = False
+        self.gone = False
+        self.connected: list[str] = []
+        self.requests = 0
+        self._ids = itertools.count(1)
+        self._time = datetime(2026, 1, 1, tzinfo=UTC)
+
+    # -- what the gateway offers -----------------------------------------------------------
+
+    def ping(self) -> Server:
+        self._ask()
+        return Server("1.23.2", "owner@example.com")
+
+    def ensure_project(self, run_id: str, title: str, prompt: str) -> Project:
+        self._ask()
+        return Project(1, "http://label-studio/projects/1", created=True)
+
+    def connect_images(self, project_id: int, run_id: str) -> None:
+        self._ask()
+        self.connected.append("images")
+
+    def connect_backend(self, project_id: int) -> None:
+        self._ask()
+        self.connected.append("backend")
+
+    def publish(
+        self, project_id: int, run_id: str, epoch: int, tasks: Sequence[NewTask]
+    ) -> dict[int, int]:
+        self._ask()
+        there = {task.index for task in self.labels(project_id, run_id, epoch)}
+        for task in tasks:
+            if task.data["index"] not in there:
+                self.tasks[next(self._ids)] = {**task.data, "score": task.score}
+        return {task.index: task.task_id for task in self.labels(project_id, run_id, epoch)}
+
+    def labels(self, project_id: int, run_id: str, epoch: int) -> list[TaskLabels]:
+        self._ask()
+        found = []
+        for task_id, data in self.tasks.items():
+            place = parse_key(data["hero_image_id"])
+            if place is not None and place[:2] == (run_id, epoch):
+                mine = [dict(a) for a in self.annotations.values() if a["task"] == task_id]
+                found.append(TaskLabels(task_id, epoch, place[2], mine))
+        return found
+
+    def emails(self) -> dict[int, str]:
+        return self.people
+
+    def _ask(self) -> None:
+        self.requests += 1
+        if self.down:
+            raise LabelStudioUnreachable("Cannot reach Label Studio; start it.")
+        if self.gone:
+            raise ProjectGone("Cannot find the project; start a new run.")
+
+    # -- what people do --------------------------------------------------------------------
+
+    def annotate(
+        self, task_id: int, value: str | None, person: int = 1, *, cancelled: bool = False
+    ) -> int:
+        number = next(self._ids)
+        now = self._tick()
+        self.annotations[number] = {
+            "id": number,
+            "task": task_id,
+            "result": result(value),
+            "was_cancelled": cancelled,
+            "completed_by": person,
+            "lead_time": 1.5,
+            "created_at": now,
+            "updated_at": now,
+        }
+        return number
+
+    def change(self, number: int, value: str | None) -> None:
+        self.annotations[number] |= {"result": result(value), "updated_at": self._tick()}
+
+    def delete(self, number: int) -> None:
+        del self.annotations[number]
+
+    def label_all(self, values: Sequence[str], epoch: int, person: int = 1) -> None:
+        for task_id, data in list(self.tasks.items()):
+            if data["epoch"] == epoch:
+                self.annotate(task_id, values[data["index"]], person)
+
+    def _tick(self) -> str:
+        self._time += timedelta(seconds=1)
+        return self._time.isoformat().replace("+00:00", "Z")
+
+
+def result(value: str | None) -> list[dict[str, Any]]:
+    if value is None:
+        return []
+    return [
+        {
+            "from_name": "verdict",
+            "to_name": "image",
+            "type": "choices",
+            "value": {"choices": [value]},
+        }
+    ]

@@ -1,0 +1,299 @@
+"""Annotations to rows: whatever happens on the way, one look makes them equal."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from backend import consensus
+from backend.collect import advance, check_feedback, close_if_labelled, merge, read, reconcile
+from backend.errors import NotEnoughFeedback, WrongState
+from backend.label_studio import TaskLabels
+from backend.records import Annotation, Run
+from backend.runs import Event, State
+from backend.store import Store
+from tests.backend.conftest import CONFIG
+from tests.backend.fake_label_studio import FakeLabelStudio, result
+
+PATHS = [f"{index}.png" for index in range(4)]
+VALUES = ["good", "bad", "best", "NOPE", None]
+
+
+def labelling(store: Store, source: FakeLabelStudio) -> Run:
+    run = store.create_run(CONFIG, project_id=1)
+    for index in range(4):
+        key = f"{run.id}/0/{index:04d}"
+        source.tasks[100 + index] = {"hero_image_id": key, "epoch": 0, "index": index}
+    claim = store.claim("worker", 60)
+    assert claim is not None
+    run = store.batch_written(claim, PATHS, None, 1.0)
+    return store.published(replace(claim, run=run), {i: 100 + i for i in range(4)}, 1.0)
+
+
+@pytest.fixture
+def source() -> FakeLabelStudio:
+    return FakeLabelStudio()
+
+
+@pytest.fixture
+def run(store: Store, source: FakeLabelStudio) -> Run:
+    return labelling(store, source)
+
+
+def freeze(store: Store, run: Run) -> None:
+    store.transition(run, Event.advance)
+    claim = store.claim("worker", 60)
+    assert claim is not None
+    store.freeze(claim, lambda rows: consensus.decide(rows, 4))
+
+
+class TestReading:
+    def annotation(self, **fields: Any) -> Annotation:
+        whole = {
+            "id": 5,
+            "result": result("good"),
+            "was_cancelled": False,
+            "completed_by": 1,
+            "lead_time": 2.5,
+            "created_at": "2026-11-23T06:17:26.700722Z",
+            "updated_at": "2026-11-23T06:17:27.700722Z",
+            **fields,
+        }
+        return read("run", TaskLabels(100, 0, 3), whole, {1: "ann@example.com"})
+
+    def test_a_label(self):
+        row = self.annotation()
+        assert (row.ls_id, row.epoch, row.index, row.task_id) == (5, 0, 3, 100)
+        assert (row.value, row.annotator, row.lead_time) == ("good", "ann@example.com", 2.5)
+        assert row.updated_at > row.created_at
+
+    def test_a_skip_is_no_problem_and_no_value(self):
+        row = self.annotation(was_cancelled=True, result=[])
+        assert (row.value, row.problem, row.was_cancelled) == (None, None, True)
+
+    @pytest.mark.parametrize(
+        "strange",
+        [
+            result("NOPE"),
+            [],
+            None,
+            "text",
+            [{"type": "choices", "value": {"choices": ["good", "bad"]}}],
+            [{"type": "choices", "value": None}],
+            [{"type": "choices"}],
+            [{"type": "rating", "value": {"rating": 4}}],
+            [None, 3],
+        ],
+    )
+    def test_what_is_no_verdict_is_kept_as_a_problem(self, strange: Any):
+        row = self.annotation(result=strange)
+        assert row.value is None
+        assert row.problem is not None and "correct it in Label Studio" in row.problem
+
+    def test_the_problem_names_the_value(self):
+        assert "'NOPE'" in str(self.annotation(result=result("NOPE")).problem)
+
+    def test_other_controls_of_the_page_do_not_disturb(self):
+        others = [{"type": "textarea", "value": {"text": ["nice"]}}, *result("bad")]
+        assert self.annotation(result=others).value == "bad"
+
+    def test_a_person_may_be_given_whole(self):
+        assert self.annotation(completed_by={"id": 1}).annotator_id == 1
+
+    def test_an_unknown_person_stays_a_number(self):
+        row = self.annotation(completed_by=77)
+        assert (row.annotator_id, row.annotator) == (77, None)
+
+
+class TestReconcile:
+    def test_new_changed_and_deleted(self, store: Store, source: FakeLabelStudio, run: Run):
+        first = source.annotate(100, "good")
+        second = source.annotate(101, "bad")
+        reconcile(store, source, run)
+        assert [row.value for row in store.annotations(run.id)] == ["good", "bad"]
+        source.change(first, "best")
+        source.delete(second)
+        reconcile(store, source, run)
+        rows = store.annotations(run.id)
+        assert [(row.value, row.deleted) for row in rows] == [("best", False), ("bad", True)]
+
+    def test_looking_twice_writes_nothing(self, store: Store, source: FakeLabelStudio, run: Run):
+        source.annotate(100, "good")
+        assert len(reconcile(store, source, run).changed) == 1
+        assert reconcile(store, source, run).changed == []
+
+    def test_an_older_answer_changes_nothing(self, run: Run, store: Store, source: FakeLabelStudio):
+        number = source.annotate(100, "good")
+        old = source.labels(1, run.id, 0)
+        source.change(number, "bad")
+        reconcile(store, source, run)
+        rows = [read(run.id, task, a, {}) for task in old for a in task.annotations]
+        assert merge(store.annotations(run.id), rows, frozen=False) == []
+
+    def test_late_ones_are_kept_and_marked(
+        self, store: Store, source: FakeLabelStudio, run: Run
+    ):
+        first = source.annotate(100, "good")
+        second = source.annotate(101, "bad")
+        reconcile(store, source, run)
+        freeze(store, run)
+        source.change(first, "bad")
+        source.delete(second)
+        third = source.annotate(102, "best")
+        reconcile(store, source, run, [0])
+        rows = {row.ls_id: row for row in store.annotations(run.id)}
+        changed, deleted, new = rows[first], rows[second], rows[third]
+        assert (changed.value, changed.late_value, changed.late) == ("good", "bad", True)
+        assert (deleted.value, deleted.deleted, deleted.late) == ("bad", True, True)
+        assert (new.value, new.late, new.frozen) == ("best", True, False)
+        verdicts = [image.verdict for image in store.images(run.id, 0)]
+        assert verdicts == ["good", "bad", None, None]
+
+    def test_deleted_tasks_are_told(self, store: Store, source: FakeLabelStudio, run: Run):
+        del source.tasks[103]
+        assert "1 of 4 tasks" in str(reconcile(store, source, run).lacking(run))
+
+    def test_nothing_lacks(self, store: Store, source: FakeLabelStudio, run: Run):
+        assert reconcile(store, source, run).lacking(run) is None
+
+    def test_a_run_without_a_project(self, store: Store, source: FakeLabelStudio):
+        lonely = store.create_run(CONFIG)
+        assert reconcile(store, source, lonely).changed == []
+        assert source.requests == 0
+
+
+class TestClosing:
+    def test_complete(self, store: Store, source: FakeLabelStudio, run: Run):
+        source.label_all(["good", "bad", "best", "bad"], 0)
+        reconcile(store, source, run)
+        assert close_if_labelled(store, run).state is State.learning
+
+    @pytest.mark.parametrize(
+        "values", [["good", "bad", "good", "bad"], ["best", "bad", "bad", "NOPE"]]
+    )
+    def test_not_complete(
+        self, store: Store, source: FakeLabelStudio, run: Run, values: list[str]
+    ):
+        source.label_all(values, 0)
+        reconcile(store, source, run)
+        assert close_if_labelled(store, run).state is State.labelling
+
+    def test_all_bad(self, store: Store, source: FakeLabelStudio, run: Run):
+        source.label_all(["bad"] * 4, 0)
+        reconcile(store, source, run)
+        assert close_if_labelled(store, run).state is State.learning
+
+    def test_advance_fetches_first(self, store: Store, source: FakeLabelStudio, run: Run):
+        source.annotate(100, "good")
+        source.annotate(101, "bad")
+        assert advance(store, source, run).state is State.learning
+        assert len(store.annotations(run.id)) == 2
+
+    @pytest.mark.parametrize(
+        ("values", "lacking"), [([], "good"), (["good"], "bad"), (["bad", "bad"], "good")]
+    )
+    def test_advance_needs_something_to_compare(
+        self, store: Store, source: FakeLabelStudio, run: Run, values: list[str], lacking: str
+    ):
+        for index, value in enumerate(values):
+            source.annotate(100 + index, value)
+        with pytest.raises(NotEnoughFeedback, match=f"none of them is {lacking}"):
+            advance(store, source, run)
+        assert store.run(run.id).state is State.labelling
+
+    @pytest.mark.parametrize("value", ["good", "bad"])
+    def test_a_whole_epoch_of_one_kind_may_advance(
+        self, store: Store, source: FakeLabelStudio, run: Run, value: str
+    ):
+        source.label_all([value] * 4, 0)
+        reconcile(store, source, run)
+        check_feedback(run, store.counts(run.id, 0))
+
+    def test_advance_of_a_run_that_is_not_labelled(self, store: Store, source: FakeLabelStudio):
+        with pytest.raises(WrongState, match="generating"):
+            advance(store, source, store.create_run(CONFIG))
+
+
+class AnyEvents(RuleBasedStateMachine):
+    """People do anything; looks at Label Studio happen, are lost, doubled, or late."""
+
+    @initialize()
+    def start(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.store = Store.connect(f"sqlite:///{Path(self.folder.name) / 'hero.db'}")
+        self.source = FakeLabelStudio()
+        self.run = labelling(self.store, self.source)
+        self.stale: list[Any] = []
+
+    def teardown(self) -> None:
+        if hasattr(self, "store"):
+            self.look()
+            self.check()
+            self.store.close()
+            self.folder.cleanup()
+
+    @rule(index=st.integers(0, 3), value=st.sampled_from(VALUES), person=st.integers(1, 2))
+    def annotate(self, index: int, value: str | None, person: int) -> None:
+        self.source.annotate(100 + index, value, person, cancelled=value is None)
+
+    @precondition(lambda self: self.source.annotations)
+    @rule(data=st.data(), value=st.sampled_from(VALUES))
+    def change(self, data: st.DataObject, value: str | None) -> None:
+        self.source.change(data.draw(st.sampled_from(sorted(self.source.annotations))), value)
+
+    @precondition(lambda self: self.source.annotations)
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        self.source.delete(data.draw(st.sampled_from(sorted(self.source.annotations))))
+
+    @rule()
+    def look(self) -> None:
+        reconcile(self.store, self.source, self.run)
+
+    @rule()
+    def ask(self) -> None:
+        self.stale.append(self.source.labels(1, self.run.id, 0))
+
+    @precondition(lambda self: self.stale)
+    @rule(data=st.data())
+    def hear_an_old_answer(self, data: st.DataObject) -> None:
+        answer = data.draw(st.sampled_from(self.stale))
+        rows = [read(self.run.id, t, a, {}) for t in answer for a in t.annotations]
+        self.store.merge_annotations(
+            self.run.id, 0, lambda known, frozen: merge(known, rows, frozen=frozen)
+        )
+
+    def check(self) -> None:
+        people = self.source.people
+        truth = {
+            row.ls_id: (row.index, row.value, row.problem, row.annotator_id, row.updated_at)
+            for task in self.source.labels(1, self.run.id, 0)
+            for row in (read(self.run.id, task, a, people) for a in task.annotations)
+        }
+        rows = {
+            row.ls_id: (row.index, row.value, row.problem, row.annotator_id, row.updated_at)
+            for row in self.store.annotations(self.run.id)
+            if not row.deleted
+        }
+        assert rows == truth
+
+
+AnyEvents.TestCase.settings = settings(
+    max_examples=12,
+    stateful_step_count=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+TestAnyEvents = AnyEvents.TestCase
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    with caplog.at_level("ERROR"):
+        yield

@@ -1,0 +1,109 @@
+"""Where images lie and how they are seen."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from backend import images
+from backend.errors import ImageUnresolvable
+from backend.settings import Settings
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Path:
+    folder = tmp_path / "batch"
+    folder.mkdir()
+    for index in range(3):
+        (folder / f"{index:04d}.png").write_bytes(f"image {index}".encode())
+    return folder
+
+
+def test_keys_and_back():
+    assert images.parse_key(images.image_key("rose-7f3k", 3, 12)) == ("rose-7f3k", 3, 12)
+
+
+@pytest.mark.parametrize("key", ["", "a", "a/b/c", "a/1", "a/1/", "/1/2", "a/-1/2", "a/1/2/3"])
+def test_other_keys_are_not_ours(key: str):
+    assert images.parse_key(key) is None
+
+
+def test_local_files(settings: Settings):
+    path = images.image_path("rose", 0, 7)
+    assert images.image_url(settings, path) == "/data/local-files/?d=rose/0000/0007.png"
+
+
+def test_local_files_below_another_root(settings: Settings):
+    wide = settings.model_copy(update={"local_files_root": settings.home.parent})
+    url = images.image_url(wide, "rose/0000/0007.png")
+    assert url == "/data/local-files/?d=home/images/rose/0000/0007.png"
+
+
+def test_a_root_that_does_not_hold_the_images(settings: Settings, tmp_path: Path):
+    elsewhere = settings.model_copy(update={"local_files_root": tmp_path / "elsewhere"})
+    with pytest.raises(ImageUnresolvable, match="HERO_LOCAL_FILES_ROOT"):
+        images.storage_folder(elsewhere, "rose")
+
+
+def test_signed_addresses(settings: Settings):
+    signed = settings.model_copy(update={"image_store": "signed-urls", "url": "http://h.e:1"})
+    url = images.image_url(signed, "rose/0000/0007.png")
+    address, _, signature = url.partition("?signature=")
+    assert address == "http://h.e:1/images/rose/0000/0007.png"
+    assert images.signature_fits(signed, "rose/0000/0007.png", signature)
+    assert not images.signature_fits(signed, "rose/0000/0008.png", signature)
+    assert not images.signature_fits(signed, "rose/0000/0007.png", "")
+    assert not images.signature_fits(signed, "rose/0000/0007.png", "ü")
+
+
+def test_images_are_placed_whole(settings: Settings, batch: Path):
+    paths = images.place_images(settings, batch, "rose", 1)
+    assert paths == [f"rose/0001/{index:04d}.png" for index in range(3)]
+    assert (settings.images_dir / paths[2]).read_bytes() == b"image 2"
+    assert images.place_images(settings, batch, "rose", 1) == paths
+
+
+def test_a_full_disk_leaves_nothing(
+    settings: Settings, batch: Path, monkeypatch: pytest.MonkeyPatch
+):
+    real, done = os.link, []
+
+    def link(source: Path, target: Path) -> None:
+        if done:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        done.append(target)
+        real(source, target)
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(OSError, match="No space"):
+        images.place_images(settings, batch, "rose", 1)
+    assert list((settings.images_dir / "rose").iterdir()) == []
+    monkeypatch.setattr(os, "link", real)
+    assert len(images.place_images(settings, batch, "rose", 1)) == 3
+
+
+def test_a_file_system_without_links(
+    settings: Settings, batch: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def link(source: Path, target: Path) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", link)
+    images.place_images(settings, batch, "rose", 1)
+    shutil.rmtree(batch)
+    assert (settings.images_dir / "rose/0001/0000.png").read_bytes() == b"image 0"
+
+
+def test_a_full_disk_is_told_from_other_errors():
+    def caused(inner: Exception) -> Exception:
+        outer = RuntimeError("could not write")
+        outer.__cause__ = inner
+        return outer
+
+    assert images.is_disk_full(OSError(errno.ENOSPC, "x"))
+    assert images.is_disk_full(caused(OSError(errno.EDQUOT, "x")))
+    assert images.is_disk_full(caused(RuntimeError("I/O error: No space left on device")))
+    assert not images.is_disk_full(caused(OSError(errno.EACCES, "x")))
+    assert not images.is_disk_full(None)
