@@ -1,0 +1,21 @@
+"""What must answer at once does not load torch."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["backend.server", "backend.worker"],
+)
+def test_torch_stays_out(module: str):
+    code = f"import {module}, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_torch_stays_out_of_the_command_line():
+    pytest.importorskip("backend.cli")
+    code = "import backend.cli, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

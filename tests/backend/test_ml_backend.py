@@ -1,0 +1,105 @@
+"""The model in the shape of label-studio-ml, and its adapter."""
+
+import importlib
+import sys
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from backend.errors import BadWebhook, RunNotFound
+from backend.ml_backend import HeroModel, choice, good_from
+from backend.records import Epoch, Run
+from backend.runs import Event
+from backend.settings import Settings
+from backend.store import Store
+from tests.backend.conftest import CONFIG
+
+
+@pytest.fixture
+def run(store: Store) -> Run:
+    return store.create_run(CONFIG, project_id=7)
+
+
+def learned(store: Store) -> Run:
+    claim = store.claim("worker", 60)
+    assert claim is not None
+    run = store.batch_written(claim, ["0.png"], None, 1.0)
+    run = store.published(replace(claim, run=run), {0: 100}, 1.0)
+    store.transition(run, Event.advance)
+    claim = store.claim("worker", 60)
+    assert claim is not None
+    return store.learned(claim, {"reward_good": 0.9, "reward_bad": 0.5}, [0.9], 1.0)
+
+
+def test_versions_grow_with_the_epochs(store: Store, run: Run):
+    assert HeroModel(store, 7).versions == [f"{run.id}-epoch-0"]
+    learned(store)
+    model = HeroModel(store, 7)
+    assert model.versions == [f"{run.id}-epoch-1", f"{run.id}-epoch-0"]
+    assert model.model_version == f"{run.id}-epoch-1"
+
+
+def test_before_anything_is_learned_there_is_no_prediction(store: Store, run: Run):
+    learned(store)
+    [prediction] = HeroModel(store, 7).predict([{"data": {"hero_image_id": f"{run.id}/0/0000"}}])
+    assert prediction["result"] == []
+
+
+def test_fit_only_notes(store: Store, run: Run):
+    answer = HeroModel(store, 7).fit("START_TRAINING", {"project": {"id": 7}})
+    assert answer == {"status": "noted", "run": run.id}
+    assert store.run(run.id) == run
+
+
+def test_fit_without_a_project(store: Store):
+    with pytest.raises(BadWebhook):
+        HeroModel(store, None).fit("ANNOTATION_CREATED", {})
+
+
+def test_fit_of_a_strange_project(store: Store):
+    with pytest.raises(RunNotFound):
+        HeroModel(store, None).fit("ANNOTATION_CREATED", {"project": {"id": 1}})
+
+
+def test_good_begins_midway_between_the_good_and_the_bad():
+    def epoch(number: int, **report: Any) -> Epoch:
+        return Epoch("run", number, None, None, None, None, {}, report or None, None, None)
+
+    epochs = [epoch(0, reward_good=0.9, reward_bad=0.5), epoch(1, reward_good=None), epoch(2)]
+    assert good_from(epochs, 0) == 0.5
+    assert good_from(epochs, 1) == pytest.approx(0.7)
+    assert good_from(epochs, 3) == pytest.approx(0.7)
+    assert (choice(0.7, 0.7), choice(0.69, 0.7)) == ("good", "bad")
+
+
+class StandInBase:
+    """As much of label-studio-ml 2.x's base class as its server uses."""
+
+    def __init__(self, project_id: str | None = None, label_config: str | None = None) -> None:
+        self.project_id, self.label_config = project_id or "", label_config
+        self.cache: dict[str, str] = {}
+        self.setup()
+
+    def setup(self) -> None:
+        raise NotImplementedError
+
+    def set(self, key: str, value: str) -> None:
+        self.cache[key] = value
+
+
+def test_the_adapter_serves_the_same_model(
+    store: Store, run: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    model = ModuleType("label_studio_ml.model")
+    model.LabelStudioMLBase = StandInBase  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "label_studio_ml", ModuleType("label_studio_ml"))
+    monkeypatch.setitem(sys.modules, "label_studio_ml.model", model)
+    monkeypatch.setenv("HERO_HOME", str(settings.home))
+    adapter = importlib.import_module("backend.label_studio_ml_adapter")
+    backend = adapter.HeroMLBackend(project_id="7.1795403510", label_config="")
+    assert backend.cache["model_version"] == f"{run.id}-epoch-0"
+    assert len(backend.predict([{"data": {}}])) == 1
+    assert backend.fit("ANNOTATION_CREATED", {"project": {"id": 7}})["status"] == "noted"
+    monkeypatch.delitem(sys.modules, "backend.label_studio_ml_adapter")

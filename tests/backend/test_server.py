@@ -1,0 +1,267 @@
+"""The web process, as Label Studio 1.23.2 speaks to it."""
+
+import base64
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from backend.images import image_url
+from backend.label_config import template
+from backend.records import Run
+from backend.runs import Event, State
+from backend.server import create_app
+from backend.settings import Settings
+from backend.store import Store
+from tests.backend.conftest import CONFIG
+
+SECRET = {"X-Hero-Secret": "the secret"}
+
+
+def basic(user: str = "hero", password: str = "open sesame") -> dict[str, str]:
+    text = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {text}"}
+
+
+@pytest.fixture
+def client(settings: Settings, store: Store) -> Iterator[FlaskClient]:
+    with create_app(settings, store).test_client() as client:
+        yield client
+
+
+@pytest.fixture
+def run(store: Store) -> Run:
+    store.create_run(CONFIG, project_id=7)
+    claim = store.claim("worker", 60)
+    assert claim is not None
+    run = store.batch_written(claim, ["0.png", "1.png"], [0.9, 0.1], 1.0)
+    return store.published(replace(claim, run=run), {0: 100, 1: 101}, 1.0)
+
+
+def created(project: int = 7, task: int = 100) -> dict[str, Any]:
+    return {
+        "action": "ANNOTATION_CREATED",
+        "annotation": {"id": 5, "result": [], "task": task, "project": project},
+        "project": {"id": project, "task_data_login": None},
+        "task": {"id": task, "data": {}},
+    }
+
+
+class TestProtocol:
+    @pytest.mark.parametrize("path", ["/health", "/"])
+    def test_health_needs_no_password(self, client: FlaskClient, path: str):
+        assert client.get(path).get_json()["status"] == "UP"
+
+    def test_setup_answers_the_models_version(self, client: FlaskClient, run: Run):
+        body = {"project": "7.1795403510", "schema": template(), "access_token": "x"}
+        answer = client.post("/setup", json=body, headers=basic())
+        assert answer.get_json() == {"model_version": f"{run.id}-epoch-0"}
+
+    def test_setup_of_a_project_without_a_run(self, client: FlaskClient):
+        answer = client.post("/setup", json={"project": "3.1"}, headers=basic())
+        assert answer.get_json() == {"model_version": "no-run"}
+
+    def test_predictions_come_from_the_store(self, client: FlaskClient, run: Run):
+        tasks = [
+            {"id": 1, "data": {"hero_image_id": f"{run.id}/0/0000"}},
+            {"id": 2, "data": {"hero_image_id": f"{run.id}/0/0001"}},
+            {"id": 3, "data": {"hero_image_id": f"{run.id}/0/0099"}},
+            {"id": 4, "data": {"hero_image_id": "other/0/0000"}},
+            {"id": 5, "data": {}},
+            {"id": 6},
+        ]
+        body = {"tasks": tasks, "project": "7.1", "label_config": template(), "params": None}
+        results = client.post("/predict", json=body, headers=basic()).get_json()["results"]
+        assert [result["score"] for result in results] == [0.9, 0.1, 0, 0, 0, 0]
+        assert [len(result["result"]) for result in results] == [1, 1, 0, 0, 0, 0]
+        assert results[0]["result"][0] == {
+            "from_name": "verdict",
+            "to_name": "image",
+            "type": "choices",
+            "value": {"choices": ["good"]},
+        }
+        assert results[1]["result"][0]["value"] == {"choices": ["bad"]}
+        assert {result["model_version"] for result in results} == {f"{run.id}-epoch-0"}
+
+    @pytest.mark.parametrize("body", [{}, {"tasks": "all"}, {"tasks": [1]}])
+    def test_predict_without_tasks(self, client: FlaskClient, body: dict[str, Any]):
+        answer = client.post("/predict", json=body, headers=basic())
+        assert answer.status_code == 400
+        assert "send `tasks`" in answer.get_json()["error"]
+
+    def test_versions(self, client: FlaskClient, run: Run):
+        assert client.get("/versions?project=7", headers=basic()).get_json() == {
+            "versions": [f"{run.id}-epoch-0"]
+        }
+
+    def test_metrics(self, client: FlaskClient, run: Run):
+        client.post("/webhook", json=created(), headers=SECRET)
+        text = client.get("/metrics", headers=basic()).get_data(as_text=True)
+        assert 'hero_runs{state="labelling"} 1.0' in text
+        assert 'hero_webhooks_total{action="ANNOTATION_CREATED"} 1.0' in text
+        assert 'hero_requests_total{endpoint="webhook",status="200"} 1.0' in text
+
+    @pytest.mark.parametrize(
+        ("method", "path"),
+        [("post", "/setup"), ("post", "/predict"), ("get", "/versions"), ("get", "/metrics")],
+    )
+    @pytest.mark.parametrize(
+        "headers", [{}, basic(password="wrong"), basic(user="wrong"), SECRET, basic("", "")]
+    )
+    def test_a_password_is_needed(
+        self, client: FlaskClient, method: str, path: str, headers: dict[str, str]
+    ):
+        answer = getattr(client, method)(path, headers=headers)
+        assert answer.status_code == 401
+        assert "BASIC_AUTH_PASS" in answer.get_json()["error"]
+        assert answer.headers["WWW-Authenticate"].startswith("Basic")
+
+    def test_an_unknown_path(self, client: FlaskClient):
+        answer = client.get("/nowhere", headers=basic())
+        assert answer.status_code == 404
+        assert answer.get_json()["error"]
+
+
+class TestWebhook:
+    @pytest.mark.parametrize("headers", [SECRET, basic()])
+    def test_it_records_and_wakes(
+        self, client: FlaskClient, store: Store, run: Run, headers: dict[str, str]
+    ):
+        store.take_due(30)
+        answer = client.post("/webhook", json=created(), headers=headers)
+        assert answer.get_json() == {"status": "noted", "run": run.id}
+        [(due, [hint])] = store.take_due(30, hint_seconds=0)
+        assert (due.id, hint.epoch, hint.action) == (run.id, 0, "ANNOTATION_CREATED")
+        assert store.run(run.id).state is State.labelling
+
+    def test_a_deletion_names_only_annotations(self, client: FlaskClient, store: Store, run: Run):
+        body = {
+            "action": "ANNOTATIONS_DELETED",
+            "annotations": [{"id": 10}],
+            "project": {"id": 7},
+        }
+        assert client.post("/webhook", json=body, headers=SECRET).status_code == 200
+        [(_, [hint])] = store.take_due(30)
+        assert hint.action == "ANNOTATIONS_DELETED"
+
+    @pytest.mark.parametrize(
+        "headers",
+        [{}, {"X-Hero-Secret": "wrong"}, {"X-Hero-Secret": ""}, basic(password="wrong")],
+    )
+    def test_without_the_secret(
+        self, client: FlaskClient, store: Store, run: Run, headers: dict[str, str]
+    ):
+        store.take_due(30)
+        answer = client.post("/webhook", json=created(), headers=headers)
+        assert answer.status_code == 401
+        assert "X-Hero-Secret" in answer.get_json()["error"]
+        assert store.take_due(30, hint_seconds=0) == []
+
+    @pytest.mark.parametrize(
+        "body", [b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b'{"action": 3}', b"{}"]
+    )
+    def test_broken_json(self, client: FlaskClient, body: bytes):
+        answer = client.post("/webhook", data=body, headers=SECRET)
+        assert answer.status_code == 400
+        assert answer.get_json()["type"] == "BadWebhook"
+
+    @pytest.mark.parametrize("project", [None, "7", [], {"id": "7"}, {}])
+    def test_without_a_project(self, client: FlaskClient, project: Any):
+        body = {"action": "ANNOTATION_CREATED", "project": project}
+        answer = client.post("/webhook", json=body, headers=SECRET)
+        assert answer.status_code == 400
+        assert "Send payload" in answer.get_json()["error"]
+
+    def test_of_an_unknown_run(self, client: FlaskClient):
+        answer = client.post("/webhook", json=created(project=99), headers=SECRET)
+        assert answer.status_code == 404
+        assert "project 99" in answer.get_json()["error"]
+
+    def test_strange_parts_do_no_harm(self, client: FlaskClient, run: Run):
+        body = {"action": "ANNOTATION_CREATED", "project": {"id": 7}, "task": 3, "annotation": []}
+        assert client.post("/webhook", json=body, headers=SECRET).status_code == 200
+
+    def test_other_actions_are_ignored(self, client: FlaskClient, store: Store, run: Run):
+        store.take_due(30)
+        body = {"action": "PROJECT_UPDATED", "project": {"id": 7}}
+        assert client.post("/webhook", json=body, headers=SECRET).get_json()["status"] == "ignored"
+        assert store.take_due(30, hint_seconds=0) == []
+
+    def test_start_training_takes_the_password(self, client: FlaskClient, store: Store, run: Run):
+        body = {"action": "START_TRAINING", "project": {"id": 7}}
+        assert client.post("/webhook", json=body, headers=SECRET).status_code == 401
+        assert client.post("/webhook", json=body, headers=basic()).status_code == 200
+        [(_, [hint])] = store.take_due(30)
+        assert hint.action == "START_TRAINING"
+
+    def test_of_a_paused_run(self, client: FlaskClient, store: Store, run: Run):
+        store.transition(run.id, Event.pause)
+        assert client.post("/webhook", json=created(), headers=SECRET).status_code == 200
+        assert store.run(run.id).state is State.paused
+
+    def test_secrets_are_not_logged(
+        self, client: FlaskClient, run: Run, caplog: pytest.LogCaptureFixture
+    ):
+        with caplog.at_level(logging.DEBUG):
+            client.post("/webhook", json=created(), headers={**SECRET, **basic()})
+            client.post("/webhook", json=created(), headers={"X-Hero-Secret": "guess-1"})
+            client.post("/setup", json={"access_token": "token-1"}, headers=basic())
+        log = caplog.text
+        for secret in ("the secret", "open sesame", "token-1", "guess-1"):
+            assert secret not in log
+
+
+class TestImages:
+    @pytest.fixture
+    def signed(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"image_store": "signed-urls"})
+
+    @pytest.fixture
+    def url(self, signed: Settings) -> str:
+        path = signed.images_dir / "rose/0000/0001.png"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"png bytes")
+        (signed.home / "env").write_text("SECRET=1")
+        return image_url(signed, "rose/0000/0001.png").removeprefix(signed.backend_url)
+
+    def test_a_signed_address_needs_no_password(self, client: FlaskClient, url: str):
+        answer = client.get(url)
+        assert (answer.status_code, answer.data) == (200, b"png bytes")
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert answer.mimetype == "image/png"
+
+    def test_it_is_fetched_once(self, client: FlaskClient, url: str):
+        tag = client.get(url).headers["ETag"]
+        assert client.get(url, headers={"If-None-Match": tag}).status_code == 304
+
+    @pytest.mark.parametrize("change", ["0001.png", "signature="])
+    def test_a_changed_address_is_refused(self, client: FlaskClient, url: str, change: str):
+        answer = client.get(url.replace(change, change[:-1] + "x"))
+        assert answer.status_code == 401
+
+    def test_other_files_are_never_served(self, signed: Settings, client: FlaskClient, url: str):
+        for path in ("../env", "rose/../../env"):
+            stolen = image_url(signed, path).removeprefix(signed.backend_url)
+            assert client.get(stolen).status_code in (401, 404)
+
+    def test_a_missing_image(self, signed: Settings, client: FlaskClient):
+        url = image_url(signed, "rose/0000/0009.png").removeprefix(signed.backend_url)
+        assert client.get(url).status_code == 404
+
+
+def test_missing_secrets_are_made(tmp_path: Path):
+    create_app(Settings(home=tmp_path))
+    assert "HERO_WEBHOOK_SECRET" in (tmp_path / "env").read_text()
+
+
+def test_a_bug_is_answered_without_its_details(
+    client: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(store, "run_of_project", lambda project_id: 1 / 0)
+    answer = client.post("/webhook", json=created(), headers=SECRET)
+    assert answer.status_code == 500
+    assert "division" not in answer.get_data(as_text=True)
