@@ -12,8 +12,7 @@ from typing import Any, Protocol
 
 from backend.consensus import VALUES
 from backend.errors import HeroServiceError, NotEnoughFeedback, WrongState
-from backend.label_studio import TaskLabels
-from backend.records import Annotation, Counts, Run
+from backend.records import Annotation, Counts, Run, TaskLabels
 from backend.runs import Event, State
 from backend.store import Store
 

@@ -20,7 +20,6 @@ from PIL import Image
 from backend.consensus import BAD, BEST, GOOD
 from backend.errors import LabelStudioRefused
 from backend.label_config import VerdictControl, template, verdict_control
-from backend.label_studio import prediction_result
 from backend.local_label_studio import write_private
 from backend.member import Member, invitation
 from tinyworld.annotator import Annotator
@@ -96,7 +95,7 @@ class Person:
         return project["num_tasks_with_annotations"] >= project["task_number"]
 
     def _choice(self, verdict: str) -> list[dict[str, Any]]:
-        return [prediction_result(self._control, verdict)]
+        return [self._control.result(verdict)]
 
 
 class Annotators:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from backend.consensus import VALUES
@@ -14,6 +15,15 @@ class VerdictControl:
 
     from_name: str
     to_name: str
+
+    def result(self, verdict: str) -> dict[str, Any]:
+        """One verdict, as Label Studio's predictions and annotations hold it."""
+        return {
+            "from_name": self.from_name,
+            "to_name": self.to_name,
+            "type": "choices",
+            "value": {"choices": [verdict]},
+        }
 
 
 def template() -> str:

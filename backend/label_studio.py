@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,17 +28,12 @@ from backend.errors import (
     TokenRefused,
 )
 from backend.images import parse_key, storage_folder
+from backend.records import TaskLabels
 from backend.settings import Settings
+from backend.webhooks import LABEL_ACTIONS, SECRET_HEADER
 
 logger = logging.getLogger(__name__)
 
-SECRET_HEADER = "X-Hero-Secret"
-WEBHOOK_ACTIONS = (
-    "ANNOTATION_CREATED",
-    "ANNOTATION_UPDATED",
-    "ANNOTATIONS_DELETED",
-    "TASKS_DELETED",
-)
 ML_TITLE = "HERO"
 _ONCE = {"max_retries": 0}
 """Requests that must not be repeated blindly: the SDK would retry after a timeout."""
@@ -72,16 +67,6 @@ class NewTask:
     verdict: str | None = None
     """The prediction's choice."""
     model_version: str | None = None
-
-
-@dataclass(frozen=True)
-class TaskLabels:
-    """A task of ours and the annotations on it, as Label Studio gives them."""
-
-    task_id: int
-    epoch: int
-    index: int
-    annotations: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
 
 
 class Gateway:
@@ -214,7 +199,7 @@ class Gateway:
         wanted = {
             "url": f"{self._settings.backend_url}/webhook",
             "headers": {SECRET_HEADER: self._settings.webhook_secret.get_secret_value()},
-            "actions": list(WEBHOOK_ACTIONS),
+            "actions": list(LABEL_ACTIONS),
             "send_for_all_actions": False,
             "send_payload": True,
             "is_active": True,
@@ -332,6 +317,31 @@ class Gateway:
             emails = {user.id: user.email for user in users if user.id and user.email}
             self._emails = (time.monotonic(), emails)
         return emails
+
+    # -- trials (`hero doctor`) --------------------------------------------------------------
+
+    def can_see(self, address: str) -> bool:
+        """Whether an image's address, as tasks carry it, gives an image to a logged-in user."""
+        headers = None
+        if address.startswith("/"):
+            address = f"{self.url}{address}"
+            with self._asking("log in"):
+                headers = self._client._client_wrapper.get_headers()
+        try:
+            answer = httpx.get(address, headers=headers, timeout=30)
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+        return answer.is_success and answer.headers.get("content-type", "").startswith("image/")
+
+    def try_a_webhook(self, project_id: int) -> None:
+        """Label something in a trial project, so that Label Studio tells its webhooks."""
+        data = {"image": "", "prompt": "", "epoch": 0, "index": 0, "hero_image_id": "trial/0/0"}
+        control = label_config.verdict_control(label_config.template())
+        with self._asking("label in the trial project"):
+            made = self._client.tasks.create(project=project_id, data=data)
+            self._client.annotations.create(
+                made.id, result=[prediction_result(control, "good")], request_options=_ONCE
+            )
 
     # -- errors ----------------------------------------------------------------------------
 
@@ -458,20 +468,10 @@ def _task(task: NewTask) -> dict[str, Any]:
             {
                 "model_version": task.model_version,
                 "score": task.score,
-                "result": [prediction_result(control, task.verdict or "good")],
+                "result": [control.result(task.verdict or "good")],
             }
         ]
     return body
-
-
-def prediction_result(control: label_config.VerdictControl, verdict: str) -> dict[str, Any]:
-    """One choice, as predictions and annotations hold it."""
-    return {
-        "from_name": control.from_name,
-        "to_name": control.to_name,
-        "type": "choices",
-        "value": {"choices": [verdict]},
-    }
 
 
 def _differs(present: Any, wanted: Any) -> bool:

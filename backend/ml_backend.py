@@ -11,17 +11,9 @@ from typing import Any
 from backend.errors import BadWebhook, RunNotFound
 from backend.images import parse_key
 from backend.label_config import verdict_control
-from backend.label_studio import prediction_result
 from backend.records import Epoch, Image, Run
 from backend.store import Store
-
-START_TRAINING = "START_TRAINING"
-ANNOTATION_EVENTS = (
-    "ANNOTATION_CREATED",
-    "ANNOTATION_UPDATED",
-    "ANNOTATIONS_DELETED",
-    "TASKS_DELETED",
-)
+from backend.webhooks import LABEL_ACTIONS, START_TRAINING
 
 
 class HeroModel:
@@ -80,7 +72,7 @@ class HeroModel:
                 continue
             score = rows[index].prediction
             verdict = choice(score, good_from(epochs, epoch))
-            result = [prediction_result(control, verdict)] if control else []
+            result = [control.result(verdict)] if control else []
             predictions.append({**self._nothing(), "result": result, "score": score})
         return predictions
 
@@ -107,7 +99,7 @@ class HeroModel:
                 f"Cannot follow the webhook {event}: no run belongs to project {project_id}; "
                 "remove the webhook from that project, or start a run with `hero start`."
             )
-        if event != START_TRAINING and event not in ANNOTATION_EVENTS:
+        if event != START_TRAINING and event not in LABEL_ACTIONS:
             return {"status": "ignored", "run": run.id}
         task = data.get("task")
         task_id = task.get("id") if isinstance(task, Mapping) else None

@@ -1,5 +1,6 @@
 """What the store hands out: frozen records, never database objects."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -116,6 +117,16 @@ class Annotation:
     """Made, changed or deleted after the epoch was closed."""
     late_value: str | None = None
     """The value of a frozen annotation after a late change."""
+
+
+@dataclass(frozen=True)
+class TaskLabels:
+    """A task of ours and all annotations on it, as Label Studio gives them."""
+
+    task_id: int
+    epoch: int
+    index: int
+    annotations: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)

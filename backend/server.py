@@ -15,11 +15,11 @@ from werkzeug.exceptions import HTTPException
 from backend import logs
 from backend.errors import BadWebhook, HeroServiceError, NotAuthorized
 from backend.images import signature_fits
-from backend.label_studio import SECRET_HEADER
-from backend.ml_backend import START_TRAINING, HeroModel
+from backend.ml_backend import HeroModel
 from backend.runs import State
 from backend.settings import Settings, ensure_secrets
 from backend.store import Store
+from backend.webhooks import SECRET_HEADER, START_TRAINING
 
 logger = logging.getLogger(__name__)
 

@@ -35,11 +35,12 @@ from backend.errors import (
 )
 from backend.images import image_key, image_url, is_disk_full, place_images
 from backend.label_studio import Gateway, NewTask
-from backend.ml_backend import START_TRAINING, choice, good_from, model_version
+from backend.ml_backend import choice, good_from, model_version
 from backend.records import Claim, Hint, Run
 from backend.runs import WORK, Event, State
 from backend.settings import Settings, ensure_secrets
 from backend.store import Store
+from backend.webhooks import START_TRAINING
 
 logger = logging.getLogger(__name__)
 

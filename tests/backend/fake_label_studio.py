@@ -7,7 +7,8 @@ from typing import Any
 
 from backend.errors import LabelStudioUnreachable, ProjectGone
 from backend.images import parse_key
-from backend.label_studio import NewTask, Project, Server, TaskLabels
+from backend.label_studio import NewTask, Project, Server
+from backend.records import TaskLabels
 
 
 class FakeLabelStudio:

@@ -14,8 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from backend import consensus
 from backend.collect import advance, check_feedback, close_if_labelled, merge, read, reconcile
 from backend.errors import NotEnoughFeedback, WrongState
-from backend.label_studio import TaskLabels
-from backend.records import Annotation, Run
+from backend.records import Annotation, Run, TaskLabels
 from backend.runs import Event, State
 from backend.store import Store
 from tests.backend.conftest import CONFIG
@@ -136,9 +135,7 @@ class TestReconcile:
         rows = [read(run.id, task, a, {}) for task in old for a in task.annotations]
         assert merge(store.annotations(run.id), rows, frozen=False) == []
 
-    def test_late_ones_are_kept_and_marked(
-        self, store: Store, source: FakeLabelStudio, run: Run
-    ):
+    def test_late_ones_are_kept_and_marked(self, store: Store, source: FakeLabelStudio, run: Run):
         first = source.annotate(100, "good")
         second = source.annotate(101, "bad")
         reconcile(store, source, run)
@@ -177,9 +174,7 @@ class TestClosing:
     @pytest.mark.parametrize(
         "values", [["good", "bad", "good", "bad"], ["best", "bad", "bad", "NOPE"]]
     )
-    def test_not_complete(
-        self, store: Store, source: FakeLabelStudio, run: Run, values: list[str]
-    ):
+    def test_not_complete(self, store: Store, source: FakeLabelStudio, run: Run, values: list[str]):
         source.label_all(values, 0)
         reconcile(store, source, run)
         assert close_if_labelled(store, run).state is State.labelling
