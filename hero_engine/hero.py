@@ -17,6 +17,7 @@ from hero_engine import ddpo, sampling
 from hero_engine.batch import Batch, Feedback
 from hero_engine.checkpoint import Checkpoint, load_optimizer_tensors, optimizer_tensors
 from hero_engine.config import HeroConfig
+from hero_engine.contrast import Contrast
 from hero_engine.embedding import Embedding, train_embedding
 from hero_engine.errors import CheckpointError, FeedbackError, NoiseBankEmpty
 from hero_engine.export import export_lora
@@ -139,12 +140,12 @@ class Hero:
                 f"resume from the checkpoint of epoch {batch.epoch}, or send that epoch's batch."
             )
         feedback = feedback.check(batch)
-        good = [i for i, verdict in enumerate(feedback.good) if verdict]
-        bad = [i for i, verdict in enumerate(feedback.good) if verdict is False]
+        contrast = Contrast.of(feedback)
+        good, bad = contrast.good, contrast.bad
         anchor = self.anchor if feedback.best is None else batch.latents[feedback.best].clone()
         report = Report(
             epoch=batch.epoch,
-            note=_nothing_to_learn(good, bad, anchor),
+            note=contrast.nothing_to_learn(has_anchor=anchor is not None),
             success_rate=success_rate(feedback.good),
             diversity=in_batch_diversity(batch.latents.flatten(1)),
         )
@@ -178,12 +179,12 @@ class Hero:
                     self.config,
                     generator=self._stream("minibatches"),
                     recompute_old=self.policy.sampler_differs,
-                    learning_rate_scale=_learning_rate_scale(good, bad, self.config),
+                    learning_rate_scale=contrast.learning_rate_scale(self.config.full_update_share),
                     on_step=_update_reporting(on_progress),
                 )
             self.embedding, self.embedding_trained = embedding, True
             report.updated = True
-            report.note = _unusual(good, bad, feedback, self.config)
+            report.note = contrast.unusual(self.config.full_update_share)
             report.set_rewards(rewards.tolist(), good, bad)
             for name, value in asdict(stats).items():
                 setattr(report, name, value)
@@ -344,56 +345,6 @@ def _kept_noises(
         return bank
     before = bank.best if bank is not None else None
     return NoiseBank(batch.noises[good], before if best is None else batch.noises[best])
-
-
-def _learning_rate_scale(good: list[int], bad: list[int], config: HeroConfig) -> float:
-    """1, or less where good or bad is rarer than `full_update_share` of what was judged.
-
-    AdamW's steps do not shrink with the gradient, so a batch with a single bad image would move the
-    policy as far as any other, by what is mostly noise: that is how a run collapsed right after its
-    first perfect batch.
-    """
-    share = min(len(good), len(bad)) / (len(good) + len(bad))
-    return min(1.0, share / config.full_update_share) if config.full_update_share else 1.0
-
-
-def _nothing_to_learn(good: list[int], bad: list[int], anchor: Tensor | None) -> str:
-    """Why a batch allows no update, for people; empty if it does."""
-    if not good and not bad:
-        return "No image was judged, so nothing was learned; the next batch is drawn as this one."
-    if not good:
-        return (
-            f"None of the {len(bad)} judged images is good, so there is nothing to learn towards; "
-            "the next batch is drawn as this one."
-        )
-    if anchor is None:
-        return (
-            "No best image has been chosen yet, so rewards cannot be measured and the model was "
-            "not changed; the next batch is drawn round the good noises."
-        )
-    if not bad:
-        return (
-            f"All of the {len(good)} judged images are good, so there is no difference to learn "
-            "from and the model was not changed; the next batch is drawn round the good noises."
-        )
-    return ""
-
-
-def _unusual(good: list[int], bad: list[int], feedback: Feedback, config: HeroConfig) -> str:
-    """What people should know of an update that was made; empty if it was an ordinary one."""
-    notes = []
-    if feedback.best is None:
-        notes.append(
-            "No best image was chosen, so the last epoch's best stayed the one to resemble."
-        )
-    scale = _learning_rate_scale(good, bad, config)
-    if scale < 1:
-        rarer, kind = min((len(good), "good"), (len(bad), "bad"))
-        notes.append(
-            f"Only {rarer} of {len(good) + len(bad)} judged images {'is' if rarer == 1 else 'are'} "
-            f"{kind}, so the update was made with {scale:.2f} of the learning rate."
-        )
-    return " ".join(notes)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,10 @@ import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import accelerate  # noqa: F401  before the hook, under which nothing imported is cached
+import peft  # noqa: F401
+from diffusers import DDIMScheduler, StableDiffusionPipeline  # noqa: F401
+from diffusers.utils.torch_utils import randn_tensor  # noqa: F401
 from jaxtyping import install_import_hook
 
 with install_import_hook("hero_engine", "beartype.beartype"):
