@@ -1,7 +1,6 @@
 """Annotations to rows: whatever happens on the way, one look makes them equal."""
 
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -286,9 +285,3 @@ AnyEvents.TestCase.settings = settings(
     suppress_health_check=[HealthCheck.too_slow],
 )
 TestAnyEvents = AnyEvents.TestCase
-
-
-@pytest.fixture(autouse=True)
-def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    with caplog.at_level("ERROR"):
-        yield

@@ -1,0 +1,60 @@
+"""An engine that draws and learns nothing, for tests of the worker."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from backend.engine import OnProgress, batch_folder, checkpoint_folder
+from backend.records import Run
+from backend.settings import Settings
+
+
+class FakeEngine:
+    """Has `Engine`'s methods and leaves its files; `fails` is raised by the next call."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.loaded = False
+        self.used_at = time.monotonic()
+        self.fails: BaseException | None = None
+        self.calls: list[str] = []
+        self.feedback: list[tuple[list[str | None], int | None]] = []
+
+    def generate(self, run: Run, on_progress: OnProgress) -> Path:
+        self._call("generate", on_progress)
+        folder = batch_folder(self.settings, run.id, run.epoch)
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        for index in range(run.images_per_epoch):
+            Image.new("RGB", (8, 8), (index, 0, 0)).save(folder / "images" / f"{index:04d}.png")
+        scores = [index / 10 for index in range(run.images_per_epoch)] if run.epoch else None
+        (folder / "predictions.json").write_text(json.dumps(scores))
+        return folder
+
+    def learn(
+        self, run: Run, verdicts: Sequence[str | None], best: int | None, on_progress: OnProgress
+    ) -> dict[str, Any]:
+        self._call("learn", on_progress)
+        self.feedback.append((list(verdicts), best))
+        checkpoint_folder(self.settings, run.id, run.epoch + 1).mkdir(parents=True, exist_ok=True)
+        return {
+            "epoch": run.epoch,
+            "rewards": [0.5] * len(verdicts),
+            "success_rate": 0.5,
+            "seconds": {"update": 1.0},
+        }
+
+    def let_go(self) -> None:
+        self.loaded = False
+
+    def _call(self, name: str, on_progress: OnProgress) -> None:
+        self.calls.append(name)
+        self.loaded = True
+        on_progress(name, 1, 2)
+        if self.fails is not None:
+            error, self.fails = self.fails, None
+            raise error
+        on_progress(name, 2, 2)

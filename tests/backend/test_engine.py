@@ -1,0 +1,203 @@
+"""The adapter to the engine, with a pipeline of random weights."""
+
+import errno
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend import engine as engine_module
+from backend.engine import Engine, batch_folder, check, checkpoint_folder, make_config, presets
+from backend.errors import BadInput, DiskFull, EngineFailed
+from backend.records import Run
+from backend.settings import Settings
+from backend.store import Store
+
+VERDICTS = ["good", "bad", "best", "bad"]
+
+
+@pytest.fixture(scope="session")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.hero_engine.tiny import save_pipeline
+
+    return save_pipeline(tmp_path_factory.mktemp("models") / "random")
+
+
+@pytest.fixture
+def run(store: Store, pipeline: Path) -> Run:
+    return store.create_run(small(pipeline))
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Engine:
+    return Engine(settings)
+
+
+def small(pipeline: Path) -> dict[str, Any]:
+    fields = {
+        "model": str(pipeline),
+        "prompt": "one rose",
+        "images_per_epoch": 4,
+        "epochs": 2,
+        "num_inference_steps": 3,
+        "embedding_steps": 3,
+        "trained_steps": 2,
+        "minibatch_size": 4,
+    }
+    return make_config(**fields).model_dump(mode="json")
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    return None
+
+
+class TestConfiguration:
+    def test_a_preset_with_changes(self):
+        config = make_config("blue-rose", model="somewhere", images_per_epoch=8)
+        assert (config.images_per_epoch, config.prompt) == (8, presets()["blue-rose"]["prompt"])
+
+    @pytest.mark.parametrize(
+        ("name", "fields", "said"),
+        [
+            ("nope", {}, "nope"),
+            (None, {"model": "m", "prompt": "  "}, "prompt"),
+            (None, {"model": "m", "prompt": "p", "images_per_epoch": 1}, "images_per_epoch"),
+            (None, {"model": "m", "prompt": "p", "images_per_epoch": 0}, "images_per_epoch"),
+            (None, {"model": "m", "prompt": "p", "trained_steps": 99}, "trained_steps"),
+            (None, {"model": "m", "prompt": "p", "no_such_field": 1}, "no_such_field"),
+        ],
+    )
+    def test_bad_input(self, name: str | None, fields: dict[str, Any], said: str):
+        with pytest.raises(BadInput, match=said) as caught:
+            make_config(name, **fields)
+        assert caught.value.exit_status == 2
+
+    def test_a_model_that_is_no_pipeline(self, tmp_path: Path):
+        with pytest.raises(BadInput, match=str(tmp_path)):
+            check(make_config(model=str(tmp_path), prompt="one rose"))
+
+    def test_a_prompt_that_is_cut_is_a_warning(self, pipeline: Path):
+        config = make_config(model=str(pipeline), prompt="one rose " * 20, trained_steps=1)
+        assert any("rose" in warning for warning in check(config))
+
+
+class TestSteps:
+    def test_an_epoch(self, engine: Engine, settings: Settings, store: Store, run: Run):
+        stages = []
+        folder = engine.generate(run, lambda stage, done, total: stages.append(stage))
+        assert len(list((folder / "images").glob("*.png"))) == 4
+        assert json.loads((folder / "predictions.json").read_text()) is None
+        report = engine.learn(run, VERDICTS, 2, lambda stage, *_: stages.append(stage))
+        assert report["updated"] and len(report["rewards"]) == 4
+        assert {"sampling", "embedding", "update"} <= set(stages)
+        assert checkpoint_folder(settings, run.id, 1).is_dir()
+
+    def test_what_lies_there_is_not_done_again(
+        self, engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch
+    ):
+        folder = engine.generate(run, silent)
+        report = engine.learn(run, VERDICTS, 2, silent)
+        monkeypatch.setattr(engine_module, "_load", lambda *_: pytest.fail("the model was loaded"))
+        engine.let_go()
+        assert engine.generate(run, silent) == folder
+        assert engine.learn(run, ["bad"] * 4, None, silent) == report
+
+    def test_a_restart_changes_no_bit(
+        self, engine: Engine, settings: Settings, run: Run, pipeline: Path
+    ):
+        engine.generate(run, silent)
+        warm = engine.learn(run, VERDICTS, 2, silent)
+        lora = (checkpoint_folder(settings, run.id, 1) / "lora.safetensors").read_bytes()
+        shutil.rmtree(checkpoint_folder(settings, run.id, 1))
+        cold = Engine(settings).learn(run, VERDICTS, 2, silent)
+        assert cold["rewards"] == warm["rewards"]
+        again = (checkpoint_folder(settings, run.id, 1) / "lora.safetensors").read_bytes()
+        assert again == lora
+
+    def test_an_image_nobody_judged_still_gets_a_reward(self, engine: Engine, run: Run):
+        engine.generate(run, silent)
+        report = engine.learn(run, ["best", "bad", None, None], 0, silent)
+        assert len(report["rewards"]) == 4
+
+    def test_all_bad_is_no_update_and_no_error(self, engine: Engine, run: Run):
+        engine.generate(run, silent)
+        report = engine.learn(run, ["bad"] * 4, None, silent)
+        assert not report["updated"] and report["note"]
+
+    @pytest.mark.parametrize("step", ["generate", "learn"])
+    def test_a_dropped_step_leaves_nothing_behind(
+        self, engine: Engine, settings: Settings, run: Run, step: str
+    ):
+        class Dropped(Exception):
+            pass
+
+        def drop(stage: str, done: int, total: int) -> None:
+            raise Dropped
+
+        if step == "learn":
+            engine.generate(run, silent)
+        with pytest.raises(Dropped):
+            if step == "learn":
+                engine.learn(run, VERDICTS, 2, drop)
+            else:
+                engine.generate(run, drop)
+        assert not engine.loaded
+        engine.generate(run, silent)
+        assert engine.learn(run, VERDICTS, 2, silent)["updated"]
+        names = [path.name for path in settings.run_dir(run.id).rglob("*")]
+        assert not [name for name in names if "partial" in name]
+
+
+class TestFullDisk:
+    def full(self, *_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def test_while_a_batch_is_written(
+        self, engine: Engine, settings: Settings, run: Run, monkeypatch: pytest.MonkeyPatch
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr("PIL.Image.Image.save", self.full)
+            with pytest.raises(DiskFull, match="hero resume"):
+                engine.generate(run, silent)
+        folder = batch_folder(settings, run.id, 0)
+        assert list(folder.parent.iterdir()) == []
+        assert engine.generate(run, silent) == folder
+
+    def test_while_a_checkpoint_is_written(
+        self, engine: Engine, settings: Settings, run: Run, monkeypatch: pytest.MonkeyPatch
+    ):
+        engine.generate(run, silent)
+        with monkeypatch.context() as patch:
+            patch.setattr("hero_engine.checkpoint.write_tensors", self.full)
+            with pytest.raises(DiskFull):
+                engine.learn(run, VERDICTS, 2, silent)
+        assert not checkpoint_folder(settings, run.id, 1).exists()
+        assert engine.learn(run, VERDICTS, 2, silent)["updated"]
+
+
+def test_a_damaged_batch_says_so(engine: Engine, settings: Settings, run: Run):
+    folder = engine.generate(run, silent)
+    (folder / "batch.safetensors").write_bytes(b"damaged")
+    with pytest.raises(EngineFailed, match="draw the epoch again"):
+        engine.learn(run, VERDICTS, 2, silent)
+
+
+def test_out_of_memory_says_what_to_lower(
+    engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch
+):
+    def load(*_: Any) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    monkeypatch.setattr(engine_module, "_load", load)
+    with pytest.raises(EngineFailed, match="sample_batch_size"):
+        engine.generate(run, silent)
+
+
+def test_after_a_run(settings: Settings, run: Run, engine: Engine, tmp_path: Path):
+    samples = engine_module.sample(settings, run, 2, prompt="two roses", seed=1)
+    assert len(samples.images) == 2
+    assert engine_module.export_lora(settings, run, tmp_path / "lora").exists()
+    with pytest.raises(EngineFailed, match="good"):
+        engine_module.sample(settings, run, 2, noise="bank")
