@@ -1,5 +1,6 @@
 """`hero`: argument parsing and one call a command."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from backend.runs import Event
 from backend.settings import Settings
 from backend.store import Run, Store
 
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -73,9 +75,8 @@ def demo(
     from backend.demo import Demo, run_demo
     from backend.stack import interruptible
 
-    fields: dict[str, Any] = {"num_inference_steps": steps}
     with interruptible():
-        run_demo(Demo(images, epochs, seed, fields), out)
+        run_demo(Demo(images, epochs, steps, seed), out)
 
 
 @app.command(rich_help_panel=RunsPanel)
@@ -192,7 +193,8 @@ def advance(run_id: RunId) -> None:
 
     settings = Settings.load()
     with _store(settings) as store:
-        run = collect.advance(store, Gateway(settings), _run(store, run_id))
+        run = _run(store, run_id)
+        run = collect.advance(store, Gateway(settings), run)
         counts = store.counts(run.id, run.epoch)
     out.print(
         f"Run {run.id} learns from {counts.labelled} of {counts.total} labels of epoch "

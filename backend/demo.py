@@ -7,7 +7,7 @@ it ends by itself. Interrupted anywhere and started again, it goes on with the s
 import json
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,27 @@ _REFRESH_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo is asked to do."""
+    """What the demo is asked to do; one of these settings too low or high is a `BadInput`."""
 
     images: int = 64
     epochs: int = 8
+    steps: int = 50
     seed: int = 1
-    fields: dict[str, Any] = field(default_factory=dict)
-    """Further fields of the engine's configuration."""
+
+    def config(self) -> dict[str, Any]:
+        """The run's configuration, checked, as JSON."""
+        tiny = engine.presets()["tiny"]
+        config = engine.make_config(
+            "tiny",
+            prompt=PROMPT,
+            images_per_epoch=self.images,
+            epochs=self.epochs,
+            num_inference_steps=self.steps,
+            trained_steps=min(tiny["trained_steps"], self.steps),
+            seed=self.seed,
+        )
+        engine.check(config)
+        return config.model_dump(mode="json")
 
 
 @dataclass(frozen=True)
@@ -79,12 +93,13 @@ def run_demo(demo: Demo, console: Console, home: Path | None = None) -> None:
         HeroServiceError: something on the way.
     """
     started = time.monotonic()
+    config = demo.config()
     folder = Folder(Settings.load(home).home / "demo")
     folder.path.mkdir(parents=True, exist_ok=True)
     with screen.Waiting(console) as waiting, Stack(home, say=waiting.say) as stack:
         store = Store.open(stack.settings)
         try:
-            run = _unfinished(store, folder) or _begin(stack.settings, store, demo, folder)
+            run = _unfinished(store, folder) or _begin(stack.settings, store, config, folder)
             waiting.say("two simulated annotators log in")
             annotators = arrive(
                 stack.address.label_studio,
@@ -117,23 +132,12 @@ def _unfinished(store: Store, folder: Folder) -> Run | None:
     return run
 
 
-def _begin(settings: Settings, store: Store, demo: Demo, folder: Folder) -> Run:
+def _begin(settings: Settings, store: Store, config: dict[str, Any], folder: Folder) -> Run:
     for path in folder.path.glob("grid-epoch-*.png"):
         path.unlink()
     folder.curve.unlink(missing_ok=True)
     shutil.rmtree(folder.lora, ignore_errors=True)
-    config = engine.make_config(
-        "tiny",
-        prompt=PROMPT,
-        images_per_epoch=demo.images,
-        epochs=demo.epochs,
-        seed=demo.seed,
-        **demo.fields,
-    )
-    engine.check(config)
-    run = start_run(
-        settings, store, config.model_dump(mode="json"), title="HERO demo: one blue rose"
-    )
+    run = start_run(settings, store, config, title="HERO demo: one blue rose")
     _write_report(store, run, folder)
     return run
 

@@ -21,6 +21,7 @@ from rich.text import Text
 from backend.runs import ACTIVE, ENDED, State
 from backend.store import Counts, Epoch, Run, Store
 
+_BAR_BLOCKS = 16
 STAGES = {
     State.generating: "draw",
     State.publishing: "publish",
@@ -148,9 +149,9 @@ def epoch_table(view: RunView) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("epoch", justify="right")
     table.add_column("labelled", justify="right")
-    table.add_column("judged good", min_width=26)
+    table.add_column("judged good", min_width=21)
     for word in STAGES.values():
-        table.add_column(f"{word} (s)", justify="right")
+        table.add_column(f"{word} s", justify="right")
     for line in view.lines:
         table.add_row(
             f"{line.number}",
@@ -234,9 +235,9 @@ def _progress(view: RunView) -> RenderableType:
 def _bar(line: EpochLine) -> Text:
     if line.success_rate is None:
         return Text("")
-    blocks = round(20 * line.success_rate)
+    blocks = round(_BAR_BLOCKS * line.success_rate)
     text = Text("█" * blocks, style="green" if line.closed else "yellow")
-    text.append("░" * (20 - blocks), style="dim")
+    text.append("░" * (_BAR_BLOCKS - blocks), style="dim")
     return text.append(f" {line.success_rate:4.0%}", style="bold")
 
 

@@ -1,0 +1,205 @@
+"""The command line: one call a command, one sentence an error, an exit status for scripts."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from backend import cli
+from backend.errors import LabelStudioUnreachable
+from backend.records import Run
+from backend.runs import Event
+from backend.store import Store
+
+COMMANDS = [
+    "up", "start", "status", "watch", "stop", "pause", "resume", "advance",
+    "generate", "export", "doctor", "demo",
+]  # fmt: skip
+
+
+@pytest.fixture
+def hero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HERO_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *arguments: CliRunner().invoke(cli.app, [str(item) for item in arguments])
+
+
+@pytest.fixture
+def known(tmp_path: Path, config):
+    """The store of the same home, and a run in it."""
+    store = Store.connect(f"sqlite:///{tmp_path / 'home' / 'hero.db'}")
+    yield store, store.create_run(config, project_url="http://label-studio/projects/7")
+    store.close()
+
+
+def test_help_names_every_command(hero):
+    text = hero("--help").output
+    assert [command for command in COMMANDS if f" {command} " not in text] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(hero, command):
+    answer = hero(command, "--help")
+    assert answer.exit_code == 0
+    assert len(answer.output.split()) > 20
+
+
+def test_status_without_a_run_says_how_to_start_one(hero):
+    answer = hero("status")
+    assert answer.exit_code == 0
+    assert "hero start" in answer.output
+
+
+def test_status_shows_all_runs_and_one(hero, known):
+    _, run = known
+    assert run.id in hero("status").output
+    one = hero("status", run.id[:6]).output
+    assert "epoch 1 of 2" in one
+    assert "the model draws images" in one
+    assert "http://label-studio/projects/7" in one
+
+
+@pytest.mark.parametrize("command", ["status", "pause", "advance", "generate", "export", "watch"])
+def test_an_unknown_run_is_told_with_the_known_ones(hero, known, command):
+    _, run = known
+    answer = hero(command, "no-such-run")
+    assert answer.exit_code == 2
+    assert answer.stdout == ""
+    assert run.id in answer.stderr
+    assert "no-such-run" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_pause_resume_and_stop(hero, known):
+    store, run = known
+    for command, state in (("pause", "paused"), ("resume", "generating"), ("stop", "stopped")):
+        answer = hero(command, run.id)
+        assert answer.exit_code == 0
+        assert f"is {state} now" in answer.output
+        assert store.run(run.id).state == state
+    refused = hero("resume", run.id)
+    assert refused.exit_code == 2
+    assert "stopped" in refused.stderr
+
+
+def test_advance_of_a_run_that_is_not_labelled_is_refused(hero, known, monkeypatch):
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "0" * 40)
+    answer = hero("advance", known[1].id)
+    assert answer.exit_code == 2
+    assert "generating" in answer.stderr
+
+
+def test_watch_ends_with_the_run(hero, known):
+    store, run = known
+    store.transition(run, Event.stop)
+    answer = hero("watch", run.id)
+    assert answer.exit_code == 0
+    assert "stopped" in answer.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "--prompt"),
+        (["--prompt", "  "], "prompt"),
+        (["--prompt", "x", "--images", "1"], "images_per_epoch"),
+        (["--prompt", "x", "--images", "0"], "images_per_epoch"),
+        (["--prompt", "x", "--trained-steps", "51"], "trained_steps"),
+        (["--prompt", "x", "--preset", "nothing"], "blue-rose"),
+        (["--prompt", "x", "--set", "margin"], "field=value"),
+        (["--prompt", "x", "--set", "margni=1"], "margni"),
+    ],
+)
+def test_bad_input_to_start_is_one_sentence_and_starts_nothing(hero, known, arguments, words):
+    store, run = known
+    answer = hero("start", *arguments)
+    assert answer.exit_code == 2
+    assert words in answer.stderr
+    assert len(answer.stderr.strip().splitlines()) == 1
+    assert [each.id for each in store.runs()] == [run.id]
+
+
+def _started(monkeypatch, config) -> list[dict]:
+    """Lets `hero start` get as far as starting; the configurations it asked for."""
+    asked = []
+
+    def start_run(settings, store, config, title):
+        asked.append({**config, "title": title})
+        return store.create_run(config, project_url="http://label-studio/projects/1")
+
+    monkeypatch.setattr("backend.start.start_run", start_run)
+    monkeypatch.setattr("backend.engine.check", lambda config: ["prompt cut after 'vase'"])
+    return asked
+
+
+def test_start_without_a_model_takes_the_bundled_one(hero, monkeypatch, config):
+    asked = _started(monkeypatch, config)
+    answer = hero(
+        "start", "--prompt", "photo of one red rose", "--images", 8, "--epochs", 3, "--seed", 5,
+        "--set", "margin=0.4", "--title", "red",
+    )  # fmt: skip
+    assert answer.exit_code == 0, answer.stderr
+    (run,) = asked
+    assert run["model"].endswith("tinyworld/pipeline")
+    assert (run["images_per_epoch"], run["epochs"], run["seed"]) == (8, 3, 5)
+    assert (run["margin"], run["title"]) == (0.4, "red")
+    assert "24 labels in all" in answer.stdout
+    assert "prompt cut after 'vase'" in answer.stderr
+
+
+def test_start_takes_the_default_model_of_the_settings(hero, monkeypatch, config):
+    asked = _started(monkeypatch, config)
+    monkeypatch.setenv("HERO_MODEL", "some/hub-model")
+    hero("start", "--prompt", "a cat")
+    hero("start", "--preset", "hand", "--model", ".")
+    assert asked[0]["model"] == "some/hub-model"
+    assert asked[0]["guidance_scale"] == 5.0
+    assert asked[1]["model"] == str(Path.cwd())
+    assert asked[1]["prompt"] == "1 hand"
+
+
+def test_errors_of_label_studio_have_status_one(hero, monkeypatch):
+    def refuse(*_: object) -> Run:
+        raise LabelStudioUnreachable("Cannot reach Label Studio [at all]; start it.")
+
+    monkeypatch.setattr("backend.start.start_run", refuse)
+    monkeypatch.setattr("backend.engine.check", lambda config: [])
+    answer = hero("start", "--prompt", "x")
+    assert answer.exit_code == 1
+    assert answer.stderr == "Error: Cannot reach Label Studio [at all]; start it.\n"
+
+
+def test_generate_writes_every_image_and_the_grid(hero, known, monkeypatch, tmp_path):
+    from types import SimpleNamespace
+
+    from PIL import Image
+
+    asked = {}
+
+    def sample(settings, run, n, *, on_image, **options):
+        asked.update(options)
+        images = [Image.new("RGB", (16, 16), (index, 0, 0)) for index in range(n)]
+        for index, image in enumerate(images):
+            on_image(index, image)
+        return SimpleNamespace(images=images)
+
+    monkeypatch.setattr("backend.engine.sample", sample)
+    folder = tmp_path / "drawn"
+    answer = hero(
+        "generate", known[1].id, "-n", 3, "--prompt", "a red rose", "--noise", "bank",
+        "--scheduler", "dpm++", "--seed", 4, "--out", folder,
+    )  # fmt: skip
+    assert answer.exit_code == 0, answer.stderr
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "0000.png", "0001.png", "0002.png", "grid.png",
+    ]  # fmt: skip
+    assert asked == {"prompt": "a red rose", "noise": "bank", "scheduler": "dpm++", "seed": 4}
+
+
+def test_ctrl_c_is_status_130(hero, monkeypatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("backend.up.keep_up", interrupted)
+    assert hero("up").exit_code == 130

@@ -1,0 +1,121 @@
+"""What the screen says of a run in every stage."""
+
+import io
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from rich.console import Console
+
+from backend import consensus, screen
+from backend.records import Annotation
+from backend.runs import Event
+from backend.store import Store
+
+
+def _text(renderable, width: int = 110) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(renderable)
+    return console.file.getvalue()
+
+
+def _labels(store: Store, run, values: dict[int, str]) -> None:
+    now = store._now()
+    rows = [
+        Annotation(
+            run_id=run.id, ls_id=index + 1, epoch=run.epoch, index=index, task_id=index + 100,
+            annotator_id=1, annotator="ann@example.com", value=value, problem=None, lead_time=1.0,
+            created_at=now, updated_at=now, was_cancelled=False,
+        )
+        for index, value in values.items()
+    ]  # fmt: skip
+    store.merge_annotations(run.id, run.epoch, lambda known, frozen: rows)
+
+
+@pytest.fixture
+def labelling(store: Store, config, clock):
+    run = store.create_run(config, project_url="http://label-studio/projects/3")
+    claim = store.claim("worker", 60)
+    run = store.batch_written(claim, [f"{i}.png" for i in range(4)], None, 12.5)
+    clock.pass_seconds(1)
+    return store.published(replace(claim, run=run), {i: 100 + i for i in range(4)}, 0.5)
+
+
+def test_a_new_run_is_drawn(store, config):
+    run = store.create_run(config)
+    claim = store.claim("worker", 60)
+    store.progress(claim, "sampling", 3, 8, run.created_at)
+    text = _text(screen.render(screen.read(store, run.id)))
+    assert "epoch 1 of 2" in text
+    assert "◉ draw" in text
+    assert "3/8" in text
+    assert "the model draws images" in text
+
+
+def test_labels_are_counted_and_the_best_is_asked_for(store, labelling):
+    _labels(store, labelling, {0: "good", 1: "bad", 2: "bad"})
+    view = screen.read(store, labelling.id)
+    assert view.progress == (3, 4)
+    assert "no best image yet" in view.awaited
+    _labels(store, labelling, {3: "bad"})
+    assert "choose the best" in screen.read(store, labelling.id).awaited
+    text = _text(screen.render(view))
+    assert "http://label-studio/projects/3" in text
+    assert "◉ label" in text
+    assert "33%" in text
+    assert "12.5" in text
+
+
+def test_a_finished_epoch_keeps_its_figures(store, labelling):
+    _labels(store, labelling, {0: "best", 1: "good", 2: "good", 3: "bad"})
+    run = store.transition(labelling, Event.labelled)
+    before = screen.read(store, run.id).lines[0]
+    claim = store.claim("worker", 60)
+    store.freeze(claim, lambda rows: consensus.decide(rows, 4))
+    store.learned(claim, {"seconds": {"update": 2.0}}, [0.1, 0.2, 0.3, 0.4], 3.5)
+    view = screen.read(store, run.id)
+    (line,) = view.lines
+    assert (before.labelled, before.closed) == (4, False)
+    assert (line.good, line.labelled, line.closed, line.success_rate) == (3, 4, True, 0.75)
+    assert line.seconds["learning"] == 3.5
+    assert "75%" in _text(screen.overview([view]))
+
+
+@pytest.mark.parametrize(
+    ("event", "words"), [(Event.pause, "hero resume"), (Event.fail, "because"), (Event.stop, "st")]
+)
+def test_a_run_that_does_not_go_on_says_why(store, labelling, event, words):
+    store.transition(labelling, event, error="because of the disk")
+    text = _text(screen.render(screen.read(store, labelling.id)))
+    assert words in text
+    assert "◉ label" in text or event is Event.stop
+
+
+def test_a_log_file_gets_a_line_a_change(store, labelling, clock):
+    console = Console(file=io.StringIO(), width=200)
+    with screen.Screen(console) as shown:
+        for _ in range(3):
+            shown.update(screen.read(store, labelling.id))
+        _labels(store, labelling, {0: "good", 1: "bad"})
+        shown.update(screen.read(store, labelling.id))
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) == 2
+    assert "0/4" in lines[0]
+    assert "2/4" in lines[1]
+
+
+def test_a_terminal_is_redrawn_in_place(store, labelling):
+    console = Console(file=io.StringIO(), width=100, force_terminal=True)
+    with screen.Screen(console, notes=("a note",)) as shown:
+        shown.update(screen.read(store, labelling.id))
+    assert "a note" in console.file.getvalue()
+
+
+def test_the_seconds_of_a_stage_count_up(store, labelling, clock, monkeypatch):
+    class Later(screen.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return labelling.updated_at + timedelta(seconds=7)
+
+    monkeypatch.setattr(screen, "datetime", Later)
+    assert "7 …" in _text(screen.render(screen.read(store, labelling.id)))
