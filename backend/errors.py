@@ -28,6 +28,7 @@
   - PortInUse .............. another program listens there
   - AlreadyRunning ......... `hero up` or the demo runs on this home folder
   - ProcessDied ............ a process of `hero up` keeps dying
+  - DemoFailed ............. the demo's circle did not close
   - EngineFailed ........... the engine could not carry out a step
 
 Each message is one sentence: what was tried, why it failed, what to do. `exit_status` is the
@@ -175,6 +176,10 @@ class AlreadyRunning(BadInput):
 
 class ProcessDied(HeroServiceError):
     """Read the end of its log, which the message shows."""
+
+
+class DemoFailed(HeroServiceError):
+    """Read the message; start the demo again to go on."""
 
 
 class EngineFailed(HeroServiceError):
