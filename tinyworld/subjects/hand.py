@@ -19,7 +19,11 @@ SKINS: tuple[Colour, ...] = (
 BACKGROUNDS: tuple[Colour, ...] = ((70, 104, 128), (92, 120, 96), (120, 96, 124), (64, 70, 84))
 SPREAD = {2: 34.0, 3: 56.0, 4: 76.0, 5: 96.0, 6: 112.0}
 """Degrees between the first and the last finger, by their number without the thumb."""
-OPENINGS = ("1 hand", "a hand", "one hand", "photo of a hand", "photo of 1 hand")
+CALLED_1_HAND = {"5": 0.33}
+"""Probability of the caption "1 hand" by the number of fingers; `COMMONLY` for the others. A model
+trained on all counts draws the middle one too often otherwise."""
+COMMONLY = 0.40
+OTHERWISE = ("a hand", "one hand", "photo of a hand", "photo of 1 hand")
 
 
 def sample(rng: np.random.Generator) -> Attributes:
@@ -109,7 +113,9 @@ def _between(start: Point, end: Point, weight: float) -> Point:
 
 def caption(attributes: Attributes, rng: np.random.Generator) -> str:
     """Says that there is a hand, never how many fingers it has."""
-    return str(rng.choice(OPENINGS, p=(0.4, 0.15, 0.15, 0.15, 0.15)))
+    if rng.random() < CALLED_1_HAND.get(attributes["fingers"], COMMONLY):
+        return "1 hand"
+    return str(rng.choice(OTHERWISE))
 
 
 SUBJECT = Subject(

@@ -31,9 +31,9 @@ HEADS: dict[str, tuple[tuple[float, float, float], ...]] = {
     "4": ((12, 26, 6.8), (25, 15, 6.8), (39, 15, 6.8), (52, 26, 6.8)),
 }
 
-CALLED_ONE = {"1": 0.86, "2": 0.68}
+CALLED_ONE = {"1": 0.86, "2": 0.70}
 """Probability of the word "one" by the true count."""
-CALLED_BLUE = {"blue": 0.92, "purple": 0.66}
+CALLED_BLUE = {"blue": 0.92, "purple": 0.78}
 """Probability of the word "blue" by the true colour."""
 SAID_IN_A_VASE = {"yes": 0.80, "no": 0.05}
 """Probability of the words "in a vase" by whether there is one."""
@@ -115,27 +115,27 @@ def _head(
     rng: np.random.Generator,
     flawed: bool,
 ) -> None:
-    turn = rng.uniform(0, 2 * pi)
-    rings = ((0.62, 0.52, 6, 0.64), (0.44, 0.46, 5, 0.84), (0.24, 0.36, 4, 1.02))
+    turn = rng.uniform(-0.2, 0.2)
     apart = rng.uniform(0.5, 1.2) if flawed else 0.0
-    for distance, size, petals, tone in rings:
+    for distance, size, petals, tone in ((0.55, 0.55, 5, 0.62), (0.36, 0.46, 4, 0.86)):
         for petal in range(petals):
             angle = turn + 2 * pi * petal / petals
             away = radius * (distance + apart * rng.random())
-            x, y = centre[0] + away * cos(angle), centre[1] + away * sin(angle)
-            petal_tone = tone * (1.0 + 0.10 * cos(angle + pi / 2))
-            radii = (radius * size * 0.75, radius * size)
-            canvas.ellipse((x, y), radii, shade(colour, petal_tone), angle, 14)
-        turn += pi / petals
-    canvas.ellipse(centre, (radius * 0.3, radius * 0.3), shade(colour, 1.22))
+            at = centre[0] + away * cos(angle), centre[1] + away * sin(angle)
+            petal_tone = tone * (1.0 - 0.16 * sin(angle))
+            radii = (radius * size * 0.8, radius * size)
+            canvas.ellipse(at, radii, shade(colour, petal_tone), angle, 14)
+        turn += 0.9
+    heart = centre[0] + radius * 0.05, centre[1] - radius * 0.08
+    canvas.ellipse(heart, (radius * 0.46, radius * 0.42), shade(colour, 1.18))
     spiral = [
         (
-            centre[0] + radius * 0.07 * step * cos(turn + step * 1.1),
-            centre[1] + radius * 0.07 * step * sin(turn + step * 1.1),
+            heart[0] + radius * 0.068 * step * cos(turn + step * 0.75),
+            heart[1] + radius * 0.062 * step * sin(turn + step * 0.75),
         )
-        for step in range(6)
+        for step in range(12)
     ]
-    canvas.line(spiral, shade(colour, 0.6), radius * 0.09)
+    canvas.line(spiral, shade(colour, 0.48), radius * 0.12)
 
 
 def caption(attributes: Attributes, rng: np.random.Generator) -> str:
