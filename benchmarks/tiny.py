@@ -3,7 +3,7 @@
     python -m benchmarks.tiny --seeds 1,2,3 [--prompt "1 hand"] [--out FILE] [--set clip_range=2e-4]
 
 For each seed: the pretrained model's success on 200 fresh images, success on each epoch's batch,
-and at the end success and in-batch diversity on 200 images from pi_HERO (`bank`) and on 200 from
+and at the end success and diversity on 200 images from pi_HERO (`bank`) and on 200 from
 N(0, I) (`normal`). One process a core; finished seeds are kept beside the result file, so an
 interrupted benchmark continues where it stopped.
 """
@@ -37,13 +37,25 @@ from tinyworld.judge import Judge
 RESULTS = Path(__file__).parent / "results"
 PROMPT = "photo of one blue rose in a vase"
 EVALUATED_IMAGES = 200
+EVALUATION_SEEDS = {"pretrained": 10_000, "bank": 20_000, "normal": 30_000}
 
 
-def evaluate(hero: Hero, judge: Judge, noise: str, seed: int) -> tuple[float, float]:
-    """Success rate and in-batch diversity of z_0 on fresh images, noises from `noise`."""
+def evaluate(hero: Hero, judge: Judge, noise: str, name: str) -> dict[str, float]:
+    """Success rate and diversity of fresh images, noises from `noise`.
+
+    `diversity` is the mean distance of two clean latents z_0 (root mean square over their
+    dimensions), `diversity_cosine` the paper's formula (App. F) on z_0.
+    """
+    seed = EVALUATION_SEEDS[name] + hero.config.seed
     samples = hero.sample(EVALUATED_IMAGES, noise=noise, seed=seed)
     success = judge.success(samples.images, hero.config.prompt)
-    return statistics.mean(map(float, success)), float(in_batch_diversity(samples.latents))
+    latents = samples.latents.flatten(1)
+    distance = torch.pdist(latents).mean() / latents.shape[1] ** 0.5
+    return {
+        f"success_{name}": statistics.mean(map(float, success)),
+        f"diversity_{name}": float(distance),
+        f"diversity_cosine_{name}": float(in_batch_diversity(latents) or 0.0),
+    }
 
 
 def run_seed(config: HeroConfig, on_stage: Callable[[str], None] = lambda stage: None) -> dict:
@@ -53,9 +65,7 @@ def run_seed(config: HeroConfig, on_stage: Callable[[str], None] = lambda stage:
     annotator = Annotator(config.prompt, seed=config.seed)
     hero = Hero.create(config)
     row: dict[str, Any] = {"seed": config.seed, "success_by_epoch": [], "reports": []}
-    row["success_pretrained"], row["diversity_pretrained"] = evaluate(
-        hero, judge, "normal", seed=10_000 + config.seed
-    )
+    row |= evaluate(hero, judge, "normal", "pretrained")
     on_stage("pretrained")
     while hero.epoch < config.epochs:
         batch = hero.generate()
@@ -66,9 +76,7 @@ def run_seed(config: HeroConfig, on_stage: Callable[[str], None] = lambda stage:
         row["reports"].append(report.to_dict() | {"rewards": None})
         on_stage(f"epoch {report.epoch}")
     for noise in ("bank", "normal"):
-        row[f"success_{noise}"], row[f"diversity_{noise}"] = evaluate(
-            hero, judge, noise, seed=20_000 + config.seed
-        )
+        row |= evaluate(hero, judge, noise, noise)
         on_stage(noise)
     row["minutes"] = (time.perf_counter() - started) / 60
     return row
