@@ -97,7 +97,7 @@ class HeroConfig(BaseModel):
     )
     advantage_clip: float = Field(5.0, gt=0.0, description="Largest absolute advantage.")
     reward_std_floor: float = Field(
-        0.05,
+        0.005,
         gt=0.0,
         description="Rewards are divided by their standard deviation, but by no less than this, so "
         "that a batch whose rewards hardly differ hardly teaches.",
