@@ -144,7 +144,7 @@ class LocalLabelStudio:
         except httpx.HTTPError:
             return False
 
-    def start(self, seconds: float = 240) -> None:
+    def start(self, seconds: float = 600) -> None:
         """Starts the server and waits until it answers and knows our token.
 
         Raises:

@@ -32,6 +32,14 @@ from backend.processes import Child
 from backend.settings import Settings, ensure_secrets, write_env
 from backend.store import Store
 
+TORCH_ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "MALLOC_MMAP_THRESHOLD_": "268435456",
+    "MALLOC_TRIM_THRESHOLD_": "1073741824",
+    "MALLOC_TOP_PAD_": "67108864",
+}
+"""For the worker: threads that wait must not take the cores from those that work (a busy machine is
+up to 100 times slower otherwise), and large tensors are not given back between two steps."""
 RESTARTS_ALLOWED = 5
 RESTARTS_WITHIN_SECONDS = 600.0
 
@@ -155,7 +163,7 @@ class Stack:
         web = self._child("web server", _web_command(self.settings), "web.log")
         worker = self._child("worker", [sys.executable, "-m", "backend.worker"], "worker.log")
         health = f"{_reachable(self.settings)}/health"
-        if not processes.wait_until(lambda: _answers(health), seconds=60, alive=lambda: web.alive):
+        if not processes.wait_until(lambda: _answers(health), seconds=300, alive=lambda: web.alive):
             raise ProcessDied(
                 f"The web server did not come up on port {self.settings.port}; the end of "
                 f"{web.log} is:\n{web.last_words()}"
@@ -202,6 +210,7 @@ class Stack:
     def _child(self, name: str, command: list[str], log: str) -> Child:
         settings = self.settings
         env = {
+            **TORCH_ENVIRONMENT,
             **os.environ,
             **no_proxy_for_loopback(),
             "HERO_HOME": str(settings.home),

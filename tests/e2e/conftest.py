@@ -79,13 +79,21 @@ def _empty_database(cache: Path, workshop: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def label_studio(
+def empty_label_studio(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningLabelStudio]:
+) -> Path:
+    """A data folder to copy: the first start has been made and nothing has happened since."""
     assert request.config.cache is not None
     cache = request.config.cache.mkdir(f"label-studio-{VERSION}")
+    return _empty_database(cache, tmp_path_factory.mktemp("first-start"))
+
+
+@pytest.fixture(scope="session")
+def label_studio(
+    empty_label_studio: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningLabelStudio]:
     home = tmp_path_factory.mktemp("label-studio")
-    shutil.copytree(_empty_database(cache, home / "workshop"), home / "data")
+    shutil.copytree(empty_label_studio, home / "data")
     server = LocalLabelStudio(
         home / "data",
         files_root=home / "files",

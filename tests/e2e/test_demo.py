@@ -1,0 +1,138 @@
+"""`hero demo`, shortened: interrupted in the middle, started again, and everything it leaves."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+from safetensors import safe_open
+
+from backend import processes
+from backend.local_label_studio import Account, LocalLabelStudio
+from backend.member import Member
+from backend.settings import Settings
+from backend.store import Store
+from tinyworld.bundled import JUDGE, PIPELINE
+
+pytestmark = [
+    pytest.mark.label_studio,
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (JUDGE.exists() and PIPELINE.exists()), reason="the bundled model is not trained"
+    ),
+]
+
+IMAGES, EPOCHS = 8, 2
+
+
+class Demo:
+    """The command as a person starts it in a terminal of their own."""
+
+    def __init__(self, home: Path) -> None:
+        options = ["--images", str(IMAGES), "--epochs", str(EPOCHS), "--steps", "10"]
+        self.log = home.with_name("demo.log")
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(Path(sys.executable).with_name("hero")), "demo", *options],
+                env={**os.environ, "HERO_HOME": str(home)},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._seen: dict[int, psutil.Process] = {}
+
+    @property
+    def alive(self) -> bool:
+        if self.process.poll() is not None:
+            return False
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            self._seen[child.pid] = child
+        return True
+
+    def left_over(self) -> list[psutil.Process]:
+        """What it started and has not ended."""
+        _, alive = psutil.wait_procs(self._seen.values(), timeout=5)
+        return alive
+
+
+def test_the_demo_can_be_stopped_goes_on_and_closes_the_circle(
+    tmp_path: Path, empty_label_studio: Path
+):
+    home = tmp_path / "home"
+    shutil.copytree(empty_label_studio, home / "label-studio")
+    report = home / "demo" / "report.json"
+
+    first = Demo(home)
+    assert _until(lambda: _epochs_learned(report) >= 1, first), first.log.read_text()
+    first.process.send_signal(signal.SIGINT)
+    assert first.process.wait(timeout=60) == 130
+    assert len(first._seen) >= 4
+    assert first.left_over() == []
+    stopped = json.loads(report.read_text())
+    assert stopped["finished"] is False
+
+    second = Demo(home)
+    assert not _until(lambda: False, second)
+    assert second.process.returncode == 0, second.log.read_text()
+    assert second.left_over() == []
+
+    told = json.loads(report.read_text())
+    assert told["finished"] is True
+    assert told["run"] == stopped["run"]
+    assert [epoch["epoch"] for epoch in told["epochs"]] == [0, 1]
+    for epoch in told["epochs"]:
+        assert epoch["labelled"] == IMAGES
+        assert 0 <= epoch["success_rate"] <= 1
+        assert {"generating", "publishing", "labelling", "learning"} <= epoch["seconds"].keys()
+        assert Image.open(home / "demo" / epoch["grid"]).width > 500
+    assert Image.open(home / "demo" / "curve.png").width > 500
+    with safe_open(home / "demo/lora/pytorch_lora_weights.safetensors", "pt") as lora:
+        assert len(list(lora.keys())) > 0
+
+    _two_people_labelled_in_label_studio(home, told["run"])
+
+
+def _two_people_labelled_in_label_studio(home: Path, run_id: str) -> None:
+    """Seen with the owner's login, as the demo's last lines say."""
+    account = Account.load(home / "label-studio")
+    assert account is not None
+    store = Store.open(Settings.load(home))
+    project = store.run(run_id).project_id
+    verdicts = [image.verdict for image in store.images(run_id)]
+    store.close()
+    assert project is not None
+    server = LocalLabelStudio(
+        home / "label-studio", files_root=home / "images", log=home / "again.log"
+    )
+    try:
+        server.start()
+        owner = Member.log_in(server.account.url, account.email, account.password)
+        tasks = [task for epoch in range(EPOCHS) for task in owner.tasks(project, epoch)]
+        people = {row["completed_by"] for task in tasks for row in task["annotations"]}
+        assert len(tasks) == IMAGES * EPOCHS
+        assert all(len(task["annotations"]) == 1 for task in tasks)
+        assert len(people) == 2
+        assert owner.user_id not in people
+        said = [
+            task["annotations"][0]["result"][0]["value"]["choices"][0]
+            for task in sorted(tasks, key=lambda task: task["data"]["hero_image_id"])
+        ]
+        assert said == verdicts
+        assert owner.image(tasks[0]["data"]["image"]).startswith(b"\x89PNG")
+        owner.close()
+    finally:
+        processes.stop([server.child])
+
+
+def _epochs_learned(report: Path) -> int:
+    return len(json.loads(report.read_text())["epochs"]) if report.exists() else 0
+
+
+def _until(condition, demo: Demo) -> bool:
+    return processes.wait_until(condition, seconds=600, alive=lambda: demo.alive)
