@@ -4,8 +4,8 @@ import ipaddress
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,21 +13,16 @@ from urllib.parse import urlsplit
 import httpx
 from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
-from pydantic import ValidationError
 
 from backend import label_config
 from backend.errors import (
-    BackendUnreachable,
     ImageUnresolvable,
-    LabelStudioRefused,
     LabelStudioUnreachable,
-    NotLabelStudio,
-    PrivateAddressRefused,
-    ProjectGone,
     SettingsInvalid,
     TokenRefused,
 )
 from backend.images import parse_key, storage_folder
+from backend.label_studio_errors import Errors, words_of
 from backend.records import TaskLabels
 from backend.settings import Settings
 from backend.webhooks import LABEL_ACTIONS, SECRET_HEADER
@@ -92,7 +87,7 @@ class Gateway:
                 "Cannot log in to Label Studio: LABEL_STUDIO_API_KEY is not set; copy a token from "
                 f"Account & Settings at {self.url}/user/account."
             )
-        self._personal = token.count(".") == 2
+        self._errors = Errors(self.url, settings.backend_url, personal=token.count(".") == 2)
         self._emails: tuple[float, dict[int, str]] = (0.0, {})
         with self._asking("log in"):
             self._client = LabelStudio(base_url=self.url, api_key=token, timeout=60)
@@ -105,10 +100,11 @@ class Gateway:
         Raises:
             LabelStudioUnreachable, NotLabelStudio, TokenRefused
         """
-        with self._asking("look for Label Studio", not_found=self._not_label_studio()):
+        not_there = self._errors.not_label_studio()
+        with self._errors.translated("look for Label Studio", not_there):
             version = self._client.versions.get().release
         if not version:
-            raise self._not_label_studio()
+            raise not_there
         with self._asking("log in"):
             return Server(version, self._client.users.whoami().email or "")
 
@@ -155,7 +151,7 @@ class Gateway:
         Raises:
             ImageUnresolvable, LabelConfigUnusable, ProjectGone
         """
-        with self._asking("read the project", not_found=self._gone(project_id)):
+        with self._asking("read the project", project_id):
             config = self._client.projects.get(project_id).label_config
         label_config.verdict_control(config or "")
         if self._settings.image_store != "local-files":
@@ -171,14 +167,14 @@ class Gateway:
             )
         except ApiError as error:
             if error.status_code != 400:
-                self._refuse("let Label Studio serve the images", error, None)
+                self._errors.refuse("let Label Studio serve the images", error, None)
             raise ImageUnresolvable(
-                f"Label Studio cannot show images from {path}: it says {_words(error)!r}; start it "
-                "with LOCAL_FILES_SERVING_ENABLED=true and LOCAL_FILES_DOCUMENT_ROOT="
+                f"Label Studio cannot show images from {path}: it says {words_of(error)!r}; "
+                "start it with LOCAL_FILES_SERVING_ENABLED=true and LOCAL_FILES_DOCUMENT_ROOT="
                 f"{self._settings.files_root}, or set HERO_IMAGE_STORE=signed-urls."
             ) from error
         except httpx.TransportError as error:
-            raise self._unreachable(error) from error
+            raise self._errors.unreachable(error) from error
 
     def connect_backend(self, project_id: int) -> None:
         """Register this backend's webhook and model in the project, at its present address.
@@ -188,9 +184,9 @@ class Gateway:
             PrivateAddressRefused, BackendUnreachable, ProjectGone
         """
         check_backend_url(self._settings.backend_url)
-        with self._asking("register the webhook", not_found=self._gone(project_id)):
+        with self._asking("register the webhook", project_id):
             self._ensure_webhook(project_id)
-        with self._asking("register the ML backend", not_found=self._gone(project_id)):
+        with self._asking("register the ML backend", project_id):
             self._ensure_ml_backend(project_id)
 
     def _ensure_webhook(self, project_id: int) -> None:
@@ -248,7 +244,7 @@ class Gateway:
         there = {labels.index for labels in self.labels(project_id, run_id, epoch)}
         missing = [task for task in tasks if task.data["index"] not in there]
         if missing:
-            with self._asking("import the tasks", not_found=self._gone(project_id)):
+            with self._asking("import the tasks", project_id):
                 self._client.projects.import_tasks(
                     project_id,
                     request=[_task(task) for task in missing],
@@ -292,14 +288,14 @@ class Gateway:
                 ],
             }
         }
-        with self._asking("fetch the annotations", not_found=self._gone(project_id)):
+        with self._asking("fetch the annotations", project_id):
             found = list(
                 self._client.tasks.list(
                     project=project_id, query=json.dumps(query), page_size=1000, resolve_uri=False
                 )
             )
         if not found:
-            with self._asking("fetch the annotations", not_found=self._gone(project_id)):
+            with self._asking("fetch the annotations", project_id):
                 self._client.projects.get(project_id)
         labels = []
         for task in found:
@@ -330,7 +326,7 @@ class Gateway:
         try:
             answer = httpx.get(address, headers=headers, timeout=30)
         except httpx.TransportError as error:
-            raise self._unreachable(error) from error
+            raise self._errors.unreachable(error) from error
         return answer.is_success and answer.headers.get("content-type", "").startswith("image/")
 
     def try_a_webhook(self, project_id: int) -> None:
@@ -343,94 +339,10 @@ class Gateway:
                 made.id, result=[prediction_result(control, "good")], request_options=_ONCE
             )
 
-    # -- errors ----------------------------------------------------------------------------
-
-    @contextmanager
-    def _asking(self, what: str, not_found: Exception | None = None) -> Iterator[None]:
-        """Turn what goes wrong in the block into an error of ours."""
-        try:
-            yield
-        except ApiError as error:
-            self._refuse(what, error, not_found)
-        except httpx.LocalProtocolError as error:
-            raise TokenRefused(
-                f"Cannot {what} at {self.url}: LABEL_STUDIO_API_KEY holds characters that no token "
-                "has; copy it again."
-            ) from error
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise self._unreachable(error) from error
-        except (ValidationError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise self._not_label_studio() from error
-
-    def _refuse(self, what: str, error: ApiError, not_found: Exception | None) -> None:
-        words = _words(error)
-        status = error.status_code or 0
-        if status in (401, 403) and "not allowed" not in words and "reserved" not in words:
-            raise TokenRefused(self._token_advice(what, words)) from None
-        if status == 404 and not_found is not None:
-            raise not_found from None
-        if "reserved network" in words or "private network" in words:
-            raise PrivateAddressRefused(
-                f"Cannot {what}: Label Studio at {self.url} does not talk to private addresses "
-                f"such as {self._settings.backend_url}; start it with "
-                "SSRF_PROTECTION_ENABLED=false and ML_BLOCK_LOCAL_IP=false, or set HERO_URL to a "
-                "public address of this backend."
-            ) from None
-        if "connect to ML" in words or "ML Server" in words or "resolve hostname" in words:
-            raise BackendUnreachable(
-                f"Cannot {what}: Label Studio at {self.url} cannot reach this backend at "
-                f"{self._settings.backend_url} ({_short(words)}); start it with `hero up`, or set "
-                "HERO_URL to the address at which Label Studio sees it."
-            ) from None
-        if status >= 500:
-            raise LabelStudioUnreachable(
-                f"Cannot {what}: Label Studio at {self.url} answered {status} ({_short(words)}); "
-                "look at its log and try again."
-            ) from None
-        if status == 200 or "<html" in words.lower():
-            raise self._not_label_studio() from None
-        raise LabelStudioRefused(
-            f"Cannot {what}: Label Studio at {self.url} answered {status} ({_short(words)}); "
-            "correct what it names and try again."
-        ) from None
-
-    def _token_advice(self, what: str, words: str) -> str:
-        tried = f"Cannot {what} at {self.url}: Label Studio refuses the token"
-        if "legacy" in words.lower():
-            return (
-                f"{tried}, since legacy tokens are switched off in its organization; set "
-                "LABEL_STUDIO_API_KEY to a personal access token, or allow legacy tokens under "
-                "Organization > API Tokens Settings."
-            )
-        kind = "personal access token" if self._personal else "legacy token"
-        other = (
-            "it may be expired, revoked, or an access token instead of the one shown once at its "
-            "making"
-            if self._personal
-            else "it may be mistyped, or legacy tokens may be switched off"
-        )
-        return (
-            f"{tried} ({_short(words)}; it looks like a {kind}: {other}); copy a token from "
-            f"{self.url}/user/account into LABEL_STUDIO_API_KEY."
-        )
-
-    def _unreachable(self, error: Exception) -> LabelStudioUnreachable:
-        return LabelStudioUnreachable(
-            f"Cannot reach Label Studio at {self.url} ({_short(str(error)) or type(error).__name__}"
-            "); start it, or correct LABEL_STUDIO_URL."
-        )
-
-    def _not_label_studio(self) -> NotLabelStudio:
-        return NotLabelStudio(
-            f"Something answers at {self.url}, but it is not Label Studio; correct "
-            "LABEL_STUDIO_URL (without a path, such as http://127.0.0.1:8080)."
-        )
-
-    def _gone(self, project_id: int) -> ProjectGone:
-        return ProjectGone(
-            f"Cannot find the project {project_id} in Label Studio at {self.url}: it was deleted, "
-            "or belongs to another organization; start a new run with `hero start`."
-        )
+    def _asking(self, what: str, project_id: int | None = None) -> AbstractContextManager[None]:
+        """Errors of the block become ours; 404 means that the project is gone, if one is given."""
+        gone = None if project_id is None else self._errors.gone(project_id)
+        return self._errors.translated(what, gone)
 
 
 def check_backend_url(url: str) -> None:
@@ -478,24 +390,3 @@ def _differs(present: Any, wanted: Any) -> bool:
     if isinstance(wanted, list):
         return sorted(str(item) for item in present or []) != sorted(wanted)
     return present != wanted
-
-
-def _words(error: ApiError) -> str:
-    """What Label Studio said, without the headers (which hold session cookies)."""
-    body = error.body
-    if not isinstance(body, Mapping):
-        return str(body)
-    problems = body.get("validation_errors")
-    if isinstance(problems, Mapping):
-        return "; ".join(
-            f"{field}: {' '.join(map(str, texts))}"
-            if field != "non_field_errors"
-            else " ".join(map(str, texts))
-            for field, texts in problems.items()
-        )
-    return str(body.get("detail") or problems or body)
-
-
-def _short(words: str) -> str:
-    words = " ".join(words.split())
-    return words if len(words) <= 200 else f"{words[:199]}…"

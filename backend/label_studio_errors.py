@@ -1,0 +1,147 @@
+"""What goes wrong with Label Studio, as one sentence each: what was tried, why, what to do."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import httpx
+from label_studio_sdk.core.api_error import ApiError
+from pydantic import ValidationError
+
+from backend.errors import (
+    BackendUnreachable,
+    LabelStudioRefused,
+    LabelStudioUnreachable,
+    NotLabelStudio,
+    PrivateAddressRefused,
+    ProjectGone,
+    TokenRefused,
+)
+
+
+class Errors:
+    """Turns the SDK's errors into ours, for one Label Studio.
+
+    Args:
+        url: of Label Studio.
+        backend_url: at which Label Studio reaches this backend.
+        personal: the token is a personal access token, by its looks.
+    """
+
+    def __init__(self, url: str, backend_url: str, *, personal: bool) -> None:
+        self._url = url
+        self._backend_url = backend_url
+        self._personal = personal
+
+    @contextmanager
+    def translated(self, what: str, not_found: Exception | None = None) -> Iterator[None]:
+        """Turn what goes wrong in the block into an error of ours; `not_found` for 404."""
+        try:
+            yield
+        except ApiError as error:
+            self.refuse(what, error, not_found)
+        except httpx.LocalProtocolError as error:
+            raise TokenRefused(
+                f"Cannot {what} at {self._url}: LABEL_STUDIO_API_KEY holds characters that no "
+                "token has; copy it again."
+            ) from error
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise self.unreachable(error) from error
+        except (ValidationError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise self.not_label_studio() from error
+
+    def refuse(self, what: str, error: ApiError, not_found: Exception | None) -> None:
+        """Raise what an answer with an error status means; `not_found` for 404, if given."""
+        words = words_of(error)
+        status = error.status_code or 0
+        if status in (401, 403) and "not allowed" not in words and "reserved" not in words:
+            raise TokenRefused(self._token_advice(what, words)) from None
+        if status == 404 and not_found is not None:
+            raise not_found from None
+        if "reserved network" in words or "private network" in words:
+            raise PrivateAddressRefused(
+                f"Cannot {what}: Label Studio at {self._url} does not talk to private addresses "
+                f"such as {self._backend_url}; start it with "
+                "SSRF_PROTECTION_ENABLED=false and ML_BLOCK_LOCAL_IP=false, or set HERO_URL to a "
+                "public address of this backend."
+            ) from None
+        if "connect to ML" in words or "ML Server" in words or "resolve hostname" in words:
+            raise BackendUnreachable(
+                f"Cannot {what}: Label Studio at {self._url} cannot reach this backend at "
+                f"{self._backend_url} ({_short(words)}); start it with `hero up`, or set "
+                "HERO_URL to the address at which Label Studio sees it."
+            ) from None
+        if status >= 500:
+            raise LabelStudioUnreachable(
+                f"Cannot {what}: Label Studio at {self._url} answered {status} ({_short(words)}); "
+                "look at its log and try again."
+            ) from None
+        if status == 200 or "<html" in words.lower():
+            raise self.not_label_studio() from None
+        raise LabelStudioRefused(
+            f"Cannot {what}: Label Studio at {self._url} answered {status} ({_short(words)}); "
+            "correct what it names and try again."
+        ) from None
+
+    def _token_advice(self, what: str, words: str) -> str:
+        tried = f"Cannot {what} at {self._url}: Label Studio refuses the token"
+        if "legacy" in words.lower():
+            return (
+                f"{tried}, since legacy tokens are switched off in its organization; set "
+                "LABEL_STUDIO_API_KEY to a personal access token, or allow legacy tokens under "
+                "Organization > API Tokens Settings."
+            )
+        kind = "personal access token" if self._personal else "legacy token"
+        other = (
+            "it may be expired, revoked, or an access token instead of the one shown once at its "
+            "making"
+            if self._personal
+            else "it may be mistyped, or legacy tokens may be switched off"
+        )
+        return (
+            f"{tried} ({_short(words)}; it looks like a {kind}: {other}); copy a token from "
+            f"{self._url}/user/account into LABEL_STUDIO_API_KEY."
+        )
+
+    def unreachable(self, error: Exception) -> LabelStudioUnreachable:
+        """Nothing answers there."""
+        reason = _short(str(error)) or type(error).__name__
+        return LabelStudioUnreachable(
+            f"Cannot reach Label Studio at {self._url} ({reason}); start it, or correct "
+            "LABEL_STUDIO_URL."
+        )
+
+    def not_label_studio(self) -> NotLabelStudio:
+        """Something else answers there."""
+        return NotLabelStudio(
+            f"Something answers at {self._url}, but it is not Label Studio; correct "
+            "LABEL_STUDIO_URL (without a path, such as http://127.0.0.1:8080)."
+        )
+
+    def gone(self, project_id: int) -> ProjectGone:
+        """The project is not there any more."""
+        return ProjectGone(
+            f"Cannot find the project {project_id} in Label Studio at {self._url}: it was deleted, "
+            "or belongs to another organization; start a new run with `hero start`."
+        )
+
+
+def words_of(error: ApiError) -> str:
+    """What Label Studio said, without the headers (which hold session cookies)."""
+    body = error.body
+    if not isinstance(body, Mapping):
+        return str(body)
+    problems = body.get("validation_errors")
+    if isinstance(problems, Mapping):
+        return "; ".join(
+            f"{field}: {' '.join(map(str, texts))}"
+            if field != "non_field_errors"
+            else " ".join(map(str, texts))
+            for field, texts in problems.items()
+        )
+    return str(body.get("detail") or problems or body)
+
+
+def _short(words: str) -> str:
+    words = " ".join(words.split())
+    return words if len(words) <= 200 else f"{words[:199]}…"

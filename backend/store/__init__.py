@@ -1,0 +1,17 @@
+"""The only place that talks SQL: runs, epochs, images, annotations.
+
+Every change of state is one transaction that compares (state, version) before it writes. A worker
+holds a run by a lease; the lease's fencing token is compared at every commit, so that a worker
+that was taken for dead, or whose run was paused, cannot write any more.
+"""
+
+from backend.records import Annotation, Claim, Counts, Epoch, Hint, Image, Run
+from backend.store.labels import Labels
+from backend.store.leases import Leases
+from backend.store.steps import Steps
+
+__all__ = ["Annotation", "Claim", "Counts", "Epoch", "Hint", "Image", "Run", "Store"]
+
+
+class Store(Labels, Leases, Steps):
+    """The database of one home folder, or one that several machines share."""

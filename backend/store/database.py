@@ -1,0 +1,109 @@
+"""The connection to the database: SQLite (write-ahead log) or PostgreSQL, migrated when opened."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from backend import migrations
+from backend.errors import DatabaseUnavailable
+from backend.settings import Settings
+from backend.store.rows import Record, record
+
+
+class Database:
+    """Transactions that read, and transactions that write."""
+
+    def __init__(self, engine: Engine, now: Callable[[], datetime] | None = None) -> None:
+        self._engine = engine
+        self._now = now or (lambda: datetime.now(UTC))
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Connect, and bring the tables up to date.
+
+        Raises:
+            DatabaseUnavailable: the URL is wrong, or the database does not answer.
+        """
+        return cls.connect(settings.sqlalchemy_url)
+
+    @classmethod
+    def connect(cls, url: str, now: Callable[[], datetime] | None = None) -> Self:
+        """Like `open`, by SQLAlchemy URL; `now` replaces the clock."""
+        try:
+            parsed = make_url(url)
+            if parsed.get_backend_name() == "sqlite" and parsed.database:
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            engine = sa.create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+            if engine.dialect.name == "sqlite":
+                sa.event.listen(engine, "connect", _sqlite_connect)
+                sa.event.listen(engine, "begin", _sqlite_begin)
+            _migrate(engine)
+        except (DBAPIError, ArgumentError, NoSuchModuleError, OSError) as error:
+            shown = url if "@" not in url else make_url(url).render_as_string(hide_password=True)
+            reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            raise DatabaseUnavailable(
+                f"Cannot open the database {shown}: {reason}; start it or correct "
+                "HERO_DATABASE_URL."
+            ) from error
+        return cls(engine, now)
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        engine = self._engine.execution_options(hero_write=True)
+        with engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with self._engine.connect() as connection:
+            yield connection
+
+    def _records(self, kind: type[Record], query: sa.Select[Any]) -> list[Record]:
+        with self._read() as connection:
+            return [record(kind, row) for row in connection.execute(query)]
+
+
+def _sqlite_connect(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode=WAL",
+        "busy_timeout=15000",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("hero_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _migrate(engine: Engine) -> None:
+    """Apply the migrations that the database lacks; several processes may try at once."""
+    with engine.connect() as connection:
+        current = None
+        if sa.inspect(connection).has_table("alembic_version"):
+            current = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    if current == migrations.HEAD:
+        return
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with engine.execution_options(hero_write=True).begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(4846520)"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

@@ -1,0 +1,140 @@
+"""Annotations, and the hints that there are new ones."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from backend import tables
+from backend.records import Annotation, Hint, Run
+from backend.runs import State
+from backend.store.rows import of_run, record, run_row, update
+from backend.store.runs import Runs
+
+
+class Labels(Runs):
+    """Collecting what people said."""
+
+    def hint(
+        self,
+        project_id: int,
+        action: str,
+        *,
+        task_id: int | None = None,
+        annotation_ids: Sequence[int] = (),
+    ) -> Hint | None:
+        """Note that something happened in a project, so that it is looked at soon.
+
+        Returns:
+            The hint; None if no run belongs to the project.
+        """
+        run = self.run_of_project(project_id)
+        if run is None:
+            return None
+        images, rows = tables.images, tables.annotations
+        with self._write() as connection:
+            epoch = None
+            if task_id is not None:
+                epoch = connection.scalar(
+                    sa.select(images.c.epoch).where(
+                        images.c.run_id == run.id, images.c.task_id == task_id
+                    )
+                )
+            if epoch is None and annotation_ids:
+                epoch = connection.scalar(
+                    sa.select(rows.c.epoch)
+                    .where(rows.c.run_id == run.id, rows.c.ls_id.in_(annotation_ids))
+                    .limit(1)
+                )
+            values = {
+                "run_id": run.id,
+                "epoch": epoch,
+                "action": action,
+                "received_at": self._now(),
+            }
+            inserted = connection.execute(sa.insert(tables.hints).values(values))
+            return Hint(id=inserted.inserted_primary_key[0], **values)
+
+    def take_due(
+        self, poll_seconds: float, hint_seconds: float = 0.5
+    ) -> list[tuple[Run, list[Hint]]]:
+        """The runs whose labels should be fetched now, each with its hints.
+
+        A run is due if it has hints and nobody has looked for `hint_seconds`, or if it is being
+        labelled and nobody has looked for `poll_seconds`. Taking it counts as a look, so that of
+        several workers one does it.
+        """
+        now = self._now()
+        runs = tables.runs
+        hinted = sa.select(tables.hints.c.run_id)
+        due = sa.or_(
+            sa.and_(
+                runs.c.id.in_(hinted),
+                sa.or_(
+                    runs.c.polled_at.is_(None),
+                    runs.c.polled_at <= now - timedelta(seconds=hint_seconds),
+                ),
+            ),
+            sa.and_(
+                runs.c.state == State.labelling,
+                sa.or_(
+                    runs.c.polled_at.is_(None),
+                    runs.c.polled_at <= now - timedelta(seconds=poll_seconds),
+                ),
+            ),
+        )
+        taken = []
+        for run in self._records(Run, sa.select(runs).where(due).order_by(runs.c.id)):
+            with self._write() as connection:
+                if not update(connection, run.id, due, polled_at=now):
+                    continue
+                query = sa.select(tables.hints).where(tables.hints.c.run_id == run.id)
+                found = connection.execute(query.order_by(tables.hints.c.id)).all()
+                taken.append((run, [record(Hint, row) for row in found]))
+        return taken
+
+    def clear_hints(self, hints: Iterable[Hint]) -> None:
+        """Forget hints that were followed."""
+        ids = [hint.id for hint in hints]
+        if ids:
+            with self._write() as connection:
+                connection.execute(sa.delete(tables.hints).where(tables.hints.c.id.in_(ids)))
+
+    def merge_annotations(
+        self,
+        run_id: str,
+        epoch: int,
+        merge: Callable[[list[Annotation], bool], Iterable[Annotation]],
+    ) -> list[Annotation]:
+        """Change an epoch's annotations in one transaction.
+
+        Args:
+            merge: from the rows there are and whether the epoch is frozen to the rows to write.
+
+        Returns:
+            The rows written.
+        """
+        table = tables.annotations
+        with self._write() as connection:
+            run = run_row(connection, run_id, lock=True)
+            query = of_run(table, run_id, epoch, "ls_id")
+            known = [record(Annotation, row) for row in connection.execute(query)]
+            frozen_at = connection.scalar(
+                sa.select(tables.epochs.c.labelled_at).where(
+                    tables.epochs.c.run_id == run.id, tables.epochs.c.epoch == epoch
+                )
+            )
+            changed = list(merge(known, frozen_at is not None))
+            ids = {row.ls_id for row in known}
+            for row in changed:
+                values = asdict(row)
+                if row.ls_id in ids:
+                    connection.execute(
+                        sa.update(table)
+                        .where(table.c.run_id == run_id, table.c.ls_id == row.ls_id)
+                        .values(values)
+                    )
+                else:
+                    connection.execute(sa.insert(table).values(values))
+            return changed

@@ -1,0 +1,114 @@
+"""Leases: a worker holds a run for a while, and every commit of its checks that it still does."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from backend import tables
+from backend.errors import LeaseLost
+from backend.records import Claim, Run
+from backend.runs import WORK
+from backend.store.database import Database
+from backend.store.rows import NO_LEASE, check_claim, run_row, update
+
+
+class Leases(Database):
+    """Taking, keeping and letting go of runs."""
+
+    def claim(self, worker: str, lease_seconds: float) -> Claim | None:
+        """Take a run that has something to do and that nobody holds; the longest waiting first."""
+        runs = tables.runs
+        now = self._now()
+        free = sa.and_(
+            runs.c.state.in_(WORK),
+            sa.or_(runs.c.lease_until.is_(None), runs.c.lease_until < now),
+            sa.or_(runs.c.retry_at.is_(None), runs.c.retry_at <= now),
+        )
+        candidates = self._records(
+            Run, sa.select(runs).where(free).order_by(runs.c.updated_at, runs.c.id)
+        )
+        for candidate in candidates:
+            token = candidate.fencing_token + 1
+            with self._write() as connection:
+                won = update(
+                    connection,
+                    candidate.id,
+                    free,
+                    runs.c.version == candidate.version,
+                    runs.c.fencing_token == candidate.fencing_token,
+                    lease_owner=worker,
+                    lease_until=now + timedelta(seconds=lease_seconds),
+                    fencing_token=token,
+                )
+                if won:
+                    run = run_row(connection, candidate.id)
+                    return Claim(run, worker, token, lease_seconds)
+        return None
+
+    def heartbeat(self, claim: Claim) -> None:
+        """Hold the run for another lease.
+
+        Raises:
+            LeaseLost: it was paused, stopped, or taken over.
+        """
+        until = self._now() + timedelta(seconds=claim.lease_seconds)
+        self._as_holder(claim, lease_until=until)
+
+    def progress(
+        self, claim: Claim, stage: str, done: int, total: int, started_at: datetime
+    ) -> None:
+        """Tell how far the current step is, for people who watch.
+
+        Raises:
+            LeaseLost: it was paused, stopped, or taken over.
+        """
+        self._as_holder(
+            claim,
+            stage=stage,
+            stage_done=done,
+            stage_total=total,
+            stage_started_at=started_at,
+        )
+
+    def release(self, claim: Claim) -> None:
+        """Let the run go, for any worker to take; nothing happens if it is lost already."""
+        try:
+            self._as_holder(claim, **NO_LEASE)
+        except LeaseLost:
+            return
+
+    def release_dead(self, is_dead: Callable[[str], bool]) -> None:
+        """Let the runs go whose holders are known to have ended, without waiting for the lease."""
+        held = sa.select(tables.runs).where(tables.runs.c.lease_owner.is_not(None))
+        for run in self._records(Run, held):
+            if run.lease_owner and is_dead(run.lease_owner):
+                with self._write() as connection:
+                    update(
+                        connection,
+                        run.id,
+                        tables.runs.c.fencing_token == run.fencing_token,
+                        fencing_token=run.fencing_token + 1,
+                        **NO_LEASE,
+                    )
+
+    def postpone(self, claim: Claim, seconds: float, reason: str) -> None:
+        """Let the run go, to be tried again in `seconds`; `reason` is shown as its error.
+
+        Raises:
+            LeaseLost: it was paused, stopped, or taken over.
+        """
+        retry_at = self._now() + timedelta(seconds=seconds)
+        self._as_holder(claim, error=reason, retry_at=retry_at, **NO_LEASE)
+
+    def _as_holder(self, claim: Claim, **columns: Any) -> None:
+        with self._write() as connection:
+            if not update(
+                connection,
+                claim.run.id,
+                tables.runs.c.fencing_token == claim.fencing_token,
+                tables.runs.c.lease_owner == claim.worker,
+                **columns,
+            ):
+                check_claim(run_row(connection, claim.run.id), claim)

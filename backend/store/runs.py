@@ -1,0 +1,154 @@
+"""Runs, and what has come of their epochs so far."""
+
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from backend import consensus, tables
+from backend.errors import RunAmbiguous, RunNotFound
+from backend.records import Annotation, Counts, Epoch, Image, Run
+from backend.runs import State
+from backend.store.database import Database
+from backend.store.rows import of_run, record, run_row, update
+
+
+class Runs(Database):
+    """Making runs, and looking at them."""
+
+    @staticmethod
+    def new_run_id(prompt: str) -> str:
+        """A short id that a person can read: the prompt's words and four random characters."""
+        words = [w for w in re.findall(r"[a-z0-9]+", prompt.lower()) if w not in _SMALL_WORDS]
+        slug = "-".join(words[:4])[:32].strip("-") or "run"
+        return f"{slug}-{''.join(secrets.choice(_BASE32) for _ in range(4))}"
+
+    def create_run(
+        self,
+        config: Mapping[str, Any],
+        *,
+        title: str | None = None,
+        run_id: str | None = None,
+        project_id: int | None = None,
+        project_url: str | None = None,
+    ) -> Run:
+        """A new run, ready to be worked on.
+
+        Args:
+            config: the engine's configuration as JSON; `prompt`, `epochs` and
+                `images_per_epoch` are read here.
+            title: what people call it; the prompt by default.
+            run_id: from `new_run_id`, if its project exists already.
+        """
+        now = self._now()
+        values = {
+            "id": run_id or self.new_run_id(config["prompt"]),
+            "prompt": config["prompt"],
+            "title": title or config["prompt"],
+            "config": dict(config),
+            "state": State.generating,
+            "version": 0,
+            "epoch": 0,
+            "project_id": project_id,
+            "project_url": project_url,
+            "created_at": now,
+            "updated_at": now,
+            "fencing_token": 0,
+        }
+        with self._write() as connection:
+            connection.execute(sa.insert(tables.runs).values(values))
+            return run_row(connection, values["id"])
+
+    def run(self, run_id: str) -> Run:
+        """A run by its id, or by the beginning of it.
+
+        Raises:
+            RunNotFound: no run's id begins so.
+            RunAmbiguous: several do.
+        """
+        with self._read() as connection:
+            rows = connection.execute(
+                sa.select(tables.runs).where(
+                    tables.runs.c.id.startswith(run_id, autoescape=True) if run_id else sa.false()
+                )
+            ).all()
+        found = [record(Run, row) for row in rows]
+        exact = [run for run in found if run.id == run_id]
+        if len(found) > 1 and not exact:
+            ids = ", ".join(sorted(run.id for run in found))
+            raise RunAmbiguous(f"Cannot tell which run {run_id!r} means: {ids}; give more of it.")
+        if not found:
+            raise RunNotFound(
+                f"Cannot find a run whose id begins with {run_id!r}; `hero status` lists the runs."
+            )
+        return (exact or found)[0]
+
+    def runs(self) -> list[Run]:
+        """All runs, the newest first."""
+        query = sa.select(tables.runs).order_by(tables.runs.c.created_at.desc(), tables.runs.c.id)
+        return self._records(Run, query)
+
+    def run_of_project(self, project_id: int) -> Run | None:
+        """The run whose images stand in a project of Label Studio."""
+        query = (
+            sa.select(tables.runs)
+            .where(tables.runs.c.project_id == project_id)
+            .order_by(tables.runs.c.created_at.desc())
+            .limit(1)
+        )
+        return next(iter(self._records(Run, query)), None)
+
+    def set_project(self, run_id: str, project_id: int, project_url: str) -> Run:
+        """Remember the run's project in Label Studio."""
+        with self._write() as connection:
+            update(connection, run_id, project_id=project_id, project_url=project_url)
+            return run_row(connection, run_id)
+
+    def epochs(self, run_id: str) -> list[Epoch]:
+        """A run's epochs so far, in order."""
+        table = tables.epochs
+        query = sa.select(table).where(table.c.run_id == run_id).order_by(table.c.epoch)
+        return self._records(Epoch, query)
+
+    def images(self, run_id: str, epoch: int | None = None) -> list[Image]:
+        """A run's (or one epoch's) images, in order."""
+        return self._records(Image, of_run(tables.images, run_id, epoch, "index"))
+
+    def annotations(self, run_id: str, epoch: int | None = None) -> list[Annotation]:
+        """A run's (or one epoch's) annotations, deleted and late ones too, by id."""
+        return self._records(Annotation, of_run(tables.annotations, run_id, epoch, "ls_id"))
+
+    def counts(self, run_id: str, epoch: int) -> Counts:
+        """How far the labelling of an epoch is."""
+        total = len(self.images(run_id, epoch)) or self.run(run_id).images_per_epoch
+        rows = self.annotations(run_id, epoch)
+        decision = consensus.decide(rows, total)
+        annotators: dict[str, int] = {}
+        for vote in consensus.latest_votes(rows):
+            name = vote.annotator or f"user {vote.annotator_id}"
+            annotators[name] = annotators.get(name, 0) + 1
+        return Counts(
+            labelled=decision.labelled,
+            total=total,
+            has_best=decision.best_index is not None,
+            good=sum(verdict in ("good", "best") for verdict in decision.verdicts),
+            bad=decision.verdicts.count("bad"),
+            complete=decision.complete,
+            annotators=annotators,
+            problems=tuple(
+                f"image {row.index}: {row.problem}"
+                for row in rows
+                if row.problem and not row.deleted
+            ),
+        )
+
+    def note(self, run_id: str, error: str | None) -> None:
+        """Show (or take back) what a run waits for; its state stays."""
+        with self._write() as connection:
+            update(connection, run_id, error=error)
+
+
+_BASE32 = "abcdefghjkmnpqrstvwxyz23456789"
+_SMALL_WORDS = {"a", "an", "one", "the", "of", "in", "on", "at", "and", "with", "photo", "picture"}

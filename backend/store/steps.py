@@ -1,0 +1,208 @@
+"""Changes of state: one transaction each, with all the rows that the change stands for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from backend import consensus, tables
+from backend.errors import RunChanged
+from backend.records import Annotation, Claim, Run
+from backend.runs import ENDED, WORK, Event, next_state
+from backend.store.database import Database
+from backend.store.rows import (
+    NO_LEASE,
+    NO_STAGE,
+    check_claim,
+    epoch_row,
+    of_run,
+    record,
+    run_row,
+    update,
+    update_epoch,
+    update_image,
+)
+
+
+class Steps(Database):
+    """Letting events happen to runs."""
+
+    def transition(
+        self, run: Run | str, event: Event, *, claim: Claim | None = None, **columns: Any
+    ) -> Run:
+        """Let `event` happen to a run: one transaction.
+
+        Args:
+            run: as it was read, then it must not have changed since; or its id, then whatever
+                state it is in.
+            claim: of the worker whose step this ends. Without one, a worker that holds the run
+                loses it.
+            columns: further columns of the run to set (such as `error`).
+
+        Returns:
+            The run as it is now.
+
+        Raises:
+            WrongState: the event may not happen now.
+            RunChanged: the run is no longer as it was read.
+            LeaseLost: the claim is no longer the run's.
+        """
+        with self._write() as connection:
+            return self._transition(connection, run, event, claim, columns)
+
+    def _transition(
+        self,
+        connection: Connection,
+        run: Run | str,
+        event: Event,
+        claim: Claim | None,
+        columns: Mapping[str, Any],
+    ) -> Run:
+        run_id = run if isinstance(run, str) else run.id
+        current = run_row(connection, run_id, lock=True)
+        if claim is not None:
+            check_claim(current, claim)
+        if isinstance(run, Run) and (run.state, run.version) != (current.state, current.version):
+            raise RunChanged(
+                f"Cannot {event.replace('_', ' ')} the run {run_id}: it went from {run.state} to "
+                f"{current.state} meanwhile; look at it again."
+            )
+        state, paused_from = next_state(current.state, event, current.paused_from)
+        changes = {
+            "state": state,
+            "paused_from": paused_from,
+            "version": current.version + 1,
+            "updated_at": self._now(),
+            "error": None,
+            "retry_at": None,
+            "polled_at": None,
+            **NO_STAGE,
+        }
+        if claim is None:
+            changes |= {**NO_LEASE, "fencing_token": current.fencing_token + 1}
+        elif state not in WORK:
+            changes |= NO_LEASE
+        changed = update(
+            connection,
+            run_id,
+            tables.runs.c.version == current.version,
+            tables.runs.c.fencing_token == current.fencing_token,
+            **{**changes, **columns},
+        )
+        if not changed:
+            raise RunChanged(f"Cannot change the run {run_id}: somebody else just did; try again.")
+        if state in ENDED:
+            connection.execute(sa.delete(tables.hints).where(tables.hints.c.run_id == run_id))
+        return run_row(connection, run_id)
+
+    def batch_written(
+        self,
+        claim: Claim,
+        paths: Sequence[str],
+        predictions: Sequence[float] | None,
+        seconds: float,
+    ) -> Run:
+        """generating -> publishing: an epoch's images lie on the disk.
+
+        Args:
+            paths: of the images, relative to the home's images folder, by index.
+            predictions: similarity to the best so far (Eq. 4), if there is one.
+            seconds: that generating took.
+        """
+        run = claim.run
+        with self._write() as connection:
+            changed = self._transition(connection, run, Event.batch_written, claim, {})
+            connection.execute(
+                sa.insert(tables.epochs).values(
+                    run_id=run.id,
+                    epoch=run.epoch,
+                    generated_at=self._now(),
+                    seconds={"generating": seconds},
+                )
+            )
+            connection.execute(
+                sa.insert(tables.images),
+                [
+                    {
+                        "run_id": run.id,
+                        "epoch": run.epoch,
+                        "index": index,
+                        "path": path,
+                        "prediction": predictions[index] if predictions else None,
+                    }
+                    for index, path in enumerate(paths)
+                ],
+            )
+            return changed
+
+    def published(self, claim: Claim, task_ids: Mapping[int, int], seconds: float) -> Run:
+        """publishing -> labelling: every image (by index) has a task."""
+        run = claim.run
+        with self._write() as connection:
+            changed = self._transition(connection, run, Event.published, claim, {})
+            for index, task_id in task_ids.items():
+                update_image(connection, run, index, task_id=task_id)
+            update_epoch(connection, run, {"publishing": seconds}, published_at=self._now())
+            return changed
+
+    def freeze(
+        self, claim: Claim, decide: Callable[[list[Annotation]], consensus.Decision]
+    ) -> None:
+        """Decide the epoch's verdicts from its annotations, and freeze those that count.
+
+        Annotations that come or change afterwards are kept and marked late.
+        """
+        run = claim.run
+        with self._write() as connection:
+            check_claim(run_row(connection, run.id, lock=True), claim)
+            rows = [
+                record(Annotation, row)
+                for row in connection.execute(
+                    of_run(tables.annotations, run.id, run.epoch, "ls_id")
+                )
+            ]
+            decision = decide(rows)
+            counted = [vote.ls_id for vote in consensus.latest_votes(rows)]
+            if counted:
+                connection.execute(
+                    sa.update(tables.annotations)
+                    .where(
+                        tables.annotations.c.run_id == run.id,
+                        tables.annotations.c.ls_id.in_(counted),
+                    )
+                    .values(frozen=True)
+                )
+            for index, verdict in enumerate(decision.verdicts):
+                reason = decision.reasons[index]
+                update_image(connection, run, index, verdict=verdict, verdict_reason=reason)
+            row = epoch_row(connection, run)
+            now = self._now()
+            waited = (now - row.published_at).total_seconds() if row.published_at else 0.0
+            update_epoch(
+                connection,
+                run,
+                {"labelling": waited},
+                labelled_at=now,
+                best_index=decision.best_index,
+                best_reason=decision.best_reason,
+            )
+
+    def learned(
+        self,
+        claim: Claim,
+        report: Mapping[str, Any],
+        rewards: Sequence[float | None],
+        seconds: float,
+    ) -> Run:
+        """learning -> generating, or finished when this was the last epoch."""
+        run = claim.run
+        last = run.epoch + 1 >= run.epochs
+        event = Event.finish if last else Event.learned
+        with self._write() as connection:
+            changed = self._transition(connection, run, event, claim, {"epoch": run.epoch + 1})
+            for index, reward in enumerate(rewards):
+                update_image(connection, run, index, reward=reward)
+            stages = {"learning": seconds, **(report.get("seconds") or {})}
+            update_epoch(connection, run, stages, learned_at=self._now(), report=dict(report))
+            return changed
