@@ -336,7 +336,7 @@ class Gateway:
         with self._asking("label in the trial project"):
             made = self._client.tasks.create(project=project_id, data=data)
             self._client.annotations.create(
-                made.id, result=[prediction_result(control, "good")], request_options=_ONCE
+                made.id, result=[control.result("good")], request_options=_ONCE
             )
 
     def _asking(self, what: str, project_id: int | None = None) -> AbstractContextManager[None]:

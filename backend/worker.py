@@ -1,23 +1,18 @@
 """Carries runs round the circle: `python -m backend.worker`.
 
-The main thread claims a run that has something to do and takes it one transition on; a second
+The main thread claims a run that has something to do and takes it as far as it goes; a second
 thread fetches labels. Every step can be killed at any instruction and done again: what it makes
 lies under its final name whole or not at all, and its row is written last.
 """
 
 import json
 import logging
-import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
-
-import psutil
 
 from backend import collect, consensus, logs
 from backend.engine import Engine
@@ -33,6 +28,7 @@ from backend.errors import (
     SettingsInvalid,
     WrongState,
 )
+from backend.holding import Heart, is_dead, process_name
 from backend.images import image_key, image_url, is_disk_full, place_images
 from backend.label_studio import Gateway, NewTask
 from backend.ml_backend import choice, good_from, model_version
@@ -188,7 +184,7 @@ class Worker:
         }[run.state]
         logger.info("run %s, epoch %d: %s", run.id, run.epoch, run.state)
         try:
-            with _Heart(self._store, claim) as heart:
+            with Heart(self._store, claim) as heart:
                 changed = step(claim, heart)
         except (LeaseLost, RunChanged) as error:
             logger.info("%s", error)
@@ -208,7 +204,7 @@ class Worker:
             return changed
         return None
 
-    def _generate(self, claim: Claim, heart: "_Heart") -> Run:
+    def _generate(self, claim: Claim, heart: "Heart") -> Run:
         run = claim.run
         began = time.monotonic()
         batch = self._engine.generate(run, heart.progress)
@@ -225,7 +221,7 @@ class Worker:
         predictions = json.loads((batch / "predictions.json").read_text())
         return self._store.batch_written(claim, paths, predictions, time.monotonic() - began)
 
-    def _publish(self, claim: Claim, heart: "_Heart") -> Run:
+    def _publish(self, claim: Claim, heart: "Heart") -> Run:
         run, gateway = claim.run, self._ls()
         began = time.monotonic()
         if run.project_id is None:
@@ -257,7 +253,7 @@ class Worker:
         heart.check()
         return self._store.published(claim, task_ids, time.monotonic() - began)
 
-    def _learn(self, claim: Claim, heart: "_Heart") -> Run:
+    def _learn(self, claim: Claim, heart: "Heart") -> Run:
         run = claim.run
         began = time.monotonic()
         epoch = self._store.epochs(run.id)[run.epoch]
@@ -309,75 +305,10 @@ class Worker:
         return self._gateway
 
 
-class _Heart:
-    """Keeps a claim alive while its step runs, and tells the step when it is lost."""
-
-    def __init__(self, store: Store, claim: Claim) -> None:
-        self._store = store
-        self._claim = claim
-        self._lost: LeaseLost | None = None
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heart", daemon=True)
-        self._told: tuple[str, float] = ("", 0.0)
-        self._started: dict[str, datetime] = {}
-
-    def __enter__(self) -> "_Heart":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        self._thread.join()
-
-    def check(self) -> None:
-        """Raise `LeaseLost` if the run was paused, stopped or taken over: drop the step."""
-        if self._lost is not None:
-            raise self._lost
-
-    def progress(self, stage: str, done: int, total: int) -> None:
-        """Write how far the step is, once a second; raises like `check`."""
-        self.check()
-        told_stage, told_at = self._told
-        now = time.monotonic()
-        if stage == told_stage and now - told_at < 1 and done < total:
-            return
-        self._told = (stage, now)
-        started = self._started.setdefault(stage, datetime.now(UTC))
-        self._store.progress(self._claim, stage, done, total, started)
-
-    def _beat(self) -> None:
-        pause = min(self._claim.lease_seconds / 3, 2.0)
-        while not self._stopped.wait(pause):
-            try:
-                self._store.heartbeat(self._claim)
-            except LeaseLost as error:
-                self._lost = error
-                return
-            except Exception:
-                logger.exception("the lease of run %s was not renewed", self._claim.run.id)
-
-
 def project_id(run: Run) -> int:
     """The id of a run's project, which exists by now."""
     assert run.project_id is not None
     return run.project_id
-
-
-def process_name() -> str:
-    """This process, in a way that a later one on the same machine can see whether it lives."""
-    started = psutil.Process().create_time()
-    return f"{socket.gethostname()}:{os.getpid()}:{started:.2f}"
-
-
-def is_dead(name: str) -> bool:
-    """Whether `process_name` was that of a process of this machine that has ended."""
-    host, pid, started = name.rsplit(":", 2)
-    if host != socket.gethostname():
-        return False
-    try:
-        return abs(psutil.Process(int(pid)).create_time() - float(started)) > 2
-    except psutil.NoSuchProcess:
-        return True
 
 
 def _sentence(run: Run, error: Exception) -> str:

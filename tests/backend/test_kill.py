@@ -6,11 +6,12 @@ import pytest
 
 from backend import consensus
 from backend.engine import Engine, checkpoint_folder
+from backend.holding import is_dead
 from backend.records import Run
 from backend.runs import State
 from backend.settings import Settings
 from backend.store import Store
-from backend.worker import Worker, is_dead
+from backend.worker import Worker
 from tests.backend.fake_label_studio import FakeLabelStudio
 from tests.backend.killed_worker import kill_at
 from tests.backend.test_engine import VERDICTS, pipeline, small

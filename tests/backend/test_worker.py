@@ -14,11 +14,12 @@ import pytest
 from backend import worker as worker_module
 from backend.engine import batch_folder
 from backend.errors import BackendUnreachable, DiskFull, EngineFailed, LabelConfigUnusable
+from backend.holding import is_dead, process_name
 from backend.records import Run
 from backend.runs import Event, State
 from backend.settings import Settings
 from backend.store import Store
-from backend.worker import Worker, is_dead, process_name
+from backend.worker import Worker
 from tests.backend.conftest import CONFIG
 from tests.backend.fake_engine import FakeEngine
 from tests.backend.fake_label_studio import FakeLabelStudio
