@@ -76,8 +76,12 @@ def demo(
     from backend.demo import Demo, run_demo
     from backend.stack import interruptible
 
-    with interruptible():
-        run_demo(Demo(images, epochs, steps, seed), out)
+    try:
+        with interruptible():
+            run_demo(Demo(images, epochs, steps, seed), out)
+    except KeyboardInterrupt:
+        err.print("Stopped, and nothing is left running; the same command goes on from here.")
+        raise typer.Exit(130) from None
 
 
 @app.command(rich_help_panel=RunsPanel)

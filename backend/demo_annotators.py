@@ -9,12 +9,14 @@ import io
 import json
 import secrets
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 from PIL import Image
 
 from backend.consensus import BAD, BEST, GOOD
@@ -29,6 +31,8 @@ NAMES = ("anna", "ben")
 ERROR_RATE = 0.02
 PACE_SECONDS = 0.05
 _IDLE_SECONDS = 0.2
+_PATIENCE = 60
+"""Times Label Studio may be away before they give up; it is started again meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +111,24 @@ class Annotators:
         self._pool = ThreadPoolExecutor(len(people) + 1, thread_name_prefix="annotator")
         self._work: Any = None
         self._epochs_done: set[int] = set()
+        self._absences = 0
 
     def see_to(self, project_id: int, epoch: int) -> None:
         """Lets them label the epoch, unless they are at it or through with it.
 
         Raises:
-            whatever went wrong for them since the last call.
+            LabelStudioRefused: what they did was not taken.
+            httpx.TransportError: Label Studio has been away for too long.
         """
         if self._work is not None and self._work.done():
-            self._work.result()
-            self._work = None
+            work, self._work = self._work, None
+            try:
+                work.result()
+            except httpx.TransportError:
+                self._absences += 1
+                if self._absences > _PATIENCE:
+                    raise
+                time.sleep(1)
         if self._work is None and epoch not in self._epochs_done:
             self._work = self._pool.submit(self._label, project_id, epoch)
 

@@ -313,18 +313,20 @@ class Waiting:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._status = console.status("")
+        self._spins = False
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._status.start()
+            self._spins = True
         return self
 
     def __exit__(self, *error: object) -> None:
         self.over()
 
     def say(self, text: str) -> None:
-        """What is being waited for now."""
-        if self._console.is_terminal:
+        """What is being waited for now; once it is over, a line."""
+        if self._spins:
             self._status.update(text)
         else:
             self._console.print(f"{text} ...", markup=False)
@@ -332,3 +334,4 @@ class Waiting:
     def over(self) -> None:
         """It is here."""
         self._status.stop()
+        self._spins = False

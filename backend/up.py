@@ -56,5 +56,7 @@ def _welcome(address: Address, runs: list[Run]) -> Panel:
             "Start a run in another terminal:",
             "  hero start --prompt 'photo of one blue rose in a vase'",
         ]
+    if address.email:
+        lines += ["", "Others label too: Organization > Add People gives a link to sign up with."]
     lines += ["", "[dim]Ctrl-C stops everything; the runs go on at the next start.[/]"]
     return Panel("\n".join(lines), title="HERO is up", expand=False, padding=(1, 2))
