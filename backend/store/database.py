@@ -76,8 +76,8 @@ class Database:
 def _sqlite_connect(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
     for pragma in (
-        "journal_mode=WAL",
         "busy_timeout=15000",
+        "journal_mode=WAL",
         "synchronous=NORMAL",
         "foreign_keys=ON",
     ):

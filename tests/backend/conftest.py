@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -76,21 +77,19 @@ def _postgres_binaries() -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+def postgres() -> Iterator[Callable[[], str]]:
     """A PostgreSQL server of our own; call it for the URL of an empty database."""
     binaries = _postgres_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL server here: install the package postgresql")
-    home = tmp_path_factory.mktemp("postgres")
+    # Not below pytest's folder, which only its owner may enter; and short, for the socket's name.
+    home = Path(tempfile.mkdtemp(prefix="hero-postgres-"))
     as_user: list[str] = []
     if os.geteuid() == 0:  # PostgreSQL does not run as root
         if not shutil.which("runuser") or subprocess.run(["id", "postgres"]).returncode:
             pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
         as_user = ["runuser", "-u", "postgres", "--"]
         shutil.chown(home, "postgres")
-        for parent in home.parents:
-            if parent.stat().st_uid == 0 and str(parent).startswith("/tmp/pytest"):
-                parent.chmod(0o755)
     data = home / "data"
 
     def command(*arguments: str) -> None:
@@ -114,6 +113,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], 
         yield new_database
     finally:
         command(str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
+        shutil.rmtree(home)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -1,5 +1,7 @@
 """The migrations make what tables.py says."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -26,6 +28,23 @@ def test_the_newest_is_the_head():
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     assert ScriptDirectory.from_config(config).get_current_head() == migrations.HEAD
+
+
+def test_several_may_open_a_new_database_at_once(database_url: str):
+    gate = threading.Barrier(4)
+
+    def open_store(_: int) -> int:
+        gate.wait()
+        store = Store.connect(database_url)
+        store.create_run(CONFIG)
+        store.close()
+        return 1
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(open_store, range(4))) == 4
+    store = Store.connect(database_url)
+    assert len(store.runs()) == 4
+    store.close()
 
 
 def test_opening_again_keeps_the_rows(database_url: str):
