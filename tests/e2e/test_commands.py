@@ -89,7 +89,7 @@ def test_a_run_by_its_commands(service, tmp_path: Path):
     assert run.project_url in said
 
     hero("pause", run.id)
-    hero("resume", "one-rose")
+    hero("resume", run.id.split("-")[0])
     _eventually(lambda: store.run(run.id).state == "labelling")
     assert "0/4" in hero("status")
 
