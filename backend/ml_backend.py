@@ -36,14 +36,6 @@ class HeroModel:
         """The run whose images stand in the project."""
         return None if self.project_id is None else self._store.run_of_project(self.project_id)
 
-    @property
-    def versions(self) -> list[str]:
-        """All versions so far, the newest first."""
-        run = self.run
-        if run is None:
-            return [self.model_version]
-        return [model_version(run, epoch) for epoch in range(run.epoch, -1, -1)]
-
     def predict(
         self,
         tasks: Sequence[Mapping[str, Any]],
@@ -119,6 +111,11 @@ class HeroModel:
 def model_version(run: Run, epoch: int | None = None) -> str:
     """The version's name: the run, and how many epochs it has learned from."""
     return f"{run.id}-epoch-{run.epoch if epoch is None else epoch}"
+
+
+def versions_of(run: Run) -> list[str]:
+    """All versions of a run's model so far, the newest first."""
+    return [model_version(run, epoch) for epoch in range(run.epoch, -1, -1)]
 
 
 def choice(score: float, threshold: float) -> str:

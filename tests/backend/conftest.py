@@ -82,13 +82,14 @@ def postgres() -> Iterator[Callable[[], str]]:
     binaries = _postgres_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL server here: install the package postgresql")
-    # Not below pytest's folder, which only its owner may enter; and short, for the socket's name.
-    home = Path(tempfile.mkdtemp(prefix="hero-postgres-"))
     as_user: list[str] = []
     if os.geteuid() == 0:  # PostgreSQL does not run as root
         if not shutil.which("runuser") or subprocess.run(["id", "postgres"]).returncode:
             pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
         as_user = ["runuser", "-u", "postgres", "--"]
+    # Not below pytest's folder, which only its owner may enter; and short, for the socket's name.
+    home = Path(tempfile.mkdtemp(prefix="hero-postgres-"))
+    if as_user:
         shutil.chown(home, "postgres")
     data = home / "data"
 
