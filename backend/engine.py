@@ -56,6 +56,16 @@ def check(config: HeroConfig) -> list[str]:
         return check_run(config)
 
 
+def image_side(model: str) -> int | None:
+    """Side of the images that a pipeline in a folder draws, in pixels; None for one on the hub."""
+    try:
+        unet = json.loads((Path(model) / "unet" / "config.json").read_text())
+        vae = json.loads((Path(model) / "vae" / "config.json").read_text())
+        return unet["sample_size"] * 2 ** (len(vae["block_out_channels"]) - 1)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def sample(
     settings: Settings,
     run: Run,

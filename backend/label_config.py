@@ -26,11 +26,16 @@ class VerdictControl:
         }
 
 
-def template() -> str:
-    """The label config that new projects get."""
+def template(*, pixelated: bool = False) -> str:
+    """The label config that new projects get.
+
+    Args:
+        pixelated: show each pixel as a square: for images so small that enlarging blurs them.
+    """
     here = Path(__file__).parent
     packaged = here / "label_config.xml"
-    return (packaged if packaged.exists() else here.parent / "label_config.xml").read_text()
+    page = (packaged if packaged.exists() else here.parent / "label_config.xml").read_text()
+    return page.replace('smoothing="true"', 'smoothing="false"') if pixelated else page
 
 
 def verdict_control(label_config: str) -> VerdictControl:

@@ -114,8 +114,14 @@ class Gateway:
 
     # -- projects --------------------------------------------------------------------------
 
-    def ensure_project(self, run_id: str, title: str, prompt: str) -> Project:
-        """The run's project; made if there is none that carries the run's mark."""
+    def ensure_project(
+        self, run_id: str, title: str, prompt: str, *, pixelated: bool = False
+    ) -> Project:
+        """The run's project; made if there is none that carries the run's mark.
+
+        Args:
+            pixelated: see `label_config.template`.
+        """
         mark = f"HERO run {run_id}"
         with self._asking("look for the run's project"):
             for project in self._client.projects.list(search=run_id, include="task_number"):
@@ -125,7 +131,7 @@ class Gateway:
             project = self._client.projects.create(
                 title=_title(title),
                 description=f"{mark}. Prompt: {prompt}",
-                label_config=label_config.template(),
+                label_config=label_config.template(pixelated=pixelated),
                 expert_instruction=(
                     "Good: the image shows what the prompt says. Bad: it does not. "
                     "Best: the one image of an epoch that you like most."

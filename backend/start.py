@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from backend.engine import image_side
 from backend.errors import HeroServiceError
 from backend.label_studio import Gateway
 from backend.records import Run
@@ -11,6 +12,9 @@ from backend.settings import Settings
 from backend.store import Store
 
 logger = logging.getLogger(__name__)
+
+PIXELATED_BELOW = 256
+"""Images with a shorter side are shown pixel by pixel on the labelling page."""
 
 
 def start_run(
@@ -29,7 +33,9 @@ def start_run(
     gateway.ping()
     run_id = store.new_run_id(config["prompt"])
     title = title or config["prompt"]
-    project = gateway.ensure_project(run_id, title, config["prompt"])
+    side = image_side(config["model"])
+    pixelated = side is not None and side < PIXELATED_BELOW
+    project = gateway.ensure_project(run_id, title, config["prompt"], pixelated=pixelated)
     try:
         gateway.connect_images(project.id, run_id)
         gateway.connect_backend(project.id)

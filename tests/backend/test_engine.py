@@ -201,3 +201,11 @@ def test_after_a_run(settings: Settings, run: Run, engine: Engine, tmp_path: Pat
     assert engine_module.export_lora(settings, run, tmp_path / "lora").exists()
     with pytest.raises(EngineFailed, match="good"):
         engine_module.sample(settings, run, 2, noise="bank")
+
+
+def test_how_large_a_pipelines_images_are(pipeline: Path, tmp_path: Path):
+    assert engine_module.image_side(str(pipeline)) == 16
+    assert engine_module.image_side("some/hub-model") is None
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "config.json").write_text("[]")
+    assert engine_module.image_side(str(tmp_path)) is None

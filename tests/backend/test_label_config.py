@@ -15,6 +15,12 @@ def page(*parts: str) -> str:
 
 def test_the_shipped_template():
     assert verdict_control(template()) == VerdictControl("verdict", "image")
+    assert verdict_control(template(pixelated=True)) == VerdictControl("verdict", "image")
+
+
+def test_small_images_are_shown_pixel_by_pixel():
+    assert 'smoothing="true"' in template()
+    assert 'smoothing="false"' in template(pixelated=True)
 
 
 def test_another_name_and_more_controls():
