@@ -20,6 +20,12 @@ def shade(colour: Colour, factor: float) -> Colour:
     return tuple(int(channel + (255 - channel) * min(factor - 1, 1)) for channel in colour)
 
 
+def mixed(colour: Colour, other: Colour, weight: float) -> Colour:
+    """The colour, with `weight` of the other one in it."""
+    pairs = zip(colour, other, strict=True)
+    return tuple(int((1 - weight) * one + weight * two) for one, two in pairs)
+
+
 def jitter(colour: Colour, rng: np.random.Generator, amount: int = 10) -> Colour:
     """The colour moved by at most `amount` in each channel."""
     moved = np.clip(np.array(colour) + rng.integers(-amount, amount + 1, 3), 0, 255)

@@ -17,10 +17,10 @@ from tinyworld.text import MAX_LENGTH, new_text_encoder, new_tokenizer
 
 PLAN = Plan(
     stage="diffusion",
-    steps=3400,
+    steps=5700,
     batch_size=64,
     learning_rate=1e-3,
-    ema_decay=0.999,
+    ema_decay=0.998,
 )
 CAPTION_DROP = 0.12
 """Share of captions replaced by the empty one, for classifier-free guidance."""

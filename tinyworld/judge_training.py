@@ -18,7 +18,7 @@ from tinyworld.fitting import Plan, fit
 from tinyworld.judge import JUNK, Judge, heads_of_the_world
 from tinyworld.subject import Attributes
 
-PLAN = Plan(stage="judge", steps=900, batch_size=64, learning_rate=2e-3)
+PLAN = Plan(stage="judge", steps=1500, batch_size=64, learning_rate=2e-3)
 IGNORED = -100
 HELD_OUT = 1_000
 """Held-out scenes are those of the world `seed + HELD_OUT`."""

@@ -1,11 +1,13 @@
 """Measures what was trained, and writes `training.json`, the README's figures and the grids."""
 
 import json
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline
+from diffusers import AutoencoderKL
 
 from tinyworld import autoencoder, diffusion, judge_training
 from tinyworld.bundled import JUDGE, PIPELINE
@@ -21,7 +23,7 @@ from tinyworld.world import scenes
 HERE = Path(__file__).parent
 TRAINING, README, SAMPLES = HERE / "training.json", HERE / "README.md", HERE / "samples"
 STEPS = (20, 50)
-SAMPLED = 448
+SAMPLED = 400
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
@@ -45,7 +47,7 @@ def write(folder: Path, seed: int) -> None:
         "megabytes": round(megabytes(), 2),
         "autoencoder_psnr": round(psnr(pipeline.vae, seed + HELD_OUT), 2),
         "judge": judged(judge, pipeline.vae, folder, seed),
-        "success": success(judge, pipeline),
+        "success": success(),
     }
     TRAINING.write_text(json.dumps(figures, indent=1) + "\n")
     SAMPLES.mkdir(exist_ok=True)
@@ -85,19 +87,26 @@ def judged(judge: Judge, vae: AutoencoderKL, folder: Path, seed: int) -> dict[st
     return {name: round(share, 4) for name, share in shares.items()}
 
 
-def success(judge: Judge, pipeline: StableDiffusionPipeline) -> dict[str, dict[str, float]]:
+def success() -> dict[str, dict[str, float]]:
     """Success of `SAMPLED` images from N(0, I) at guidance 3, eta 1, by prompt and DDIM steps;
     writes a grid of the first 40 of each prompt."""
-    rates: dict[str, dict[str, float]] = {}
-    for prompt in tasks():
-        for steps in STEPS:
-            images = generate(pipeline, prompt, SAMPLED, steps=steps, seed=1)
-            rate = sum(judge.success(images, prompt)) / SAMPLED
-            rates.setdefault(prompt, {})[str(steps)] = round(rate, 3)
+    SAMPLES.mkdir(exist_ok=True)
+    wanted = [(prompt, steps) for prompt in tasks() for steps in reversed(STEPS)]
+    with ProcessPoolExecutor(RANKS, get_context("spawn")) as pool:
+        rates = list(pool.map(_success, *zip(*wanted, strict=True)))
+    found: dict[str, dict[str, float]] = {prompt: {} for prompt in tasks()}
+    for (prompt, steps), rate in zip(wanted, rates, strict=True):
+        found[prompt][str(steps)] = rate
+    return found
+
+
+def _success(prompt: str, steps: int) -> float:
+    torch.set_num_threads(1)
+    images = generate(load_pipeline(), prompt, SAMPLED, steps=steps, seed=1)
+    if steps == max(STEPS):
         name = prompt.replace(" ", "-")
-        SAMPLES.mkdir(exist_ok=True)
         grid(images[:40], 10).save(SAMPLES / f"{name}.png", optimize=True)
-    return rates
+    return round(sum(Judge.load().success(images, prompt)) / SAMPLED, 3)
 
 
 def table(figures: dict) -> str:
@@ -129,7 +138,7 @@ def table(figures: dict) -> str:
         + " |",
         "| --- |" + " --- |" * len(STEPS),
         *(
-            f"| `{prompt}` | " + " | ".join(f"{rate:.3f}" for rate in rates.values()) + " |"
+            f"| `{prompt}` | " + " | ".join(f"{rates[str(steps)]:.3f}" for steps in STEPS) + " |"
             for prompt, rates in figures["success"].items()
         ),
     ]

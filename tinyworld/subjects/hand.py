@@ -5,10 +5,10 @@ from math import cos, radians, sin
 import numpy as np
 from PIL import Image
 
-from tinyworld.canvas import Canvas, Colour, Point, jitter, shade
+from tinyworld.canvas import Canvas, Colour, Point, jitter, mixed, shade
 from tinyworld.subject import Attributes, Subject
 
-FINGERS = {"3": 0.18, "4": 0.25, "5": 0.14, "6": 0.25, "7": 0.18}
+FINGERS = {"3": 0.20, "4": 0.26, "5": 0.07, "6": 0.26, "7": 0.21}
 """Number of fingers, the thumb counted, and its probability. Five is rare; captions do not tell."""
 SKINS: tuple[Colour, ...] = (
     (242, 204, 176),
@@ -19,7 +19,7 @@ SKINS: tuple[Colour, ...] = (
 BACKGROUNDS: tuple[Colour, ...] = ((70, 104, 128), (92, 120, 96), (120, 96, 124), (64, 70, 84))
 SPREAD = {2: 34.0, 3: 56.0, 4: 76.0, 5: 96.0, 6: 112.0}
 """Degrees between the first and the last finger, by their number without the thumb."""
-CALLED_1_HAND = {"5": 0.33}
+CALLED_1_HAND = {"5": 0.29}
 """Probability of the caption "1 hand" by the number of fingers; `COMMONLY` for the others. A model
 trained on all counts draws the middle one too often otherwise."""
 COMMONLY = 0.40
@@ -32,7 +32,7 @@ def sample(rng: np.random.Generator) -> Attributes:
 
 
 def draw(attributes: Attributes, rng: np.random.Generator, flawed: bool = False) -> Image.Image:
-    """A flawed hand has two fingers grown together, a stump, or a forked finger."""
+    """A flawed hand has fingers grown together, a stump, a forked or a half transparent finger."""
     background = jitter(BACKGROUNDS[rng.integers(len(BACKGROUNDS))], rng, 8)
     canvas = Canvas(background, shade(background, 0.85))
     skin = jitter(SKINS[rng.integers(len(SKINS))], rng, 8)
@@ -46,8 +46,8 @@ def draw(attributes: Attributes, rng: np.random.Generator, flawed: bool = False)
     wrist = (palm[0] - 22 * sin(radians(tilt)), palm[1] + 24)
     for grow, colour in ((1.8, outline), (0.0, skin)):
         canvas.line([palm, wrist], colour, 14 + grow)
-        for points, width in fingers:
-            canvas.line(points, colour, width + grow)
+        for points, width, faded in fingers:
+            canvas.line(points, mixed(colour, background, faded), width + grow)
         canvas.ellipse(palm, (11.2 + grow / 2, 10.4 + grow / 2), colour)
     crease = shade(skin, 0.78)
     x, y = palm
@@ -55,7 +55,8 @@ def draw(attributes: Attributes, rng: np.random.Generator, flawed: bool = False)
     return canvas.image()
 
 
-Finger = tuple[list[Point], float]
+Finger = tuple[list[Point], float, float]
+"""From root to tip; width; share of the background that shines through."""
 
 
 def _fingers(
@@ -71,10 +72,10 @@ def _fingers(
         place = index / (long_fingers - 1) - 0.5
         angle = radians(lean + spread * place + rng.uniform(-1.5, 1.5))
         reach = (29.5 - 5.0 * abs(place) * 2 * abs(place)) * length + rng.uniform(-1, 1)
-        fingers.append(([_at(palm, angle, 7), _at(palm, angle, reach)], width))
+        fingers.append(([_at(palm, angle, 7), _at(palm, angle, reach)], width, 0.0))
     angle = radians(lean + side * (spread / 2 + rng.uniform(32, 38)))
     root = (palm[0] + side * 3, palm[1] + 2)
-    fingers.append(([root, _at(root, angle, 19 * length)], width * 1.12))
+    fingers.append(([root, _at(root, angle, 19 * length)], width * 1.12, 0.0))
     return fingers
 
 
@@ -85,17 +86,21 @@ def _at(centre: Point, angle: float, distance: float) -> Point:
 def _spoil(fingers: list[Finger], rng: np.random.Generator) -> list[Finger]:
     spoiled = list(fingers)
     index = int(rng.integers(len(fingers) - 2))
-    (root, tip), width = fingers[index]
-    (other_root, other_tip), _ = fingers[index + 1]
-    kind = rng.integers(3)
+    (root, tip), width, _ = fingers[index]
+    (other_root, other_tip), _, _ = fingers[index + 1]
+    kind = rng.integers(4)
     if kind == 0:
         part = rng.uniform(0.5, 1.0)
         for weight in (0.25, 0.5, 0.75):
             start = _between(root, other_root, weight)
             end = _between(start, _between(tip, other_tip, weight), part)
-            spoiled.append(([start, end], width))
+            spoiled.append(([start, end], width, 0.0))
     elif kind == 1:
-        spoiled[index] = ([root, _between(root, tip, rng.uniform(0.4, 0.65))], width)
+        spoiled[index] = ([root, _between(root, tip, rng.uniform(0.4, 0.65))], width, 0.0)
+    elif kind == 2:
+        faded = int(rng.integers(len(fingers)))
+        points, width, _ = fingers[faded]
+        spoiled[faded] = (points, width * rng.uniform(0.6, 1.0), rng.uniform(0.35, 0.7))
     else:
         knee = _between(root, tip, rng.uniform(0.5, 0.7))
         turn = rng.uniform(0.5, 0.9)
@@ -103,7 +108,7 @@ def _spoil(fingers: list[Finger], rng: np.random.Generator) -> list[Finger]:
             knee[0] + (tip[0] - knee[0]) * cos(turn) - (tip[1] - knee[1]) * sin(turn),
             knee[1] + (tip[0] - knee[0]) * sin(turn) + (tip[1] - knee[1]) * cos(turn),
         )
-        spoiled.append(([knee, bent], width * 0.9))
+        spoiled.append(([knee, bent], width * 0.9, 0.0))
     return spoiled
 
 
