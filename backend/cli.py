@@ -66,7 +66,7 @@ def up() -> None:
 def demo(
     images: Annotated[int, typer.Option(help="Images an epoch.")] = 64,
     epochs: Annotated[int, typer.Option(help="Epochs.")] = 8,
-    steps: Annotated[int, typer.Option(help="Denoising steps of an image.")] = 50,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps of an image.")] = None,
     seed: Annotated[int, typer.Option(help="Decides every random number of the run.")] = 1,
 ) -> None:
     """Run the whole circle on this machine, with two simulated people labelling.

@@ -35,21 +35,18 @@ class Demo:
 
     images: int = 64
     epochs: int = 8
-    steps: int = 50
+    steps: int | None = None
+    """Denoising steps of an image; the tiny model's preset says, if None."""
     seed: int = 1
 
     def config(self) -> dict[str, Any]:
         """The run's configuration, checked, as JSON."""
-        tiny = engine.presets()["tiny"]
-        config = engine.make_config(
-            "tiny",
-            prompt=PROMPT,
-            images_per_epoch=self.images,
-            epochs=self.epochs,
-            num_inference_steps=self.steps,
-            trained_steps=min(tiny["trained_steps"], self.steps),
-            seed=self.seed,
-        )
+        fields: dict[str, Any] = {"images_per_epoch": self.images, "epochs": self.epochs}
+        if self.steps is not None:
+            trained = engine.make_config("tiny").trained_steps
+            fields |= {"num_inference_steps": self.steps}
+            fields |= {"trained_steps": min(trained, self.steps)}
+        config = engine.make_config("tiny", prompt=PROMPT, seed=self.seed, **fields)
         engine.check(config)
         return config.model_dump(mode="json")
 

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from backend import processes
-from backend.local_label_studio import Account, LocalLabelStudio
+from backend.local_label_studio import Account
 from backend.member import Member
 from backend.settings import Settings
 from backend.store import Store
@@ -31,15 +31,17 @@ pytestmark = [
 IMAGES, EPOCHS = 8, 2
 
 
-class Demo:
-    """The command as a person starts it in a terminal of their own."""
+DEMO = ("demo", "--images", str(IMAGES), "--epochs", str(EPOCHS), "--steps", "10")
 
-    def __init__(self, home: Path) -> None:
-        options = ["--images", str(IMAGES), "--epochs", str(EPOCHS), "--steps", "10"]
-        self.log = home.with_name("demo.log")
+
+class Command:
+    """`hero ...` as a person starts it in a terminal of their own."""
+
+    def __init__(self, home: Path, *arguments: str) -> None:
+        self.log = home.with_name("hero.log")
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(Path(sys.executable).with_name("hero")), "demo", *options],
+                [str(Path(sys.executable).with_name("hero")), *arguments],
                 env={**os.environ, "HERO_HOME": str(home)},
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -68,7 +70,7 @@ def test_the_demo_can_be_stopped_goes_on_and_closes_the_circle(
     shutil.copytree(empty_label_studio, home / "label-studio")
     report = home / "demo" / "report.json"
 
-    first = Demo(home)
+    first = Command(home, *DEMO)
     assert _until(lambda: _epochs_learned(report) >= 1, first), first.log.read_text()
     first.process.send_signal(signal.SIGINT)
     assert first.process.wait(timeout=300) == 130
@@ -77,7 +79,7 @@ def test_the_demo_can_be_stopped_goes_on_and_closes_the_circle(
     stopped = json.loads(report.read_text())
     assert stopped["finished"] is False
 
-    second = Demo(home)
+    second = Command(home, *DEMO)
     assert not _until(lambda: False, second)
     assert second.process.returncode == 0, second.log.read_text()
     assert second.left_over() == []
@@ -95,7 +97,15 @@ def test_the_demo_can_be_stopped_goes_on_and_closes_the_circle(
     with safe_open(home / "demo/lora/pytorch_lora_weights.safetensors", "pt") as lora:
         assert len(list(lora.keys())) > 0
 
+    up = Command(home, "up")
+    assert _until(lambda: "HERO is up" in up.log.read_text(), up), up.log.read_text()
     _two_people_labelled_in_label_studio(home, told["run"])
+    if sys.platform == "linux":
+        up.process.kill()
+    else:
+        up.process.terminate()
+    up.process.wait(timeout=60)
+    assert up.left_over() == []
 
 
 def _two_people_labelled_in_label_studio(home: Path, run_id: str) -> None:
@@ -107,32 +117,25 @@ def _two_people_labelled_in_label_studio(home: Path, run_id: str) -> None:
     verdicts = [image.verdict for image in store.images(run_id)]
     store.close()
     assert project is not None
-    server = LocalLabelStudio(
-        home / "label-studio", files_root=home / "images", log=home / "again.log"
-    )
-    try:
-        server.start()
-        owner = Member.log_in(server.account.url, account.email, account.password)
-        tasks = [task for epoch in range(EPOCHS) for task in owner.tasks(project, epoch)]
-        people = {row["completed_by"] for task in tasks for row in task["annotations"]}
-        assert len(tasks) == IMAGES * EPOCHS
-        assert all(len(task["annotations"]) == 1 for task in tasks)
-        assert len(people) == 2
-        assert owner.user_id not in people
-        said = [
-            task["annotations"][0]["result"][0]["value"]["choices"][0]
-            for task in sorted(tasks, key=lambda task: task["data"]["hero_image_id"])
-        ]
-        assert said == verdicts
-        assert owner.image(tasks[0]["data"]["image"]).startswith(b"\x89PNG")
-        owner.close()
-    finally:
-        processes.stop([server.child])
+    owner = Member.log_in(account.url, account.email, account.password)
+    tasks = [task for epoch in range(EPOCHS) for task in owner.tasks(project, epoch)]
+    people = {row["completed_by"] for task in tasks for row in task["annotations"]}
+    assert len(tasks) == IMAGES * EPOCHS
+    assert all(len(task["annotations"]) == 1 for task in tasks)
+    assert len(people) == 2
+    assert owner.user_id not in people
+    said = [
+        task["annotations"][0]["result"][0]["value"]["choices"][0]
+        for task in sorted(tasks, key=lambda task: task["data"]["hero_image_id"])
+    ]
+    assert said == verdicts
+    assert owner.image(tasks[0]["data"]["image"]).startswith(b"\x89PNG")
+    owner.close()
 
 
 def _epochs_learned(report: Path) -> int:
     return len(json.loads(report.read_text())["epochs"]) if report.exists() else 0
 
 
-def _until(condition, demo: Demo) -> bool:
-    return processes.wait_until(condition, seconds=1200, alive=lambda: demo.alive)
+def _until(condition, command: Command) -> bool:
+    return processes.wait_until(condition, seconds=1200, alive=lambda: command.alive)
