@@ -87,6 +87,11 @@ class Gateway:
                 "Cannot log in to Label Studio: LABEL_STUDIO_API_KEY is not set; copy a token from "
                 f"Account & Settings at {self.url}/user/account."
             )
+        if not (token.isascii() and token.isprintable()):
+            raise TokenRefused(
+                "Cannot log in to Label Studio: LABEL_STUDIO_API_KEY holds characters that no "
+                "token has; copy it again."
+            )
         self._errors = Errors(self.url, settings.backend_url, personal=token.count(".") == 2)
         self._emails: tuple[float, dict[int, str]] = (0.0, {})
         with self._asking("log in"):
@@ -122,15 +127,15 @@ class Gateway:
         Args:
             pixelated: see `label_config.template`.
         """
-        mark = f"HERO run {run_id}"
+        mark = f"HERO run {run_id}."
         with self._asking("look for the run's project"):
-            for project in self._client.projects.list(search=run_id, include="task_number"):
+            for project in self._client.projects.list(include="id,description"):
                 if (project.description or "").startswith(mark):
                     return Project(project.id, self.project_url(project.id), created=False)
         with self._asking("create the project"):
             project = self._client.projects.create(
                 title=_title(title),
-                description=f"{mark}. Prompt: {prompt}",
+                description=f"{mark} Prompt: {prompt}",
                 label_config=label_config.template(pixelated=pixelated),
                 expert_instruction=(
                     "Good: the image shows what the prompt says. Bad: it does not. "

@@ -40,11 +40,6 @@ class Errors:
             yield
         except ApiError as error:
             self.refuse(what, error, not_found)
-        except httpx.LocalProtocolError as error:
-            raise TokenRefused(
-                f"Cannot {what} at {self._url}: LABEL_STUDIO_API_KEY holds characters that no "
-                "token has; copy it again."
-            ) from error
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise self.unreachable(error) from error
         except (ValidationError, json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -56,7 +51,8 @@ class Errors:
         status = error.status_code or 0
         if status in (401, 403) and "not allowed" not in words and "reserved" not in words:
             raise TokenRefused(self._token_advice(what, words)) from None
-        if status == 404 and not_found is not None:
+        # Some lists answer 400 where the project is gone.
+        if not_found is not None and (status == 404 or "not one of the available" in words):
             raise not_found from None
         if "reserved network" in words or "private network" in words:
             raise PrivateAddressRefused(

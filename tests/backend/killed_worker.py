@@ -17,15 +17,20 @@ from backend.worker import Worker
 from tests.backend.fake_label_studio import FakeLabelStudio
 
 # Its children start with torch loaded, which takes seconds otherwise.
-_SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["hero_engine.hero", "backend.worker"])
+_WITH_TORCH = multiprocessing.get_context("forkserver")
+_WITH_TORCH.set_forkserver_preload(["hero_engine.hero", "backend.worker"])
+_WITHOUT = multiprocessing.get_context("spawn")
 
 
 def kill_at(point: str, home: Path, *, real_label_studio: bool = False) -> None:
-    """Let a worker on this home folder do one round, and see that it was killed at the point."""
-    child = _SERVER.Process(target=_work, args=(point, home, real_label_studio))
+    """Let a worker on this home folder do one round, and see that it was killed at the point.
+
+    With a real Label Studio it publishes, which needs no torch; without one it draws or learns.
+    """
+    context = _WITHOUT if real_label_studio else _WITH_TORCH
+    child = context.Process(target=_work, args=(point, home, real_label_studio))
     child.start()
-    child.join(120)
+    child.join(600)
     assert child.exitcode == -signal.SIGKILL
 
 
