@@ -36,7 +36,7 @@ format: env
 	$(BIN)/ruff format .
 
 demo: env
-	@$(BIN)/hero demo
+	@$(BIN)/hero demo $(DEMO)
 
 up: env
 	@$(BIN)/hero up
