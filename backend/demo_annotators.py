@@ -46,8 +46,16 @@ class Favourite:
 class Person:
     """One simulated annotator at their browser."""
 
-    def __init__(self, member: Member, opinion: Annotator, control: VerdictControl) -> None:
+    def __init__(
+        self,
+        member: Member,
+        opinion: Annotator,
+        control: VerdictControl,
+        turn: threading.Lock,
+    ) -> None:
+        """`turn`: shared by all; two who ask at the same instant may be given the same task."""
         self.member = member
+        self._turn = turn
         self._annotator = opinion
         self._control = control
 
@@ -55,7 +63,8 @@ class Person:
         """Labels until everything that stands in the project has a label; how many were theirs."""
         count = 0
         while not stop.is_set():
-            task = self.member.next_task(project_id)
+            with self._turn:
+                task = self.member.next_task(project_id)
             if task is None:
                 if self._nothing_left(project_id):
                     return count
@@ -167,7 +176,8 @@ def arrive(url: str, owner_token: str, prompt: str, accounts: Path) -> Annotator
     control = verdict_control(template())
     judge = Judge.load()
     known = json.loads(accounts.read_text()) if accounts.exists() else {}
-    people = []
+    people: list[Person] = []
+    turn = threading.Lock()
     for seed, name in enumerate(NAMES):
         email = f"{name}@example.com"
         if email not in known:
@@ -177,7 +187,7 @@ def arrive(url: str, owner_token: str, prompt: str, accounts: Path) -> Annotator
         opinion = Annotator(
             prompt, seed=seed, error_rate=ERROR_RATE, pace_seconds=PACE_SECONDS, judge=judge
         )
-        people.append(Person(member, opinion, control))
+        people.append(Person(member, opinion, control, turn))
     return Annotators(people)
 
 
