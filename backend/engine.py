@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from backend.consensus import BAD
+from backend.disk import is_disk_full
 from backend.errors import BadInput, DiskFull, EngineFailed
-from backend.images import is_disk_full
 from backend.records import Run
 from backend.settings import Settings
 from hero_engine.config import PRESETS, HeroConfig, preset

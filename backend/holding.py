@@ -60,8 +60,8 @@ class Heart:
             except LeaseLost as error:
                 self._lost = error
                 return
-            except Exception:
-                logger.exception("the lease of run %s was not renewed", self._claim.run.id)
+            except Exception as error:
+                logger.warning("the lease of run %s was not renewed: %s", self._claim.run.id, error)
 
 
 def process_name() -> str:

@@ -4,7 +4,6 @@
 backend serves them at addresses that nobody can guess.
 """
 
-import errno
 import hashlib
 import os
 import shutil
@@ -13,6 +12,7 @@ from urllib.parse import quote
 
 from itsdangerous import Signer
 
+from backend.disk import is_disk_full
 from backend.errors import ImageUnresolvable
 from backend.settings import Settings
 
@@ -98,17 +98,6 @@ def place_images(settings: Settings, source: Path, run_id: str, epoch: int) -> l
             shutil.rmtree(partial, ignore_errors=True)
             raise
     return [image_path(run_id, epoch, index) for index in range(len(names))]
-
-
-def is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error, or what it was raised from, says that there is no space left."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        if "no space left" in str(error).lower() or "disk is full" in str(error).lower():
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from backend import collect, consensus, logs
+from backend.disk import is_disk_full
 from backend.engine import Engine
 from backend.errors import (
     BackendUnreachable,
@@ -29,7 +30,7 @@ from backend.errors import (
     WrongState,
 )
 from backend.holding import Heart, is_dead, process_name
-from backend.images import image_key, image_url, is_disk_full, place_images
+from backend.images import image_key, image_url, place_images
 from backend.label_studio import Gateway, NewTask
 from backend.ml_backend import choice, good_from, model_version
 from backend.records import Claim, Hint, Run
@@ -46,7 +47,7 @@ FETCH_SHARE = 3
 """After a look at a run its webhooks have to wait for so many times as long as the look took, so
 that Label Studio has time for the people who label."""
 LONGEST_RETRY_SECONDS = 60.0
-UNREACHABLE_PAUSE_SECONDS = 5.0
+TROUBLE_PAUSE_SECONDS = 5.0
 
 
 class Worker:
@@ -80,14 +81,12 @@ class Worker:
         while not self._ending.is_set():
             try:
                 worked = self.work_once()
-            except HeroServiceError as error:
-                logger.warning("%s", error)
-                worked = False
-            except Exception:
-                logger.exception("the worker goes on after")
-                worked = False
-            if not worked:
-                self._rest()
+            except Exception as error:
+                _log(error)
+                self._ending.wait(TROUBLE_PAUSE_SECONDS)
+            else:
+                if not worked:
+                    self._rest()
 
     def end(self) -> None:
         """Let both loops end after what they are doing."""
@@ -104,11 +103,11 @@ class Worker:
         while not self._ending.wait(TICK_SECONDS):
             try:
                 reached = self.poll_once()
-            except Exception:
-                logger.exception("the poll goes on after")
+            except Exception as error:
+                _log(error)
                 reached = False
             if not reached:
-                self._ending.wait(UNREACHABLE_PAUSE_SECONDS)
+                self._ending.wait(TROUBLE_PAUSE_SECONDS)
 
     # -- labels ----------------------------------------------------------------------------
 
@@ -298,6 +297,8 @@ class Worker:
             self._store.transition(claim.run, Event.fail, claim=claim, error=text)
         except (LeaseLost, RunChanged, WrongState) as error:
             logger.info("%s", error)
+        except DiskFull as error:
+            logger.warning("run %s is tried again when its lease is over: %s", claim.run.id, error)
 
     def _ls(self) -> Gateway:
         if self._gateway is None:
@@ -317,6 +318,14 @@ def _sentence(run: Run, error: Exception) -> str:
         f"The {run.state} step of epoch {run.epoch} failed ({type(error).__name__}: {text}); the "
         f"worker's log has the details, `hero resume {run.id}` tries it again."
     )
+
+
+def _log(error: Exception) -> None:
+    """One line for what we know, a traceback for what we do not."""
+    if isinstance(error, HeroServiceError):
+        logger.warning("%s", error)
+    else:
+        logger.error("the worker goes on after", exc_info=error)
 
 
 def _leave(*_: object) -> None:

@@ -11,7 +11,8 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from backend import migrations
-from backend.errors import DatabaseUnavailable
+from backend.disk import is_disk_full
+from backend.errors import DatabaseUnavailable, DiskFull
 from backend.settings import Settings
 from backend.store.rows import Record, record
 
@@ -60,8 +61,16 @@ class Database:
     @contextmanager
     def _write(self) -> Iterator[Connection]:
         engine = self._engine.execution_options(hero_write=True)
-        with engine.begin() as connection:
-            yield connection
+        try:
+            with engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            if is_disk_full(error):
+                raise DiskFull(
+                    "Cannot write to the database: its disk is full; free space, nothing was "
+                    "changed."
+                ) from error
+            raise
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:

@@ -94,16 +94,3 @@ def test_a_file_system_without_links(
     images.place_images(settings, batch, "rose", 1)
     shutil.rmtree(batch)
     assert (settings.images_dir / "rose/0001/0000.png").read_bytes() == b"image 0"
-
-
-def test_a_full_disk_is_told_from_other_errors():
-    def caused(inner: Exception) -> Exception:
-        outer = RuntimeError("could not write")
-        outer.__cause__ = inner
-        return outer
-
-    assert images.is_disk_full(OSError(errno.ENOSPC, "x"))
-    assert images.is_disk_full(caused(OSError(errno.EDQUOT, "x")))
-    assert images.is_disk_full(caused(RuntimeError("I/O error: No space left on device")))
-    assert not images.is_disk_full(caused(OSError(errno.EACCES, "x")))
-    assert not images.is_disk_full(None)

@@ -1,6 +1,7 @@
 """The store, on SQLite and on a real PostgreSQL."""
 
 import multiprocessing
+import sqlite3
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,10 +9,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from backend import consensus
 from backend.errors import (
     DatabaseUnavailable,
+    DiskFull,
     LeaseLost,
     RunAmbiguous,
     RunChanged,
@@ -202,6 +205,20 @@ class TestTransitions:
         run = store.run(claim.run.id)
         assert run.state is State.generating
         assert store.epochs(run.id) == [] and store.images(run.id) == []
+
+
+def test_a_full_disk_is_said(tmp_path: Path, clock: Clock):
+    store = Store.connect(f"sqlite:///{tmp_path / 'hero.db'}", clock)
+    run = store.create_run(CONFIG)
+
+    @event.listens_for(store._engine, "checkout")
+    def no_page_more(connection: sqlite3.Connection, *_: object) -> None:
+        connection.execute("PRAGMA max_page_count=1")
+
+    with pytest.raises(DiskFull, match="free space"):
+        store.create_run({**CONFIG, "padding": "x" * 100_000})
+    assert store.runs() == [run]
+    store.close()
 
 
 class TestLeases:

@@ -444,4 +444,4 @@ def test_sigterm_ends_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.fixture(autouse=True)
 def no_pause_when_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "TICK_SECONDS", 0.05)
-    monkeypatch.setattr(worker_module, "UNREACHABLE_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(worker_module, "TROUBLE_PAUSE_SECONDS", 0.05)

@@ -1,0 +1,14 @@
+"""Telling a full disk from other errors."""
+
+import errno
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or what it was raised from, says that there is no space left."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if "no space left" in str(error).lower() or "disk is full" in str(error).lower():
+            return True
+        error = error.__cause__ or error.__context__
+    return False
