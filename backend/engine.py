@@ -234,8 +234,8 @@ def _engine_errors() -> Iterator[None]:
     except (HeroError, OSError) as error:
         if is_disk_full(error):
             raise DiskFull(
-                f"The disk is full ({_first_line(error)}); nothing half-written was kept: free "
-                "space and `hero resume` the run."
+                "Cannot write what the engine made: the disk is full; nothing half-written was "
+                "kept, so free space and `hero resume` the run."
             ) from error
         raise EngineFailed(_first_line(error)) from error
     except (MemoryError, RuntimeError) as error:
