@@ -8,11 +8,8 @@ once. Both make the same optimizer steps from the same batch, in turn, and the f
 """
 
 import argparse
-import os
 import time
 from collections.abc import Callable
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 from rich.console import Console
