@@ -17,7 +17,7 @@ from tinyworld.generate import generate, load_pipeline
 from tinyworld.grid import grid
 from tinyworld.judge import Judge
 from tinyworld.judge_training import HELD_OUT, accuracy, decoded, encoded
-from tinyworld.tasks import tasks
+from tinyworld.subjects import subjects
 from tinyworld.world import scenes
 
 HERE = Path(__file__).parent
@@ -30,6 +30,7 @@ BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 def write(folder: Path, seed: int) -> None:
     """Measures and writes everything; takes some minutes."""
     torch.manual_seed(seed)
+    torch.set_num_threads(1)
     judge, pipeline = Judge.load(), load_pipeline()
     plans = (autoencoder.PLAN, judge_training.PLAN, diffusion.PLAN)
     figures = {
@@ -88,13 +89,14 @@ def judged(judge: Judge, vae: AutoencoderKL, folder: Path, seed: int) -> dict[st
 
 
 def success() -> dict[str, dict[str, float]]:
-    """Success of `SAMPLED` images from N(0, I) at guidance 3, eta 1, by prompt and DDIM steps;
-    writes a grid of the first 40 of each prompt."""
+    """Success of `SAMPLED` images from N(0, I) at guidance 3, eta 1, for the first task of every
+    subject, by DDIM steps; writes a grid of the first 40 of each prompt."""
     SAMPLES.mkdir(exist_ok=True)
-    wanted = [(prompt, steps) for prompt in tasks() for steps in reversed(STEPS)]
+    prompts = [next(iter(subject.tasks)) for subject in subjects().values()]
+    wanted = [(prompt, steps) for steps in reversed(STEPS) for prompt in prompts]
     with ProcessPoolExecutor(RANKS, get_context("spawn")) as pool:
         rates = list(pool.map(_success, *zip(*wanted, strict=True)))
-    found: dict[str, dict[str, float]] = {prompt: {} for prompt in tasks()}
+    found: dict[str, dict[str, float]] = {prompt: {} for prompt in prompts}
     for (prompt, steps), rate in zip(wanted, rates, strict=True):
         found[prompt][str(steps)] = rate
     return found

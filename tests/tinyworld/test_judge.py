@@ -38,7 +38,7 @@ def _hands(fingers: str, count: int, flawed: bool = False) -> list[Image.Image]:
 def test_the_judge_is_right_on_renders_through_the_autoencoder(
     judge: Judge, autoencoder: AutoencoderKL
 ) -> None:
-    scenes = [(scene.subject, scene.attributes, scene.image) for scene in world.scenes(300, UNSEEN)]
+    scenes = [(scene.subject, scene.attributes, scene.image) for scene in world.scenes(200, UNSEEN)]
     shares = accuracy(judge, autoencoder, scenes)
     assert set(shares) == {
         "subject",

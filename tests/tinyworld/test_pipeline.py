@@ -58,14 +58,14 @@ def test_images_are_the_same_for_a_seed_and_show_what_was_asked(
     pipeline: StableDiffusionPipeline, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        images = generate(pipeline, PROMPT, 8, steps=20, seed=3)
-    again = generate(pipeline, PROMPT, 8, steps=20, seed=3)
+        images = generate(pipeline, PROMPT, 4, steps=10, seed=3)
+    again = generate(pipeline, PROMPT, 4, steps=10, seed=3)
     assert all(
         first.tobytes() == second.tobytes() for first, second in zip(images, again, strict=True)
     )
     assert images[0].size == (64, 64)
     said = Judge.load().describe(images)
-    assert sum(found["subject"] == "rose" for found in said) >= 7
+    assert sum(found["subject"] == "rose" for found in said) >= 3
 
 
 @pytest.mark.slow
