@@ -37,6 +37,7 @@ from tinyworld.judge import Judge
 RESULTS = Path(__file__).parent / "results"
 PROMPT = "photo of one blue rose in a vase"
 EVALUATED_IMAGES = 200
+LOG_WIDTH = 120
 EVALUATION_SEEDS = {"pretrained": 10_000, "bank": 20_000, "normal": 30_000}
 
 
@@ -102,7 +103,7 @@ def table(prompt: str, runs: list[dict]) -> Table:
     columns = ["pretrained", "bank", "normal"]
     drawn = Table(title=f"HERO, tiny model, “{prompt}”", title_justify="left")
     drawn.add_column("seed")
-    drawn.add_column("success by epoch")
+    drawn.add_column("success by epoch", no_wrap=True)
     for name in columns:
         drawn.add_column(f"success\n{name}", justify="right")
     for name in columns:
@@ -154,6 +155,8 @@ def main() -> None:
     waiting = [config for config in configs if rows[config.seed] is None]
 
     console = Console()
+    if not console.is_terminal:
+        console.width = LOG_WIDTH
     context = multiprocessing.get_context("spawn")
     columns = (
         TextColumn("seed {task.fields[seed]}"),
