@@ -44,7 +44,7 @@ def finished_run(demo: Path, target: Path) -> None:
     for part in parts:
         sheet.paste(part, (left, 0))
         left += part.width + gap
-    sheet.quantize(256, dither=Image.Dither.NONE).save(target, optimize=True)
+    sheet.save(target, optimize=True)
 
 
 def labelling(stack: Stack, target: Path) -> None:
