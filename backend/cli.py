@@ -46,7 +46,10 @@ app = typer.Typer(
     "and in another terminal `hero start --prompt '...'`.",
 )
 
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or the beginning of it.")]
+RunId = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="The run's id, the beginning of it, or latest."),
+]
 RunsPanel, LookPanel, UsePanel = "Runs", "Looking", "The fine-tuned model"
 
 

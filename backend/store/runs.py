@@ -14,6 +14,9 @@ from backend.runs import State
 from backend.store.database import Database
 from backend.store.rows import of_run, record, run_row, update
 
+LATEST = "latest"
+"""Stands for the newest run, where a person names one."""
+
 
 class Runs(Database):
     """Making runs, and looking at them."""
@@ -62,12 +65,14 @@ class Runs(Database):
             return run_row(connection, values["id"])
 
     def run(self, run_id: str) -> Run:
-        """A run by its id, or by the beginning of it.
+        """A run by its id, or by the beginning of it; `latest` is the newest run.
 
         Raises:
             RunNotFound: no run's id begins so.
             RunAmbiguous: several do.
         """
+        if run_id == LATEST and (newest := self.runs()):
+            return newest[0]
         with self._read() as connection:
             rows = connection.execute(
                 sa.select(tables.runs).where(
@@ -78,7 +83,10 @@ class Runs(Database):
         exact = [run for run in found if run.id == run_id]
         if len(found) > 1 and not exact:
             ids = ", ".join(sorted(run.id for run in found))
-            raise RunAmbiguous(f"Cannot tell which run {run_id!r} means: {ids}; give more of it.")
+            raise RunAmbiguous(
+                f"Cannot tell which run {run_id!r} means: {ids}; give more of it, or `{LATEST}` "
+                "for the newest run."
+            )
         if not found:
             raise RunNotFound(
                 f"Cannot find a run whose id begins with {run_id!r}; `hero status` lists the runs."

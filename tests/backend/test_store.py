@@ -101,6 +101,14 @@ class TestRuns:
         with pytest.raises(RunAmbiguous, match="rose-aaaa, rose-aabb"):
             store.run("rose")
 
+    def test_latest_is_the_newest(self, store: Store, clock: Clock):
+        with pytest.raises(RunNotFound):
+            store.run("latest")
+        store.create_run(CONFIG, run_id="rose-1")
+        clock.pass_seconds(1)
+        newest = store.create_run(CONFIG, run_id="rose-2")
+        assert store.run("latest") == newest
+
     def test_a_whole_id_wins_over_a_longer_one(self, store: Store):
         store.create_run(CONFIG, run_id="rose")
         store.create_run(CONFIG, run_id="rose-2")
