@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -151,7 +151,7 @@ class LocalLabelStudio:
             LabelStudioDidNotStart: with the last lines of its log.
         """
         self.child.start()
-        if not wait_until(self.healthy, seconds=seconds, alive=lambda: self.child.alive):
+        if not wait_until(self._ready, seconds=seconds, alive=lambda: self.child.alive):
             ended = self.child.exit_status
             why = f"it took over {seconds:.0f} s" if ended is None else f"exit status {ended}"
             raise LabelStudioDidNotStart(
@@ -159,6 +159,17 @@ class LocalLabelStudio:
                 f"{self.child.last_words()}"
             )
         self._verify()
+
+    def _ready(self) -> bool:
+        """Listening, and healthy there. Where somebody was quicker to take the port, Label Studio
+        has taken the next one without a word: then that is its port."""
+        ports = self.child.listening_ports()
+        if not ports:
+            return False
+        if self.account.port not in ports:
+            self.account = replace(self.account, port=min(ports))
+            self.account.save(self._data)
+        return self.healthy()
 
     def _verify(self) -> None:
         answer = httpx.get(

@@ -59,6 +59,14 @@ class Child:
         """How it ended (negative: by that signal), None while it runs."""
         return self._process.poll() if self._process else None
 
+    def listening_ports(self) -> set[int]:
+        """The ports at which the process itself takes connections."""
+        try:
+            found = psutil.Process(self.pid).net_connections("tcp") if self.alive else []
+        except psutil.Error:
+            return set()
+        return {each.laddr.port for each in found if each.status == psutil.CONN_LISTEN}
+
     def start(self) -> None:
         """Starts the process, appending what it says to the log file."""
         self.log.parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from backend.errors import (
     PortInUse,
 )
 from backend.local_label_studio import Account, LocalLabelStudio, environment
-from backend.processes import Child, free_port
+from backend.processes import Child, free_port, stop
 from backend.settings import Settings, write_env
 from backend.stack import Stack, interruptible
 
@@ -108,6 +109,29 @@ def test_a_label_studio_that_ends_at_once_is_told_with_its_last_words(tmp_path):
     server.child = Child("Label Studio", command, dict(os.environ), tmp_path / "log", tmp_path)
     with pytest.raises(LabelStudioDidNotStart, match=r"(?s)exit status 3.*no such database"):
         server.start()
+
+
+def test_a_label_studio_that_took_another_port_is_found_there(tmp_path):
+    """As it does, without a word, when the port was taken between our look and its start."""
+    server = LocalLabelStudio(tmp_path / "ls", files_root=tmp_path, log=tmp_path / "log")
+    wanted, taken = server.account.port, free_port()
+    assert taken != wanted
+    code = (
+        "import http.server\n"
+        "class Answer(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200); self.end_headers()\n"
+        f'        self.wfile.write(b\'{{"email": "{server.account.email}"}}\')\n'
+        f"http.server.HTTPServer(('127.0.0.1', {taken}), Answer).serve_forever()"
+    )
+    command = [sys.executable, "-c", code]
+    server.child = Child("Label Studio", command, dict(os.environ), tmp_path / "log", tmp_path)
+    try:
+        server.start()
+        assert server.account.url == f"http://127.0.0.1:{taken}"
+        assert Account.load(tmp_path / "ls") == server.account
+    finally:
+        stop([server.child])
 
 
 def test_a_process_that_keeps_dying_is_given_up(home):

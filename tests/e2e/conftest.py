@@ -100,19 +100,21 @@ def label_studio(
         log=home / "label-studio.log",
         port=free_port(),
     )
-    account = server.account
-    running = RunningLabelStudio(
-        account.url,
-        account.token,
-        account.email,
-        account.password,
-        home / "files",
-        server.child.log,
-    )
+    members: list[Member] = []
     try:
         server.start()
+        account = server.account
+        running = RunningLabelStudio(
+            url=account.url,
+            token=account.token,
+            email=account.email,
+            password=account.password,
+            root=home / "files",
+            log=server.child.log,
+            _members=members,
+        )
         yield running
     finally:
-        for member in running._members:
+        for member in members:
             member.close()
         stop([server.child])
