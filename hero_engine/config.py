@@ -197,8 +197,12 @@ def _sentence(error: ValidationError) -> str:
     for problem in error.errors():
         field = ".".join(str(part) for part in problem["loc"])
         text = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            text = f"there is no such setting; there are {', '.join(HeroConfig.model_fields)}"
         given = (
-            "" if not field or problem["type"] == "missing" else f" (it is {problem['input']!r})"
+            ""
+            if not field or problem["type"] in ("missing", "extra_forbidden")
+            else f" (it is {problem['input']!r})"
         )
         parts.append(f"{field}: {text}{given}" if field else text)
     return "; ".join(parts)

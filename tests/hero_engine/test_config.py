@@ -55,7 +55,7 @@ def test_an_unknown_preset_names_the_known_ones():
         ({"images_per_epoch": 1}, "images_per_epoch"),
         ({"trained_steps": 51}, "trained_steps is 51.*num_inference_steps = 50"),
         ({"eta": 0.0}, "eta"),
-        ({"lora": 4}, "lora: Extra inputs are not permitted"),
+        ({"lora": 4}, "lora: there is no such setting; there are model, prompt"),
     ],
 )
 def test_bad_fields_are_one_sentence(fields, message):
