@@ -24,7 +24,7 @@ test: env system
 	$(BIN)/python -m pytest
 
 test-fast: env
-	$(BIN)/python -m pytest -m "$(FAST)"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "$(FAST)"
 
 lint: env
 	$(BIN)/ruff check .

@@ -166,7 +166,7 @@ def overview(views: Sequence[RunView]) -> Table:
     """A row a run, the newest first."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for heading in ("run", "state", "epoch", "labelled", "success", "waits for", "where"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "run")
     for view in views:
         rates = [line.success_rate for line in view.lines if line.success_rate is not None]
         labelled = f"{view.counts.labelled}/{view.counts.total}" if view.counts else ""

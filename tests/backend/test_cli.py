@@ -20,7 +20,7 @@ COMMANDS = [
 @pytest.fixture
 def hero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HERO_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(cli.out, "_width", 200)
     return lambda *arguments: CliRunner().invoke(cli.app, [str(item) for item in arguments])
 
 
