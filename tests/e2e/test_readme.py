@@ -76,7 +76,12 @@ class Terminal:
     def watch(self, command: str) -> None:
         """Looks for a while, then presses Ctrl-C."""
         watching = subprocess.Popen(
-            shlex.split(command), cwd=ROOT, env=self._environment(), stdout=subprocess.PIPE
+            shlex.split(command),
+            cwd=ROOT,
+            env=self._environment(),
+            stdout=subprocess.PIPE,
+            # A background job of a shell ignores SIGINT, and so would its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         with pytest.raises(subprocess.TimeoutExpired):
             watching.wait(timeout=5)
