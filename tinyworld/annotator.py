@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from tinyworld.tasks import task
+from tinyworld.tasks import Task, task
 
 if TYPE_CHECKING:
     from tinyworld.judge import Judge
@@ -81,14 +81,15 @@ class Annotator:
 
     def __init__(
         self,
-        prompt: str,
+        prompt: str | Task,
         seed: int = 0,
         error_rate: float = 0.0,
         taste: str = "cleanest",
         pace_seconds: float = 0.0,
         judge: "Judge | None" = None,
     ) -> None:
-        """`error_rate`: probability that a good image is called bad, or a bad one good.
+        """`prompt`: whose success conditions count, or conditions of one's own.
+        `error_rate`: probability that a good image is called bad, or a bad one good.
         `pace_seconds`: median time to look at an image; see `Opinion.seconds`.
         `judge`: the bundled one where none is given.
 
@@ -96,7 +97,7 @@ class Annotator:
             UnknownPrompt: no subject has conditions for this prompt.
             ValueError: no such taste, or an error rate outside [0, 1].
         """
-        task(prompt)
+        self.task = task(prompt)
         if taste not in TASTES:
             raise ValueError(
                 f'There is no annotator with the taste "{taste}"; use one of {", ".join(TASTES)}.'
@@ -106,7 +107,6 @@ class Annotator:
                 f"An annotator's error rate is a probability, so {error_rate} cannot be used; "
                 "give a number from 0 to 1."
             )
-        self.prompt = prompt
         self.seed = seed
         self.error_rate = error_rate
         self.taste = taste
@@ -114,7 +114,9 @@ class Annotator:
         self._judge = judge
 
     @classmethod
-    def adversary(cls, prompt: str, seed: int = 0, judge: "Judge | None" = None) -> "Annotator":
+    def adversary(
+        cls, prompt: str | Task, seed: int = 0, judge: "Judge | None" = None
+    ) -> "Annotator":
         """One who calls good bad and bad good, and the worst image the best."""
         return cls(prompt, seed=seed, error_rate=1.0, taste="worst", judge=judge)
 
@@ -136,8 +138,8 @@ class Annotator:
         judge = self._loaded_judge()
         found = zip(
             images,
-            judge.success(images, self.prompt),
-            judge.quality(images, self.prompt),
+            judge.success(images, self.task),
+            judge.quality(images, self.task),
             strict=True,
         )
         return [self._opinion(image, success, quality) for image, success, quality in found]

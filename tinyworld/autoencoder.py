@@ -12,7 +12,13 @@ from torch.nn.functional import l1_loss, mse_loss
 from tinyworld.data import Rendered, rendered
 from tinyworld.fitting import Plan, fit
 
-PLAN = Plan(stage="autoencoder", steps=5000, batch_size=16, learning_rate=2e-3)
+PLAN = Plan(
+    stage="autoencoder",
+    steps=5000,
+    batch_size=16,
+    learning_rate=2e-3,
+    steps_after_growth=2500,
+)
 KL_WEIGHT = 1e-3
 EDGE_WEIGHT = 0.5
 
@@ -50,12 +56,18 @@ class ReconstructionLoss(nn.Module):
         return distance + KL_WEIGHT * posterior.kl().mean() / posterior.mean[0].numel()
 
 
-def train(rank: int, folder: Path, count: int, seed: int) -> None:
-    """Trains the autoencoder; rank 0 writes it to `folder/vae`, standardised."""
+def train(rank: int, folder: Path, count: int, seed: int, grown_from: Path | None) -> None:
+    """Trains the autoencoder, a new one or that of a pipeline; rank 0 writes it to `folder/vae`,
+    standardised."""
     torch.manual_seed(seed)
     data = rendered(folder, count, seed)
-    loss = ReconstructionLoss(new_autoencoder(), data)
-    fit(rank, PLAN, loss, folder, seed, len(data.images), _keep(folder) if rank == 0 else None)
+    if grown_from is None:
+        plan, begun = PLAN, new_autoencoder()
+    else:
+        plan = PLAN.after_growth()
+        begun = AutoencoderKL.from_pretrained(grown_from / "vae", torch_dtype=torch.float32)
+    loss = ReconstructionLoss(begun, data)
+    fit(rank, plan, loss, folder, seed, len(data.images), _keep(folder) if rank == 0 else None)
 
 
 def _keep(folder: Path) -> Callable[[nn.Module, int], None]:

@@ -13,14 +13,15 @@ from transformers import CLIPTextModel
 
 from tinyworld.data import Rendered, rendered
 from tinyworld.fitting import Plan, fit
-from tinyworld.text import MAX_LENGTH, new_text_encoder, new_tokenizer
+from tinyworld.text import MAX_LENGTH, grown_text_encoder, new_text_encoder, new_tokenizer
 
 PLAN = Plan(
     stage="diffusion",
-    steps=5700,
+    steps=9000,
     batch_size=64,
     learning_rate=1e-3,
     ema_decay=0.998,
+    steps_after_growth=5000,
 )
 CAPTION_DROP = 0.12
 """Share of captions replaced by the empty one, for classifier-free guidance."""
@@ -66,9 +67,10 @@ class DenoisingLoss(nn.Module):
         tokens: Int[Tensor, "count length"],
         empty: Int[Tensor, " length"],
         text_encoder: CLIPTextModel,
+        unet: UNet2DConditionModel,
     ) -> None:
         super().__init__()
-        self.unet, self.text_encoder = new_unet(), text_encoder
+        self.unet, self.text_encoder = unet, text_encoder
         self.latents, self.tokens, self.empty = latents, tokens, empty
         self.alphas_cumprod = new_scheduler().alphas_cumprod
 
@@ -95,9 +97,11 @@ def encode(autoencoder: AutoencoderKL, data: Rendered) -> Float[Tensor, "count 4
     return torch.cat(means)
 
 
-def train(rank: int, folder: Path, count: int, seed: int, pipeline: Path) -> None:
-    """Trains text encoder and denoiser; rank 0 writes the whole model to `pipeline` at every
-    checkpoint."""
+def train(
+    rank: int, folder: Path, count: int, seed: int, pipeline: Path, grown_from: Path | None
+) -> None:
+    """Trains text encoder and denoiser, new ones or those of a pipeline; rank 0 writes the whole
+    model to `pipeline` at every checkpoint."""
     torch.manual_seed(seed)
     data = rendered(folder, count, seed)
     tokenizer = new_tokenizer()
@@ -105,9 +109,15 @@ def train(rank: int, folder: Path, count: int, seed: int, pipeline: Path) -> Non
     tokens = tokenizer(data.captions(), **padded).input_ids
     empty = tokenizer([""], **padded).input_ids[0]
     latents = torch.load(folder / "latents.pt", weights_only=True)
-    loss = DenoisingLoss(latents, tokens, empty, new_text_encoder(tokenizer))
+    if grown_from is None:
+        plan, unet, text_encoder = PLAN, new_unet(), new_text_encoder(tokenizer)
+    else:
+        plan = PLAN.after_growth()
+        unet = UNet2DConditionModel.from_pretrained(grown_from / "unet", torch_dtype=torch.float32)
+        text_encoder = grown_text_encoder(tokenizer, grown_from)
+    loss = DenoisingLoss(latents, tokens, empty, text_encoder, unet)
     keep = _keep(folder, pipeline) if rank == 0 else None
-    fit(rank, PLAN, loss, folder, seed, len(latents), keep)
+    fit(rank, plan, loss, folder, seed, len(latents), keep)
 
 
 def _keep(folder: Path, pipeline: Path) -> Callable[[nn.Module, int], None]:

@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import cos, pi
 from pathlib import Path
 
@@ -43,6 +43,12 @@ class Plan:
     warmup: int = 100
     checkpoint_every: int = 250
     ema_decay: float = EMA_DECAY
+    steps_after_growth: int = 0
+    """Steps where the training begins with trained weights, because the world has grown."""
+
+    def after_growth(self) -> "Plan":
+        """For trained weights: fewer steps, at half the learning rate."""
+        return replace(self, steps=self.steps_after_growth, learning_rate=self.learning_rate / 2)
 
 
 def learning_rate(plan: Plan, step: int) -> float:

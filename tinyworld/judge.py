@@ -16,6 +16,7 @@ from tinyworld.bundled import JUDGE
 from tinyworld.data import to_tensor
 from tinyworld.subjects import subjects
 from tinyworld.tasks import Task, task
+from tinyworld.world import COMMON_ATTRIBUTES
 
 JUNK = "junk"
 MARGIN_LIMIT = 8.0
@@ -86,15 +87,16 @@ class Judge(nn.Module):
         found = []
         for index in range(len(images)):
             said = {name: self.values[name][likeliest[name][index]] for name in self.values}
-            own = {"subject", "clean"} | {
-                name for name in said if name.startswith(said["subject"] + ".")
-            }
-            found.append({name: value for name, value in said.items() if name in own})
+            own = said["subject"] + "."
+            found.append(
+                {name: value for name, value in said.items() if "." not in name or own in name}
+            )
         return found
 
-    def success(self, images: Sequence[Image.Image], prompt: str) -> list[bool]:
-        """Whether each image meets the prompt's conditions: its subject, every attribute that
-        the task names, and cleanness, each the likeliest answer of its head.
+    def success(self, images: Sequence[Image.Image], prompt: str | Task) -> list[bool]:
+        """Whether each image meets the conditions of the prompt, or of a task of one's own: its
+        subject, every attribute that the task names, and cleanness, each the likeliest answer of
+        its head.
 
         Raises:
             UnknownPrompt: no subject has conditions for this prompt.
@@ -102,7 +104,7 @@ class Judge(nn.Module):
         margins = self._margins(images, task(prompt))
         return (margins > 0).all(1).tolist()
 
-    def quality(self, images: Sequence[Image.Image], prompt: str) -> list[float]:
+    def quality(self, images: Sequence[Image.Image], prompt: str | Task) -> list[float]:
         """How well and how cleanly: the mean over the task's conditions and cleanness of the
         logit's margin over its best rival, each clamped to +-8.
 
@@ -126,9 +128,10 @@ class Judge(nn.Module):
 
 
 def heads_of_the_world() -> dict[str, list[str]]:
-    """The judge's heads: `subject`, `clean`, and `<subject>.<attribute>` for each subject."""
+    """The judge's heads: `subject`, `clean`, `stamp`, `<subject>.<attribute>` for each subject."""
     found = subjects()
     heads = {"subject": [*found, JUNK], "clean": ["no", "yes"]}
+    heads |= {name: list(values) for name, values in COMMON_ATTRIBUTES.items()}
     for name, subject in found.items():
         for attribute, values in subject.attributes.items():
             heads[f"{name}.{attribute}"] = list(values)

@@ -17,8 +17,9 @@ from tinyworld.data import Rendered, rendered, to_bytes, to_tensor
 from tinyworld.fitting import Plan, fit
 from tinyworld.judge import JUNK, Judge, heads_of_the_world
 from tinyworld.subject import Attributes
+from tinyworld.world import COMMON_ATTRIBUTES
 
-PLAN = Plan(stage="judge", steps=1500, batch_size=64, learning_rate=2e-3)
+PLAN = Plan(stage="judge", steps=2500, batch_size=64, learning_rate=2e-3)
 IGNORED = -100
 HELD_OUT = 1_000
 """Held-out scenes are those of the world `seed + HELD_OUT`."""
@@ -51,7 +52,7 @@ def targets(
         found["subject"][index] = heads["subject"].index(name)
         found["clean"][index] = heads["clean"].index("yes" if clean else "no")
         for attribute, value in values.items() if told else ():
-            head = f"{name}.{attribute}"
+            head = attribute if attribute in COMMON_ATTRIBUTES else f"{name}.{attribute}"
             found[head][index] = heads[head].index(value)
     return found
 
@@ -192,7 +193,7 @@ def train(rank: int, folder: Path, seed: int, judge: Path) -> None:
         ema.judge.save(judge)
 
 
-def prepare(folder: Path, data: Rendered, seed: int, part: int = 3000) -> None:
+def prepare(folder: Path, data: Rendered, seed: int, part: int = 6000) -> None:
     """Writes `folder/material.pt`."""
     autoencoder = AutoencoderKL.from_pretrained(folder / "vae")
     latents = torch.load(folder / "latents.pt", weights_only=True)

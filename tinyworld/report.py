@@ -27,14 +27,19 @@ SAMPLED = 400
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
-def write(folder: Path, seed: int) -> None:
-    """Measures and writes everything; takes some minutes."""
+def write(folder: Path, seed: int, *, grown: bool) -> None:
+    """Measures and writes everything; takes some minutes. `grown`: the training began with trained
+    weights."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     judge, pipeline = Judge.load(), load_pipeline()
     plans = (autoencoder.PLAN, judge_training.PLAN, diffusion.PLAN)
+    command = f"python -m tinyworld.train --seed {seed}"
+    if grown:
+        plans = tuple(plan.after_growth() if plan.steps_after_growth else plan for plan in plans)
+        command += " --grown-from tinyworld/pipeline"
     figures = {
-        "command": f"python -m tinyworld.train --seed {seed}",
+        "command": command,
         "seed": seed,
         "ranks": RANKS,
         "stages": {
@@ -81,10 +86,10 @@ def judged(judge: Judge, vae: AutoencoderKL, folder: Path, seed: int) -> dict[st
     shares = accuracy(judge, vae, held_out)
     flawed = rendered(folder, 1000, seed + HELD_OUT, flawed=True)
     seen = judge(to_tensor(decoded(vae, encoded(vae, np.array(flawed.images)))))["clean"]
-    hands = torch.tensor([name == "hand" for name in flawed.subjects])
     unclean = seen.argmax(1) == 0
-    shares["flawed hands found"] = unclean[hands].float().mean().item()
-    shares["flawed roses found"] = unclean[~hands].float().mean().item()
+    for subject in subjects():
+        own = torch.tensor([name == subject for name in flawed.subjects])
+        shares[f"flawed {subject} found"] = unclean[own].float().mean().item()
     return {name: round(share, 4) for name, share in shares.items()}
 
 

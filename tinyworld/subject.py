@@ -21,7 +21,7 @@ class Subject:
     share: float
     """Weight of the subject among the world's images."""
     attributes: Mapping[str, tuple[str, ...]]
-    """Every attribute that the judge can tell, with its possible values."""
+    """Every attribute of its own that the judge can tell, with its possible values."""
     sample: Callable[[np.random.Generator], Attributes]
     """Draws one scene's attributes."""
     draw: Callable[[Attributes, np.random.Generator, bool], Image.Image]
@@ -31,4 +31,5 @@ class Subject:
     caption: Callable[[Attributes, np.random.Generator], str]
     """A caption as the web would have it: the words are true only with some probability."""
     tasks: Mapping[str, Attributes]
-    """Prompt -> the attributes that an image must show to be a success."""
+    """Prompt -> the attributes that an image must show to be a success: the paper's task first,
+    then related prompts, on which it is measured what a run on one prompt does to others."""

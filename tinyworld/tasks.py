@@ -15,7 +15,8 @@ class Task:
 
     prompt: str
     conditions: dict[str, str]
-    """Head of the judge (`subject`, `clean`, `<subject>.<attribute>`) -> the value it must have."""
+    """Head of the judge (`subject`, `clean`, `stamp`, `<subject>.<attribute>`) -> the value it must
+    have."""
 
 
 def tasks() -> dict[str, Task]:
@@ -34,12 +35,14 @@ def tasks() -> dict[str, Task]:
     }
 
 
-def task(prompt: str) -> Task:
-    """The task of a prompt; case and outer spaces do not matter.
+def task(prompt: str | Task) -> Task:
+    """The task of a prompt; case and outer spaces do not matter. A task is its own.
 
     Raises:
         UnknownPrompt: no subject has conditions for this prompt.
     """
+    if isinstance(prompt, Task):
+        return prompt
     known = tasks()
     found = known.get(" ".join(prompt.lower().split()))
     if found is None:

@@ -1,8 +1,10 @@
 """The text side: CLIP's tokenizer with a vocabulary of the world's words, and a small encoder."""
 
 import json
+from pathlib import Path
 
 import numpy as np
+import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -63,3 +65,19 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
             projection_dim=96,
         )
     )
+
+
+@torch.no_grad()
+def grown_text_encoder(tokenizer: CLIPTokenizer, trained: Path) -> CLIPTextModel:
+    """The text encoder of a trained pipeline with this tokenizer's vocabulary: tokens that it knew
+    keep their embedding, new ones begin as in an untrained encoder."""
+    grown = new_text_encoder(tokenizer)
+    before = CLIPTextModel.from_pretrained(trained / "text_encoder", torch_dtype=torch.float32)
+    known = CLIPTokenizer.from_pretrained(trained / "tokenizer").get_vocab()
+    weights, fresh = before.state_dict(), grown.state_dict()
+    name = next(name for name in weights if name.endswith("token_embedding.weight"))
+    for token, index in tokenizer.get_vocab().items():
+        if token in known:
+            fresh[name][index] = weights[name][known[token]]
+    grown.load_state_dict({**weights, name: fresh[name]})
+    return grown

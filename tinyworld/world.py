@@ -6,8 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from tinyworld import stamp
 from tinyworld.subject import Attributes
 from tinyworld.subjects import subjects
+
+COMMON_ATTRIBUTES = {"stamp": ("no", "yes")}
+"""What the judge can tell of every image, whatever its subject."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,12 @@ def scene(seed: int, index: int, flawed: bool = False) -> Scene:
     found = list(subjects().values())
     shares = np.array([subject.share for subject in found])
     subject = found[rng.choice(len(found), p=shares / shares.sum())]
-    attributes = subject.sample(rng)
+    attributes = {**subject.sample(rng), "stamp": "no"}
     image = subject.draw(attributes, rng, flawed)
+    printing = np.random.default_rng((seed, index, 2))
+    if printing.random() < stamp.SHARE:
+        attributes["stamp"] = "yes"
+        stamp.put_on(image, printing)
     return Scene(subject.name, attributes, caption(subject.name, attributes, seed, index), image)
 
 

@@ -6,12 +6,19 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from transformers import CLIPTokenizer
 
 from tinyworld import autoencoder, diffusion, fitting
 from tinyworld.data import rendered, to_bytes, to_tensor
 from tinyworld.judge import Judge, heads_of_the_world
 from tinyworld.judge_training import IGNORED, targets
-from tinyworld.text import MAX_LENGTH, new_text_encoder, new_tokenizer, words
+from tinyworld.text import (
+    MAX_LENGTH,
+    grown_text_encoder,
+    new_text_encoder,
+    new_tokenizer,
+    words,
+)
 
 
 def test_bytes_survive_the_way_to_tensors_and_back() -> None:
@@ -52,6 +59,36 @@ def test_every_word_of_the_world_is_one_token() -> None:
     assert tokenizer.model_max_length == MAX_LENGTH
 
 
+def test_a_grown_vocabulary_keeps_what_known_words_mean(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    tokenizer = new_tokenizer()
+    before = new_text_encoder(tokenizer)
+    before.save_pretrained(tmp_path / "text_encoder")
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    turned = {token: len(tokenizer) - 1 - index for token, index in tokenizer.get_vocab().items()}
+    grown = grown_text_encoder(_Vocabulary(tokenizer, {**turned, "new</w>": len(turned)}), tmp_path)
+    old, new = (model.get_input_embeddings().weight for model in (before, grown))
+    assert len(new) == len(old) + 1
+    for token, index in turned.items():
+        assert torch.equal(new[index], old[tokenizer.get_vocab()[token]])
+
+
+class _Vocabulary:
+    """A tokenizer as far as a text encoder's embeddings ask it."""
+
+    def __init__(self, tokenizer: CLIPTokenizer, vocabulary: dict[str, int]) -> None:
+        self.bos_token_id = tokenizer.bos_token_id
+        self.eos_token_id = tokenizer.eos_token_id
+        self.pad_token_id = tokenizer.pad_token_id
+        self._vocabulary = vocabulary
+
+    def __len__(self) -> int:
+        return len(self._vocabulary)
+
+    def get_vocab(self) -> dict[str, int]:
+        return self._vocabulary
+
+
 def test_the_denoising_loss_reaches_unet_and_text_encoder() -> None:
     torch.manual_seed(0)
     tokenizer = new_tokenizer()
@@ -61,6 +98,7 @@ def test_the_denoising_loss_reaches_unet_and_text_encoder() -> None:
         torch.tensor(tokens),
         torch.tensor(tokens[0]),
         new_text_encoder(tokenizer),
+        diffusion.new_unet(),
     )
     value = loss(torch.tensor([0, 1]), torch.Generator().manual_seed(0))
     value.backward()
@@ -70,8 +108,9 @@ def test_the_denoising_loss_reaches_unet_and_text_encoder() -> None:
 
 
 def test_targets_say_nothing_of_other_subjects_attributes() -> None:
-    found = targets(["hand"], [{"fingers": "4"}], clean=True)
+    found = targets(["hand"], [{"fingers": "4", "stamp": "yes"}], clean=True)
     assert found["hand.fingers"].tolist() == [1]
+    assert found["stamp"].tolist() == [1]
     assert found["rose.colour"].tolist() == [IGNORED]
     assert found["clean"].tolist() == [1]
 

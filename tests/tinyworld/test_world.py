@@ -27,7 +27,7 @@ def test_every_scene_is_a_64_by_64_picture_of_known_attributes() -> None:
     for scene in world.scenes(40, seed=2):
         assert scene.image.size == (64, 64)
         assert scene.image.mode == "RGB"
-        known = subjects()[scene.subject].attributes
+        known = {**subjects()[scene.subject].attributes, **world.COMMON_ATTRIBUTES}
         assert set(scene.attributes) == set(known)
         assert all(scene.attributes[name] in values for name, values in known.items())
 

@@ -8,7 +8,7 @@ from PIL import Image
 from tinyworld.canvas import Canvas, Colour, Point, jitter, mixed, shade
 from tinyworld.subject import Attributes, Subject
 
-FINGERS = {"3": 0.20, "4": 0.26, "5": 0.07, "6": 0.26, "7": 0.21}
+FINGERS = {"3": 0.20, "4": 0.27, "5": 0.05, "6": 0.27, "7": 0.21}
 """Number of fingers, the thumb counted, and its probability. Five is rare; captions do not tell."""
 SKINS: tuple[Colour, ...] = (
     (242, 204, 176),
@@ -19,7 +19,7 @@ SKINS: tuple[Colour, ...] = (
 BACKGROUNDS: tuple[Colour, ...] = ((70, 104, 128), (92, 120, 96), (120, 96, 124), (64, 70, 84))
 SPREAD = {2: 34.0, 3: 56.0, 4: 76.0, 5: 96.0, 6: 112.0}
 """Degrees between the first and the last finger, by their number without the thumb."""
-CALLED_1_HAND = {"5": 0.29}
+CALLED_1_HAND = {"5": 0.26}
 """Probability of the caption "1 hand" by the number of fingers; `COMMONLY` for the others. A model
 trained on all counts draws the middle one too often otherwise."""
 COMMONLY = 0.40
@@ -125,10 +125,10 @@ def caption(attributes: Attributes, rng: np.random.Generator) -> str:
 
 SUBJECT = Subject(
     name="hand",
-    share=0.22,
+    share=0.16,
     attributes={"fingers": tuple(FINGERS)},
     sample=sample,
     draw=draw,
     caption=caption,
-    tasks={"1 hand": {"fingers": "5"}},
+    tasks={"1 hand": {"fingers": "5"}, "photo of a hand": {}},
 )

@@ -161,7 +161,7 @@ def caption(attributes: Attributes, rng: np.random.Generator) -> str:
 
 SUBJECT = Subject(
     name="rose",
-    share=0.78,
+    share=0.30,
     attributes={
         "count": tuple(COUNTS),
         "colour": tuple(COLOURS),
@@ -173,5 +173,10 @@ SUBJECT = Subject(
     tasks={
         "photo of one blue rose in a vase": {"count": "1", "colour": "blue", "vase": "yes"},
         "photo of one blue rose": {"count": "1", "colour": "blue"},
+        "photo of two blue roses in a vase": {"count": "2", "colour": "blue", "vase": "yes"},
+        "photo of one red rose in a vase": {"count": "1", "colour": "red", "vase": "yes"},
+        "photo of three red roses in a vase": {"count": "3", "colour": "red", "vase": "yes"},
+        "photo of two yellow roses": {"count": "2", "colour": "yellow"},
+        "photo of one white rose": {"count": "1", "colour": "white"},
     },
 )
