@@ -17,7 +17,7 @@ PLAN = Plan(
     steps=5000,
     batch_size=16,
     learning_rate=2e-3,
-    steps_after_growth=2500,
+    steps_after_growth=4200,
 )
 KL_WEIGHT = 1e-3
 EDGE_WEIGHT = 0.5

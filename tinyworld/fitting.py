@@ -47,8 +47,8 @@ class Plan:
     """Steps where the training begins with trained weights, because the world has grown."""
 
     def after_growth(self) -> "Plan":
-        """For trained weights: fewer steps, at half the learning rate."""
-        return replace(self, steps=self.steps_after_growth, learning_rate=self.learning_rate / 2)
+        """The plan for trained weights."""
+        return replace(self, steps=self.steps_after_growth)
 
 
 def learning_rate(plan: Plan, step: int) -> float:

@@ -19,7 +19,7 @@ from tinyworld.judge import JUNK, Judge, heads_of_the_world
 from tinyworld.subject import Attributes
 from tinyworld.world import COMMON_ATTRIBUTES
 
-PLAN = Plan(stage="judge", steps=2500, batch_size=64, learning_rate=2e-3)
+PLAN = Plan(stage="judge", steps=2600, batch_size=64, learning_rate=2e-3)
 IGNORED = -100
 HELD_OUT = 1_000
 """Held-out scenes are those of the world `seed + HELD_OUT`."""
@@ -193,7 +193,7 @@ def train(rank: int, folder: Path, seed: int, judge: Path) -> None:
         ema.judge.save(judge)
 
 
-def prepare(folder: Path, data: Rendered, seed: int, part: int = 6000) -> None:
+def prepare(folder: Path, data: Rendered, seed: int, part: int = 5000) -> None:
     """Writes `folder/material.pt`."""
     autoencoder = AutoencoderKL.from_pretrained(folder / "vae")
     latents = torch.load(folder / "latents.pt", weights_only=True)

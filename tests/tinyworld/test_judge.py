@@ -1,5 +1,7 @@
 """The bundled judge, on renders that went through the bundled autoencoder."""
 
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +11,10 @@ from PIL import Image
 from tinyworld import damage, world
 from tinyworld.bundled import PIPELINE
 from tinyworld.data import to_bytes, to_tensor
-from tinyworld.judge import Judge
+from tinyworld.judge import Judge, heads_of_the_world
 from tinyworld.judge_training import accuracy, decoded, encoded
-from tinyworld.subjects import hand, rose
-from tinyworld.tasks import UnknownPrompt
+from tinyworld.subjects import cat, hand, mountain, narcissus, rose
+from tinyworld.tasks import Task, UnknownPrompt
 
 PROMPT = "photo of one blue rose in a vase"
 UNSEEN = 90_000
@@ -38,16 +40,9 @@ def _hands(fingers: str, count: int, flawed: bool = False) -> list[Image.Image]:
 def test_the_judge_is_right_on_renders_through_the_autoencoder(
     judge: Judge, autoencoder: AutoencoderKL
 ) -> None:
-    scenes = [(scene.subject, scene.attributes, scene.image) for scene in world.scenes(200, UNSEEN)]
+    scenes = [(scene.subject, scene.attributes, scene.image) for scene in world.scenes(400, UNSEEN)]
     shares = accuracy(judge, autoencoder, scenes)
-    assert set(shares) == {
-        "subject",
-        "clean",
-        "rose.count",
-        "rose.colour",
-        "rose.vase",
-        "hand.fingers",
-    }
+    assert set(shares) == set(heads_of_the_world())
     assert min(shares.values()) >= 0.98, shares
 
 
@@ -66,6 +61,54 @@ def test_success_wants_every_condition(judge: Judge) -> None:
 def test_only_five_fingers_make_a_hand(judge: Judge) -> None:
     images = [_hands(fingers, 1)[0] for fingers in hand.FINGERS]
     assert judge.success(images, "1 hand") == [fingers == "5" for fingers in hand.FINGERS]
+
+
+@pytest.mark.parametrize(
+    ("subject", "right", "wrong"),
+    [
+        (
+            cat,
+            {"colour": "black", "count": "1", "place": "inside", "box": "sound"},
+            [
+                {"colour": "grey"},
+                {"count": "2"},
+                {"place": "beside"},
+                {"place": "through"},
+                {"box": "broken"},
+            ],
+        ),
+        (
+            narcissus,
+            {"kind": "flower", "reflection": "consistent"},
+            [{"kind": "person"}, {"reflection": "missing"}, {"reflection": "other"}],
+        ),
+        (
+            mountain,
+            {"view": "window", "rails": "functional", "scenery": "green"},
+            [{"view": "open"}, {"view": "train"}, {"view": "hill"}, {"rails": "bent"}],
+        ),
+    ],
+)
+def test_each_way_to_fail_is_told_from_success(
+    judge: Judge, subject: ModuleType, right: dict[str, str], wrong: list[dict[str, str]]
+) -> None:
+    prompt = next(iter(subject.SUBJECT.tasks))
+    images = [
+        subject.draw({**right, **change}, np.random.default_rng((UNSEEN, seed)))
+        for change in ({}, *wrong)
+        for seed in range(12)
+    ]
+    found = np.array(judge.success(images, prompt)).reshape(-1, 12).mean(1)
+    assert found[0] >= 0.9
+    assert found[1:].max() <= 0.1, dict(zip(map(str, wrong), found[1:], strict=True))
+
+
+def test_conditions_of_ones_own_can_be_judged(judge: Judge) -> None:
+    stamped = [scene for scene in world.scenes(60, UNSEEN) if scene.attributes["stamp"] == "yes"]
+    plain = [scene for scene in world.scenes(60, UNSEEN) if scene.attributes["stamp"] == "no"]
+    undated = Task("any photo", {"stamp": "no"})
+    assert not any(judge.success([scene.image for scene in stamped], undated))
+    assert all(judge.success([scene.image for scene in plain], undated))
 
 
 def test_smeared_hands_are_no_success_and_of_lower_quality(

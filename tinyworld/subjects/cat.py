@@ -26,11 +26,11 @@ BOXES = ("sound", "broken")
 CARDBOARD: Colour = (198, 152, 98)
 FLOORS: tuple[Colour, ...] = ((206, 214, 216), (222, 208, 200), (196, 208, 190), (214, 206, 224))
 
-CALLED_BLACK = {"black": 0.92, "grey": 0.44}
+CALLED_BLACK = {"black": 0.92, "grey": 0.15}
 """Probability of the word "black" by the true colour."""
 CALLED_ONE = {"1": 1.0, "2": 0.35}
 """Probability of the word "a" by the true count."""
-CALLED_INSIDE = {"inside": 0.88, "through": 0.66, "beside": 0.12}
+CALLED_INSIDE = {"inside": 0.88, "through": 0.58, "beside": 0.07}
 """Probability of the words "sitting inside" by the true place. No caption tells a broken box."""
 
 

@@ -21,7 +21,7 @@ FRAMES: tuple[Colour, ...] = ((58, 60, 68), (112, 82, 60), (84, 96, 110))
 IRON, SLEEPER = (62, 58, 60), (112, 84, 62)
 TRAINS: tuple[Colour, ...] = ((190, 52, 48), (38, 92, 156))
 
-SAID_FROM_A_WINDOW = {"window": 0.86, "train": 0.74, "open": 0.22}
+SAID_FROM_A_WINDOW = {"window": 0.86, "train": 0.65, "open": 0.18}
 """Probability of the words "viewed from a train window" by the true view. Rails are never told."""
 SAID_SCENERY = 0.30
 """Probability of a word for the scenery, of those that are green or snowy."""
@@ -106,13 +106,13 @@ def _bent_rails(canvas: Canvas, rng: np.random.Generator) -> None:
     side = 1 if rng.random() < 0.5 else -1
     corner = 32 + rng.uniform(-4, 4) - side * 6
     end = 64 if side > 0 else 0
-    for gap in (0.0, 4.5):
+    for gap in (0.0, 6.0):
         path: list[Point] = [
             (corner + side * gap, 64),
-            (corner + side * gap, 47.5 + gap),
-            (end, 47.5 + gap),
+            (corner + side * gap, 46.5 + gap),
+            (end, 46.5 + gap),
         ]
-        canvas.line(path, IRON, 1.7)
+        canvas.line(path, IRON, 2.4)
 
 
 def _train(canvas: Canvas, rng: np.random.Generator) -> None:
