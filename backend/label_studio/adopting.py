@@ -10,7 +10,7 @@ from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
 
 from backend.errors import BadInput, ProjectTaken
-from backend.label_studio_errors import Errors
+from backend.label_studio.errors import Errors
 
 logger = logging.getLogger(__name__)
 

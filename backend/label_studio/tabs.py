@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from backend import filters
+from backend.label_studio import filters
 
 _HIDDEN = [
     "tasks:inner_id",
