@@ -170,7 +170,7 @@ def start(
         "title": title,
         "project": project,
     }
-    out.print(_start(options, config))
+    out.print(_start(options, config), soft_wrap=True)
 
 
 def _start(options: dict[str, Any], file: Path | None) -> str:
