@@ -4,6 +4,7 @@ Defaults are the paper's (Hiranaka et al., "HERO", ICLR 2025, Sec. 5, App. D.2 a
 where the paper is silent, those of the authors' published code.
 """
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -298,10 +299,17 @@ def _sentence(error: ValidationError) -> str:
         text = problem["msg"].removeprefix("Value error, ")
         given = f" (it is {problem['input']!r})" if field and problem["type"] != "missing" else ""
         if problem["type"] == "extra_forbidden":
-            text = f"there is no such setting; there are {', '.join(HeroConfig.model_fields)}"
-            given = ""
+            text, given = f"there is no such setting{_meant(field)}", ""
         texts.setdefault((field, given), []).append(text)
     return "; ".join(
         f"{field}: {' or '.join(said)}{given}" if field else " or ".join(said)
         for (field, given), said in texts.items()
     )
+
+
+def _meant(name: str) -> str:
+    """The fields whose names are like this one, or contain it; all of them if there is none."""
+    known = list(HeroConfig.model_fields)
+    name = name.lower().replace("-", "_")
+    near = get_close_matches(name, known, n=1) or [each for each in known if name in each][:3]
+    return f" (did you mean {' or '.join(near)}?)" if near else f"; there are {', '.join(known)}"
