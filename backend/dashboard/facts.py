@@ -10,6 +10,7 @@ from backend.agreement import RunAgreement, of_run
 from backend.dashboard import miniatures
 from backend.dashboard.epochs import EpochFacts, annotations_by_epoch, epochs_of
 from backend.records import Annotation, Run
+from backend.rewards import compare_with_best, loss_in_words, reward_in_words
 from backend.runs import WORK, State
 from backend.sample_rows import row_folder
 from backend.settings import Settings
@@ -50,6 +51,21 @@ class RunFacts:
     def run(self) -> Run:
         """The run itself."""
         return self.view.run
+
+    @property
+    def reward(self) -> str:
+        """What the rewards and predictions are, as a phrase."""
+        return reward_in_words(self.run.config)
+
+    @property
+    def loss(self) -> str:
+        """What the policy's loss is, as a phrase."""
+        return loss_in_words(self.run.config)
+
+    @property
+    def has_anchor(self) -> bool:
+        """Whether rewards and predictions compare with the best image."""
+        return compare_with_best(self.run.config)
 
     @property
     def closed(self) -> list[EpochFacts]:

@@ -147,6 +147,12 @@ def test_verdicts_say_who_decided_and_what_came_of_it(settings, store, run):
     assert [row["prediction"] for row in rows[:5]] == [None, None, None, None, 0.0]
 
 
+def test_only_rewards_that_compare_with_the_best_have_an_anchor(settings, store, config):
+    run = two_epochs(settings, store, config | {"reward": "binary"})
+    rows = json.loads(export(settings, store, run, "verdicts", "json").read_text())
+    assert not any(row["is_anchor"] for row in rows)
+
+
 def test_agreement_of_the_run_and_of_each_epoch(settings, store, run):
     whole = json.loads(export(settings, store, run, "agreement").read_text())
     assert whole["run"]["images"] == 8 and whole["run"]["compared"] == 2
