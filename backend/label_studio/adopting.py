@@ -74,6 +74,7 @@ def _connection_kinds(client: LabelStudio) -> dict[str, Any]:
         "storage": client.import_storage.local,
         "webhook": client.webhooks,
         "ML backend": client.ml,
+        "tab": client.views,
     }
 
 

@@ -1,14 +1,19 @@
 """The projects of runs: made, adopted, taken back."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from backend import label_config
+from backend.errors import LabelStudioError
+from backend.label_studio import tabs
 from backend.label_studio.adopting import MARK, adopted
 from backend.label_studio.connection import ONCE, Connection
 from backend.labelling import Labelling, Layout
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,14 @@ class Projects(Connection):
         with self._asking("look for the run's project"):
             for project in self._client.projects.list(include="id,description"):
                 if (project.description or "").startswith(f"{MARK}{run_id}."):
+                    self._make_tab(project.id)
                     return Project(project.id, self.project_url(project.id), created=False)
         fields = _project_fields(run_id, prompt, labelling or Labelling(), pixelated)
         with self._asking("create the project"):
             project = self._client.projects.create(
                 title=_title(title), **fields, request_options=ONCE
             )
+        self._make_tab(project.id)
         return Project(project.id, self.project_url(project.id), created=True)
 
     @contextmanager
@@ -74,7 +81,22 @@ class Projects(Connection):
         if title:
             fields["title"] = _title(title)
         with adopted(self._client, self._errors, project_id, fields):
+            self._make_tab(project_id)
             yield Project(project_id, self.project_url(project_id), created=False)
+
+    def _make_tab(self, project_id: int) -> None:
+        """The first tab of the Data Manager, before a page makes one that shows all columns.
+
+        A run does not fail for want of it, and a tab that is there is somebody's.
+        """
+        try:
+            with self._asking("make the first tab", project_id):
+                if not list(self._client.views.list(project=project_id)):
+                    self._client.views.create(
+                        project=project_id, data=tabs.default_tab(), request_options=ONCE
+                    )
+        except LabelStudioError as error:
+            logger.warning("the project %s has no tab of ours: %s", project_id, error)
 
     def delete_project(self, project_id: int) -> None:
         """Take back a project that has just been made."""

@@ -8,7 +8,7 @@ from PIL import Image as Picture
 from playwright.sync_api import Page, expect
 
 from backend.gallery import read_page
-from backend.images import image_key, image_path
+from backend.images import gallery_key, image_key, image_path
 from backend.label_studio import Gateway
 from backend.labelling import Labelling
 from backend.publishing import tasks
@@ -60,6 +60,14 @@ def run(settings: Settings) -> Run:
     gateway.connect_images(project.id, run.id, "gallery")
     gateway.publish(project.id, run.id, 1, tasks(settings, run, images, [], images[7]))
     return replace(run, project_id=project.id, project_url=project.url)
+
+
+def test_the_data_manager_shows_no_raw_data(page: Page, run: Run):
+    page.goto(f"{run.project_url}/data")
+    expect(page.get_by_text("hero_image_id").first).to_be_visible()
+    expect(page.get_by_text(gallery_key(run.id, 1))).to_have_count(1)
+    for column in ("images", "marks", "criteria", "reference"):
+        expect(page.get_by_text(column, exact=True)).to_have_count(0)
 
 
 def test_a_person_sees_all_images_and_submits_what_they_think(
