@@ -14,7 +14,9 @@ from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.padding import Padding
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -353,30 +355,44 @@ def _plain(view: RunView) -> str:
 
 
 class Waiting:
-    """A spinner that says what is being waited for; lines where there is no terminal."""
+    """A spinner that says what is being waited for, and since when; where there is no terminal, a
+    line for each thing, and one that says how long it took."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._status = console.status("")
-        self._spins = False
+        columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+        self._spinner = Progress(*columns, console=console, transient=True)
+        self._task = self._spinner.add_task("")
+        self._waits = self._spins = False
+        self._since: float | None = None
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._status.start()
-            self._spins = True
+        self._waits, self._spins = True, self._console.is_terminal
+        if self._spins:
+            self._spinner.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.over()
+        if self._spins:
+            self._spinner.stop()
+        self._waits = self._spins = False
 
     def say(self, text: str) -> None:
         """What is being waited for now; once it is over, a line."""
         if self._spins:
-            self._status.update(text)
-        else:
-            self._console.print(f"{text} ...", markup=False)
+            self._spinner.reset(self._task, description=escape(text))
+            return
+        self._took()
+        self._console.print(f"{text} ...", markup=False, highlight=False)
+        self._since = time.monotonic() if self._waits else None
 
     def over(self) -> None:
         """It is here."""
-        self._status.stop()
-        self._spins = False
+        self.__exit__()
+        self._took()
+
+    def _took(self) -> None:
+        if self._since is not None:
+            took = time.monotonic() - self._since
+            self._console.print(f"  after {took:.0f} s", markup=False, highlight=False)
+        self._since = None

@@ -167,3 +167,34 @@ def test_success_is_told_by_epoch(store, labelling):
     assert replace(read, lines=(line,)).success == "25% in epoch 1"
     later = replace(line, number=2, good=3)
     assert replace(read, lines=(line, line, later)).success == "25% → 75%"
+
+
+def test_waiting_says_for_what_and_how_long():
+    console = Console(file=io.StringIO(), width=100)
+    with screen.Waiting(console) as waiting:
+        waiting.say("Label Studio starts [a] first time")
+        waiting.say("the backend starts")
+        waiting.over()
+        waiting.say("the worker is started again")
+        waiting.say("once more")
+    assert console.file.getvalue().splitlines() == [
+        "Label Studio starts [a] first time ...",
+        "  after 0 s",
+        "the backend starts ...",
+        "  after 0 s",
+        "the worker is started again ...",
+        "once more ...",
+    ]
+
+
+def test_a_terminal_has_a_spinner_with_the_time_while_it_waits():
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    with screen.Waiting(console) as waiting:
+        waiting.say("Label Studio's first start: it makes its [database], about 40 s")
+        waiting._spinner.refresh()
+        waiting.over()
+        waiting.say("the worker is started again")
+    said = console.file.getvalue()
+    assert "Label Studio's first start: it makes its [database], about 40 s" in said
+    assert "0:00:0" in said
+    assert said.rstrip().endswith("the worker is started again ...")
