@@ -394,6 +394,19 @@ class TestReport:
         assert sorted(p.name for p in settings.home.glob("*r.html*")) == ["r.html"]
 
 
+def test_the_peoples_time_is_what_they_spent(client, settings: Settings, store: Store, clock):
+    made = MadeRun(settings, store, annotators_per_image=2)
+    made.draw()
+    clock.pass_seconds(12 * 3600)
+    made.vote(*BALLOTS)
+    made.learn()
+    facts = read_run(settings, store, made.id)
+    assert facts.people_seconds == 7 * 1.5
+    page = get(client, f"/runs/{made.id}")
+    assert "s time 10 s" in page.text
+    assert "12 h 0 min" in page.text
+
+
 def test_facts_match_the_stores_own(settings: Settings, made: MadeRun):
     facts = read_run(settings, made.store, made.id)
     [line] = facts.view.lines
