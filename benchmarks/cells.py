@@ -18,7 +18,7 @@ from rich.console import Console
 from backend.labelling import Labelling
 from benchmarks.intervals import Mean
 from benchmarks.jobs import Job, Row, run_jobs
-from benchmarks.tables import Sheet
+from benchmarks.sheets import Sheet
 from benchmarks.team import run_team
 from benchmarks.training import EVALUATED_IMAGES
 from benchmarks.voting import Person
