@@ -23,7 +23,7 @@ from benchmarks.intervals import Mean
 from benchmarks.jobs import Job, Row, console, run_jobs
 from benchmarks.research_figures import GOAL_LABELS, LEVELS, figures
 from benchmarks.research_run import work
-from benchmarks.tables import Sheet
+from benchmarks.sheets import Sheet
 from benchmarks.variants import BASELINE, FAMILIES, Variant, variants
 from hero_engine.config import HeroConfig, preset
 from tinyworld.bundled import PIPELINE
