@@ -7,6 +7,7 @@ A figure that cannot be said is None, never NaN.
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from itertools import combinations
 from statistics import median
 from typing import Any
@@ -130,7 +131,8 @@ def alpha(judgements: Judgements) -> float | None:
     """Krippendorff's alpha for nominal values.
 
     None where no two people judged the same thing, and where all said the same throughout: without
-    variation agreement cannot be told from chance.
+    variation agreement cannot be told from chance. Remembers its last answers: a run page asks for
+    two an epoch with every look, and only a new vote changes any.
     """
     by_thing: dict[Any, list[str]] = defaultdict(list)
     for thing, _, value in judgements:
@@ -140,11 +142,16 @@ def alpha(judgements: Judgements) -> float | None:
         return None
     if len({value for values in compared.values() for value in values}) == 1:
         return None
+    return _alpha(tuple(row for row in judgements if row[0] in compared))
+
+
+@lru_cache(maxsize=128)
+def _alpha(judgements: tuple[tuple[Any, str, str], ...]) -> float:
     import pandas as pd
     from crowdkit.metrics.data import alpha_krippendorff
 
-    rows = [row for row in judgements if row[0] in compared]
-    return float(alpha_krippendorff(pd.DataFrame(rows, columns=["task", "worker", "label"])))
+    table = pd.DataFrame(list(judgements), columns=["task", "worker", "label"])
+    return float(alpha_krippendorff(table))
 
 
 def percent(judgements: Judgements) -> float | None:

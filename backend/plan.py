@@ -21,6 +21,7 @@ ENGINE_FIELDS = {
     "epochs": "epochs",
     "steps": "num_inference_steps",
     "trained_steps": "trained_steps",
+    "method": "method",
     "seed": "seed",
 }
 """Options that are hyper-parameters of the engine, and the engine's names for them."""
@@ -38,6 +39,7 @@ class Plan(Labelling):
     epochs: int | None = Field(None, description="Epochs.")
     steps: int | None = Field(None, description="Denoising steps of an image.")
     trained_steps: int | None = Field(None, description="Steps of each image that are trained on.")
+    method: str | None = Field(None, description="What learns from the labels.")
     seed: int | None = Field(None, description="Decides every random number.")
     hyper_parameters: dict[str, Any] = Field(
         {}, alias="set", description="Any other hyper-parameters, by name."

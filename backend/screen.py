@@ -14,7 +14,9 @@ from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.padding import Padding
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -110,6 +112,14 @@ class RunView:
         return ", ".join(awaited.still(self.counts))
 
     @property
+    def success(self) -> str:
+        """Share of images called good, from the first to the latest epoch; or empty."""
+        judged = [line for line in self.lines if line.success_rate is not None]
+        if len(judged) == 1:
+            return f"{judged[0].success_rate:.0%} in epoch {judged[0].number}"
+        return " → ".join(f"{line.success_rate:.0%}" for line in (judged[:1] + judged[-1:]))
+
+    @property
     def notices(self) -> list[str]:
         """What is to be known of labels that cannot be used."""
         return awaited.notices(self.counts) if self.counts is not None else []
@@ -187,29 +197,31 @@ def epoch_table(view: RunView) -> Table:
     return table
 
 
-def overview(views: Sequence[RunView]) -> Table:
-    """A row a run, the newest first."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("run", "state", "epoch", "labelled", "success", "waits for", "where"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "run")
-    for view in views:
-        rates = [line.success_rate for line in view.lines if line.success_rate is not None]
-        labelled = f"{view.counts.labelled}/{view.counts.total}" if view.counts else ""
-        table.add_row(
-            Text(view.run.id, style="bold"),
-            view.run.state,
-            f"{view.epoch}/{view.run.epochs}",
-            labelled,
-            Text(" → ".join(f"{rate:.0%}" for rate in _ends(rates)), style="green"),
-            Text(": ".join(filter(None, (view.awaited, view.run.error)))),
-            Text(view.run.project_url or "", style="cyan"),
-        )
-    return table
+def show_overview(views: Sequence[RunView], console: Console) -> None:
+    """A row a run, the newest first; below it what it waits for and its link, each on its own line.
+
+    So each link is whole however narrow the terminal is, and can be copied or clicked.
+    """
+    headings = ("run", "state", "epoch", "labelled", "success")
+    rows = [_cells(view) for view in views]
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    line = "  ".join(f"{{:{width}}}" for width in widths).format
+    console.print(Text(line(*headings).rstrip(), style="dim"), soft_wrap=True)
+    for view, row in zip(views, rows, strict=True):
+        text = Text(line(*row).rstrip())
+        text.stylize("bold", 0, len(view.run.id))
+        console.print(text, soft_wrap=True)
+        said = ": ".join(filter(None, (view.awaited, view.run.error)))
+        if said != view.run.state:
+            console.print(Padding(Text(said), (0, 0, 0, 2)))
+        if view.run.project_url:
+            console.print(Text(f"  {view.run.project_url}", style="cyan"), soft_wrap=True)
 
 
-def _ends(rates: Sequence[float]) -> list[float]:
-    """The first and the last, or the only one."""
-    return [rates[0], rates[-1]] if len(rates) > 1 else list(rates)
+def _cells(view: RunView) -> tuple[str, ...]:
+    labelled = f"{view.counts.labelled}/{view.counts.total}" if view.counts else ""
+    epoch = f"{view.epoch}/{view.run.epochs}"
+    return view.run.id, str(view.run.state), epoch, labelled, view.success
 
 
 def watch(store: Store, run_id: str, console: Console) -> None:
@@ -224,14 +236,14 @@ def watch(store: Store, run_id: str, console: Console) -> None:
             time.sleep(0.5)
 
 
-def _head(view: RunView) -> Table:
+def _head(view: RunView) -> RenderableType:
     head = Table.grid(expand=True)
     head.add_column()
-    head.add_column(justify="right")
+    head.add_column(justify="right", no_wrap=True)
     head.add_row(Text(view.run.prompt, style="bold"), Text(view.run.id, style="dim"))
-    if view.run.project_url:
-        head.add_row(Text(view.run.project_url, style="cyan"), "")
-    return head
+    if not view.run.project_url:
+        return head
+    return Group(head, Text(view.run.project_url, style="cyan"))
 
 
 def _circle(view: RunView) -> Text:
@@ -343,30 +355,44 @@ def _plain(view: RunView) -> str:
 
 
 class Waiting:
-    """A spinner that says what is being waited for; lines where there is no terminal."""
+    """A spinner that says what is being waited for, and since when; where there is no terminal, a
+    line for each thing, and one that says how long it took."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._status = console.status("")
-        self._spins = False
+        columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+        self._spinner = Progress(*columns, console=console, transient=True)
+        self._task = self._spinner.add_task("")
+        self._waits = self._spins = False
+        self._since: float | None = None
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._status.start()
-            self._spins = True
+        self._waits, self._spins = True, self._console.is_terminal
+        if self._spins:
+            self._spinner.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.over()
+        if self._spins:
+            self._spinner.stop()
+        self._waits = self._spins = False
 
     def say(self, text: str) -> None:
         """What is being waited for now; once it is over, a line."""
         if self._spins:
-            self._status.update(text)
-        else:
-            self._console.print(f"{text} ...", markup=False)
+            self._spinner.reset(self._task, description=escape(text))
+            return
+        self._took()
+        self._console.print(f"{text} ...", markup=False, highlight=False)
+        self._since = time.monotonic() if self._waits else None
 
     def over(self) -> None:
         """It is here."""
-        self._status.stop()
-        self._spins = False
+        self.__exit__()
+        self._took()
+
+    def _took(self) -> None:
+        if self._since is not None:
+            took = time.monotonic() - self._since
+            self._console.print(f"  after {took:.0f} s", markup=False, highlight=False)
+        self._since = None

@@ -182,7 +182,7 @@ class Stack:
         )
         self._children.append(self._own.child)
         self._say(
-            "Label Studio starts for the first time and makes its database: about 40 s"
+            "Label Studio's first start: it makes its database, about 40 s"
             if self._own.first_start
             else "Label Studio starts: about 10 s"
         )

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from backend.adopting import taken
 from backend.engine import image_side
 from backend.errors import HeroServiceError
 from backend.label_studio import Gateway, Project
+from backend.label_studio.adopting import taken
 from backend.labelling import Labelling
 from backend.records import Run
 from backend.settings import Settings, ensure_secrets

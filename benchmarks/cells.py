@@ -8,7 +8,7 @@ import os
 import re
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from rich.console import Console
 from backend.labelling import Labelling
 from benchmarks.intervals import Mean
 from benchmarks.jobs import Job, Row, run_jobs
-from benchmarks.tables import Sheet
+from benchmarks.sheets import Sheet
 from benchmarks.team import run_team
 from benchmarks.training import EVALUATED_IMAGES
 from benchmarks.voting import Person
@@ -45,6 +45,16 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Number:
+    """A whole number that one benchmark's command line takes besides what all take."""
+
+    default: int
+    quick: int
+    """With `--quick`."""
+    help: str
+
+
+@dataclass(frozen=True)
 class Options:
     """What the command line says."""
 
@@ -57,6 +67,8 @@ class Options:
     finished: bool
     only: str
     command: str
+    numbers: dict[str, int] = field(default_factory=dict)
+    """What a benchmark takes besides, by name."""
 
     def page(self, table: Sheet) -> str:
         """The Markdown file: the table, and how to make it again."""
@@ -66,8 +78,9 @@ class Options:
         )
 
 
-def options(doc: str, name: str) -> Options:
+def options(doc: str, name: str, numbers: Mapping[str, Number] | None = None) -> Options:
     """The command line of a benchmark called `name`."""
+    numbers = numbers or {}
     parser = argparse.ArgumentParser(description=doc.split("\n\n")[0])
     parser.add_argument("--seeds", help="comma-separated run seeds (default: 1,2,3; quick: 1)")
     parser.add_argument("--prompt", default=PROMPT, help="a prompt that the judge knows")
@@ -77,6 +90,9 @@ def options(doc: str, name: str) -> Options:
     parser.add_argument("--fresh", action="store_true", help="do finished runs again")
     parser.add_argument("--finished", action="store_true", help="run nothing; what is finished")
     parser.add_argument("--only", default="", metavar="REGEX", help="of the cells, by name")
+    for own, number in numbers.items():
+        text = f"{number.help} (default: {number.default}; quick: {number.quick})"
+        parser.add_argument(f"--{own.replace('_', '-')}", type=int, metavar="N", help=text)
     said = parser.parse_args()
     seeds = said.seeds or ("1" if said.quick else "1,2,3")
     words = [] if said.prompt == PROMPT else [slug(said.prompt)]
@@ -91,6 +107,10 @@ def options(doc: str, name: str) -> Options:
         finished=said.finished,
         only=said.only,
         command=" ".join(["python -m", f"benchmarks.{name}", *sys.argv[1:]]),
+        numbers={
+            own: getattr(said, own) or (number.quick if said.quick else number.default)
+            for own, number in numbers.items()
+        },
     )
 
 

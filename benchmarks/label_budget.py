@@ -30,7 +30,7 @@ from benchmarks.cells import (
 from benchmarks.intervals import Mean
 from benchmarks.jobs import Row, console
 from benchmarks.plots import Line, Panel, draw
-from benchmarks.tables import Sheet, share
+from benchmarks.sheets import Sheet, share
 
 ALL = "all 64"
 BUDGETS = (32, 16)

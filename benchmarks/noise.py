@@ -29,7 +29,7 @@ from benchmarks.cells import (
 from benchmarks.intervals import Mean
 from benchmarks.jobs import Row, console
 from benchmarks.plots import GREY, Line, Panel, draw
-from benchmarks.tables import Sheet, share
+from benchmarks.sheets import Sheet, share
 from benchmarks.voting import Person
 
 POLICIES: tuple[Policy, ...] = get_args(Policy)

@@ -32,7 +32,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One measure."""
+    """One measure, of TITLES or by a title of its own."""
 
     measure: str
     lines: Sequence[Line]
@@ -72,7 +72,7 @@ def draw(
                 elinewidth=0.8,
                 color=line.colour,
             )
-        axis.set(title=TITLES[panel.measure], xlabel=x_label, ylim=(0, 1.03))
+        axis.set(title=TITLES.get(panel.measure, panel.measure), xlabel=x_label, ylim=(0, 1.03))
         if ticks:
             axis.set_xticks(list(ticks), list(ticks.values()))
         axis.spines[["top", "right"]].set_visible(False)

@@ -67,7 +67,7 @@ class Bench:
         """One epoch's training of E, half of the images good."""
         config, half = self.hero.config, len(self.noises) // 2
         train_embedding(
-            self.hero.embedding,
+            self.hero.embeddings[0],
             self.noises[0],
             self.noises[:half],
             self.noises[half:],

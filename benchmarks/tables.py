@@ -1,42 +1,87 @@
-"""One table, on the screen and in Markdown."""
+"""The paper's tables and figures, rerun on the bundled tiny model with simulated annotators.
+
+    python -m benchmarks.tables [--seeds 1,2,3] [--only REGEX] [--quick] [--list | --finished]
+
+A run is a cell, such as `table2/hand/hero`, with one seed. Finished runs are kept beside the result
+file, so that it goes on where it was stopped; the decisive ones come first. Rows of other weights
+or other settings do not count. `--quick` makes the runs of one task and one seed, with the settings
+of the whole, so that they are kept for it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import argparse
+import os
+import sys
+from pathlib import Path
 
-from rich.table import Table
+from rich.console import Console
 
-
-@dataclass
-class Sheet:
-    """A table; the first columns are words, the others figures."""
-
-    title: str
-    header: list[str]
-    words: int = 1
-    """Number of columns that hold words."""
-    rows: list[list[str]] = field(default_factory=list)
-
-    def add(self, *values: object) -> None:
-        """A row; None is a dash."""
-        self.rows.append(["-" if value is None else str(value) for value in values])
-
-    def rich(self) -> Table:
-        """For the screen."""
-        table = Table(title=self.title, title_justify="left")
-        for number, name in enumerate(self.header):
-            table.add_column(name, justify="left" if number < self.words else "right")
-        for row in self.rows:
-            table.add_row(*row)
-        return table
-
-    def markdown(self) -> str:
-        """For a file."""
-        rules = ["---" if number < self.words else "---:" for number in range(len(self.header))]
-        lines = [self.header, rules, *self.rows]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+from benchmarks.cells import RESULTS
+from benchmarks.jobs import console, run_jobs
+from benchmarks.paper import plan
+from benchmarks.paper.appearance import MODELS
+from benchmarks.paper.cells import SEEDS
+from benchmarks.paper.page import write
+from benchmarks.paper.run import run_cell
+from tinyworld.judge import Judge
 
 
-def share(value: float | None) -> str | None:
-    """A share with two digits."""
-    return None if value is None else f"{value:.2f}"
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--seeds", help="comma-separated (default: 1,2,3; quick: 1)")
+    parser.add_argument("--only", metavar="REGEX", help="of the cells, such as '^table2/hand/'")
+    parser.add_argument("--quick", action="store_true", help="all methods on blue-rose, one seed")
+    parser.add_argument("--list", action="store_true", help="run nothing; the cells and their time")
+    parser.add_argument("--finished", action="store_true", help="run nothing; what is finished")
+    parser.add_argument("--fresh", action="store_true", help="do finished runs again")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes, one a core")
+    parser.add_argument("--out", type=Path, help="result file, .json; .md and plots go beside it")
+    for name in MODELS:
+        parser.add_argument(f"--{name}", metavar="PATH", help=f"{name}'s weights, for Appendix F")
+    parser.add_argument("--pickscore", metavar="PATH", help="PickScore's weights, for Table 4")
+    return parser.parse_args()
+
+
+def main() -> None:
+    said, screen = arguments(), console()
+    given = vars(said)
+    models = {name: path for name in MODELS if (path := given[name.replace("-", "_")])}
+    only = said.only or (plan.QUICK if said.quick else "")
+    seeds = [int(seed) for seed in (said.seeds or ("1" if said.quick else _text(SEEDS))).split(",")]
+    out = said.out or RESULTS / ("tables-quick.json" if said.quick else "tables.json")
+    kept = out.with_name(out.stem.removesuffix("-quick"))
+    sections = plan.sections(said.pickscore)
+    cells, lacking = plan.runnable(plan.chosen(sections, only), Judge.load().values)
+    _tell_lacking(lacking, screen)
+    jobs = plan.jobs_of(cells, seeds, kept, models)
+    if said.list:
+        screen.print(plan.costs(cells, sections, jobs, said.jobs).rich())
+        return
+    if said.finished:
+        jobs = {key: job for key, job in jobs.items() if job.finished()}
+    elif said.fresh:
+        for job in jobs.values():
+            job.part.unlink(missing_ok=True)
+    rows = plan.grouped(jobs, run_jobs(list(jobs.values()), run_cell, said.jobs, screen))
+    command = " ".join(["python -m benchmarks.tables", *sys.argv[1:]])
+    for sheet in write(out, command, seeds, sections, cells, rows).values():
+        screen.print(sheet.rich())
+    screen.print(f"Written to {out}, with .md and plots beside it")
+
+
+def _text(seeds: tuple[int, ...]) -> str:
+    return ",".join(map(str, seeds))
+
+
+def _tell_lacking(lacking: dict[str, list[str]], screen: Console) -> None:
+    if lacking:
+        unknown = sorted({lack for lacks in lacking.values() for lack in lacks})
+        screen.print(
+            f"Left out: {', '.join(lacking)}. The tiny world does not know {', '.join(unknown)}."
+        )
+
+
+if __name__ == "__main__":
+    main()

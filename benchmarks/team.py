@@ -14,9 +14,9 @@ from backend.predictions import good_from, verdicts
 from backend.records import Annotation, Epoch
 from benchmarks.training import OnStage, train
 from benchmarks.voting import Person, annotators, votes
-from hero_engine.batch import Batch
+from hero_engine.batch import Batch, Feedback
 from hero_engine.config import HeroConfig
-from hero_engine.hero import Feedback, Hero
+from hero_engine.method import Method
 from tinyworld.annotator import Annotator
 from tinyworld.bundled import PIPELINE
 from tinyworld.judge import Judge
@@ -34,10 +34,10 @@ class Team:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     """Of each epoch: labels given, and what of the verdicts the judge agrees with."""
 
-    def label(self, hero: Hero, batch: Batch) -> Feedback:
+    def label(self, run: Method, batch: Batch) -> Feedback:
         """The verdicts of a batch, of which as many images are asked as the plan says."""
         images = len(batch.images)
-        predictions = hero.predict(batch.latents) or [None] * images
+        predictions = run.predict(batch.latents) or [None] * images
         threshold = good_from(self.learned, batch.epoch)
         asked = asking.choose(predictions, threshold, self.labelling.label_budget)
         cast = votes(self.people, batch.images, batch.epoch, asked)

@@ -23,9 +23,9 @@ from rich.table import Table
 from benchmarks.cells import PROMPT, RESULTS, slug
 from benchmarks.jobs import Job, console, run_jobs
 from benchmarks.training import train
-from hero_engine.batch import Batch
+from hero_engine.batch import Batch, Feedback
 from hero_engine.config import HeroConfig, preset
-from hero_engine.hero import Feedback, Hero
+from hero_engine.method import Method
 from tinyworld.annotator import Annotator
 from tinyworld.bundled import PIPELINE
 from tinyworld.judge import Judge
@@ -36,7 +36,7 @@ def run_seed(spec: dict[str, Any], on_stage: Callable[[str], None]) -> dict[str,
     config, judge = HeroConfig(**spec), Judge.load()
     annotator = Annotator(config.prompt, seed=config.seed, judge=judge)
 
-    def label(hero: Hero, batch: Batch) -> Feedback:
+    def label(run: Method, batch: Batch) -> Feedback:
         marks = annotator.mark(batch.images)
         return Feedback(good=tuple(marks.good), best=marks.best)
 

@@ -1,26 +1,36 @@
-"""One run of HERO with labels from a function, and what its images are worth."""
+"""One run of a method with labels from a function, and what its images are worth."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
 
-from hero_engine.batch import Batch
+from hero_engine.batch import Batch, Feedback
 from hero_engine.config import HeroConfig
-from hero_engine.hero import Feedback, Hero
+from hero_engine.drawing import Samples
+from hero_engine.method import Method
 from hero_engine.metrics import in_batch_diversity
 from hero_engine.report import Report
 from tinyworld.judge import Judge
+from tinyworld.tasks import Task
 
 EVALUATED_IMAGES = 200
 EVALUATION_SEEDS = {"pretrained": 10_000, "bank": 20_000, "normal": 30_000}
+CURVE_SEED = 40_000
 
 OnStage = Callable[[str], None]
-Label = Callable[[Hero, Batch], Feedback]
+Label = Callable[[Method, Batch], Feedback]
+Examine = Callable[[Method, str, str, Samples], dict[str, Any]]
+"""(run, name of the evaluation, noise, its images) -> more figures for the row."""
+
+
+def nothing_more(run: Method, name: str, noise: str, samples: Samples) -> dict[str, Any]:
+    """Success and diversity are enough."""
+    return {}
 
 
 def train(
@@ -31,6 +41,11 @@ def train(
     evaluated: Collection[str] = ("pretrained", "bank", "normal"),
     images: int = EVALUATED_IMAGES,
     on_report: Callable[[Report], None] = lambda report: None,
+    *,
+    wanted: Task | None = None,
+    parts: Mapping[str, Any] | None = None,
+    curve_images: int = 0,
+    examine: Examine = nothing_more,
 ) -> dict[str, Any]:
     """One run from the pretrained model to the last epoch; its row of the result file.
 
@@ -42,46 +57,69 @@ def train(
         evaluated: of which models, and from which noises, `images` fresh images are judged.
         images: number of images in each evaluation.
         on_report: called with what was learned from each epoch.
+        wanted: what is a success, where that is not the prompt's own task.
+        parts: what the method takes besides its configuration.
+        curve_images: how many fresh images from N(0, I) are judged after every epoch but the last;
+            `success_normal` is the last one's.
+        examine: looks at the images of each evaluation for more than success and diversity.
     """
     started = time.perf_counter()
-    hero = Hero.create(config)
+    run = Method.create(config, **(parts or {}))
     row: dict[str, Any] = {"seed": config.seed, "success_by_epoch": [], "reports": []}
     if "pretrained" in evaluated:
-        row |= evaluate(hero, judge, "normal", "pretrained", images)
+        row |= evaluate(run, judge, "normal", "pretrained", images, wanted, examine)
         on_stage("pretrained")
-    while hero.epoch < config.epochs:
-        batch = hero.generate()
-        report = hero.learn(batch, label(hero, batch))
+    while run.epoch < config.epochs:
+        batch = run.generate()
+        report = run.learn(batch, label(run, batch))
         on_report(report)
-        success = judge.success(batch.images, config.prompt)
-        row["success_by_epoch"].append(statistics.mean(map(float, success)))
+        row["success_by_epoch"].append(success_rate(judge, batch.images, config, wanted))
         row["reports"].append(report.to_dict() | {"rewards": None})
+        if curve_images and run.epoch < config.epochs:
+            samples = run.sample(curve_images, seed=CURVE_SEED + config.seed)
+            point = success_rate(judge, samples.images, config, wanted)
+            row.setdefault("normal_by_epoch", []).append(point)
         on_stage(f"epoch {report.epoch}")
     for noise in ("bank", "normal"):
         if noise in evaluated:
-            row |= evaluate(hero, judge, noise, noise, images)
+            row |= evaluate(run, judge, noise, noise, images, wanted, examine)
             on_stage(noise)
     row["minutes"] = (time.perf_counter() - started) / 60
     return row
 
 
 def evaluate(
-    hero: Hero, judge: Judge, noise: str, name: str, images: int = EVALUATED_IMAGES
-) -> dict[str, float]:
+    run: Method,
+    judge: Judge,
+    noise: str,
+    name: str,
+    images: int = EVALUATED_IMAGES,
+    wanted: Task | None = None,
+    examine: Examine = nothing_more,
+) -> dict[str, Any]:
     """Success rate and diversity of fresh images, noises from `noise`.
 
     An empty bank draws from N(0, I), as the run's next batch would. `diversity` is the mean
     distance of two clean latents z_0 (root mean square over their dimensions), `diversity_cosine`
     the paper's formula (App. F) on z_0.
     """
-    seed = EVALUATION_SEEDS[name] + hero.config.seed
-    source = "bank" if noise == "bank" and hero.bank is not None else "normal"
-    samples = hero.sample(images, noise=source, seed=seed)
-    success = judge.success(samples.images, hero.config.prompt)
+    source = "bank" if noise == "bank" and run.bank is not None else "normal"
+    samples = run.sample(images, noise=source, seed=evaluation_seed(run, name))
     latents = samples.latents.flatten(1)
     distance = torch.pdist(latents).mean() / latents.shape[1] ** 0.5
     return {
-        f"success_{name}": statistics.mean(map(float, success)),
+        f"success_{name}": success_rate(judge, samples.images, run.config, wanted),
         f"diversity_{name}": float(distance),
         f"diversity_cosine_{name}": float(in_batch_diversity(latents) or 0.0),
+        **examine(run, name, source, samples),
     }
+
+
+def evaluation_seed(run: Method, name: str) -> int:
+    """The seed of an evaluation's images, the same for every method and prompt."""
+    return EVALUATION_SEEDS[name] + run.config.seed
+
+
+def success_rate(judge: Judge, images: list, config: HeroConfig, wanted: Task | None) -> float:
+    """Share of the images that show what is wanted, or else what the prompt asks for."""
+    return statistics.mean(map(float, judge.success(images, wanted or config.prompt)))

@@ -93,9 +93,9 @@ def _sha256(folder: Path, name: str) -> str:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """An optimizer's state as flat tensors: `<parameter number>.<moment>`."""
+    """A copy of an optimizer's state as flat tensors: `<parameter number>.<moment>`."""
     return {
-        f"{number}.{name}": value
+        f"{number}.{name}": value.clone()
         for number, moments in optimizer.state_dict()["state"].items()
         for name, value in moments.items()
     }

@@ -4,6 +4,7 @@ Defaults are the paper's (Hiranaka et al., "HERO", ICLR 2025, Sec. 5, App. D.2 a
 where the paper is silent, those of the authors' published code.
 """
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -68,6 +69,14 @@ class HeroConfig(BaseModel):
         "prior and with which every measured run of the tiny model was made.",
     )
 
+    fresh_share: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of a batch drawn from N(0, I) beside pi_HERO, so that the model also "
+        "learns where it will be used (hero, hero+).",
+    )
+
     reward: Literal["best", "positives", "binary", "no-embedding"] = Field(
         "best",
         description="best is similarity to the best image in E's space (Eq. 4). The ablations of "
@@ -80,6 +89,23 @@ class HeroConfig(BaseModel):
         2048, ge=1, description="Most (good, bad) pairs in one of those steps."
     )
     margin: float = Field(0.5, gt=0.0, description="Triplet margin (alpha, Eq. 3).")
+    embedding_replay: bool = Field(
+        False,
+        description="Whether the embedding is trained on the judged images of all epochs, and not "
+        "on the present batch alone (hero+).",
+    )
+    embedding_ensemble: int = Field(
+        1,
+        ge=1,
+        description="Embeddings, trained from different weights; the reward is their mean (hero, "
+        "hero+).",
+    )
+    disagreement_weight: float = Field(
+        0.0,
+        ge=0.0,
+        description="How many of their standard deviations are taken from that mean, so that "
+        "images of which the embeddings are unsure earn less (hero, hero+).",
+    )
 
     lora_rank: int = Field(4, ge=1, description="Rank of the LoRA matrices on attention.")
     learning_rate: float = Field(1e-3, gt=0.0, description="AdamW's learning rate for the LoRA.")
@@ -88,6 +114,22 @@ class HeroConfig(BaseModel):
     adam_weight_decay: float = Field(1e-4, ge=0.0, description="AdamW's weight decay.")
     adam_epsilon: float = Field(1e-8, gt=0.0, description="AdamW's epsilon.")
     max_grad_norm: float = Field(1.0, gt=0.0, description="Gradients are scaled down to this norm.")
+    lora_ema_decay: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Decay, an optimizer step, of a moving average of the LoRA, with which images "
+        "are sampled and which is exported; batches are drawn by the LoRA that is trained, as its "
+        "update needs. 0 is no average.",
+    )
+    step_back_drop: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="When a batch's success rate (that of its images from N(0, I), if fresh_share "
+        "is set) lies below the best before by more than this, the model returns to what it was "
+        "before its last update. 0 is never.",
+    )
 
     trained_steps: Annotated[int, Field(ge=1)] | Literal["all"] = Field(
         5,
@@ -142,6 +184,22 @@ class HeroConfig(BaseModel):
     snr_gamma: float = Field(
         5.0, gt=0.0, description="min-SNR weighting of the denoising loss (gamma; hero+)."
     )
+    denoising_weights: Literal["uniform", "reward", "novelty", "rarity"] = Field(
+        "uniform",
+        description="How the good latents so far are drawn in those steps: alike, by the reward, "
+        "by the distance to the nearest other ones, or by one over their density (hero+).",
+    )
+    denoising_space: Literal["embedding", "latents"] = Field(
+        "embedding",
+        description="Where novelty and rarity are measured: in E's space, or on z_0 as it is "
+        "(hero+).",
+    )
+    max_denoising_change: float = Field(
+        0.0,
+        ge=0.0,
+        description="Those steps end early once the mean squared change of the predictions on "
+        "judged latents is larger than this; 0 is no bound (hero+).",
+    )
     negative_share: float = Field(
         0.0,
         ge=0.0,
@@ -160,6 +218,17 @@ class HeroConfig(BaseModel):
         ge=0.0,
         description="Weight of the squared difference between the predictions of the model and of "
         "the pretrained one, their KL up to a factor a timestep (hero+).",
+    )
+    preservation_weight: float = Field(
+        0.0,
+        ge=0.0,
+        description="Weight of the same on prior_images latents of the pretrained model, with the "
+        "caption that they were drawn for (hero+).",
+    )
+    unconditional_weight: float = Field(
+        0.0,
+        ge=0.0,
+        description="Weight of the same on those latents with the empty caption (hero+).",
     )
 
     d3po_beta: float = Field(0.1, gt=0.0, description="Temperature of the preference (beta; d3po).")
@@ -185,9 +254,9 @@ class HeroConfig(BaseModel):
     class_prompt: str = Field(
         "",
         description="What the pretrained model's images are drawn with that it shall not forget, "
-        "if not the prompt (dreambooth).",
+        "if not the prompt (hero+, dreambooth).",
     )
-    prior_images: int = Field(32, ge=1, description="Number of those images (dreambooth).")
+    prior_images: int = Field(32, ge=1, description="Number of those images (hero+, dreambooth).")
     prior_weight: float = Field(
         1.0, ge=0.0, description="Weight of the loss on those images (dreambooth)."
     )
@@ -298,10 +367,17 @@ def _sentence(error: ValidationError) -> str:
         text = problem["msg"].removeprefix("Value error, ")
         given = f" (it is {problem['input']!r})" if field and problem["type"] != "missing" else ""
         if problem["type"] == "extra_forbidden":
-            text = f"there is no such setting; there are {', '.join(HeroConfig.model_fields)}"
-            given = ""
+            text, given = f"there is no such setting{_meant(field)}", ""
         texts.setdefault((field, given), []).append(text)
     return "; ".join(
         f"{field}: {' or '.join(said)}{given}" if field else " or ".join(said)
         for (field, given), said in texts.items()
     )
+
+
+def _meant(name: str) -> str:
+    """The fields whose names are like this one, or contain it; all of them if there is none."""
+    known = list(HeroConfig.model_fields)
+    name = name.lower().replace("-", "_")
+    near = get_close_matches(name, known, n=1) or [each for each in known if name in each][:3]
+    return f" (did you mean {' or '.join(near)}?)" if near else f"; there are {', '.join(known)}"

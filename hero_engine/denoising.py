@@ -134,17 +134,20 @@ def train(
     max_grad_norm: float,
     forward_batch_size: int,
     on_step: OnStep | None = None,
-) -> float:
-    """Take `steps` steps of the optimizer on terms that are drawn anew for each; the mean loss.
+    enough: Callable[[], bool] | None = None,
+) -> list[float]:
+    """Take `steps` steps of the optimizer on terms that are drawn anew for each; their losses.
 
     `forward_batch_size` latents go through the network at once; the gradient is the same for any.
+    Asked after a step, `enough` may end it early.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
-    total = 0.0
+    made = []
     for step in range(steps):
         optimizer.zero_grad()
+        total = 0.0
         for term in terms_of_step():
             for rows in torch.arange(len(term.latents)).split(forward_batch_size):
                 part = term.latents[rows].to(parameters[0].device)
@@ -153,7 +156,10 @@ def train(
                 total += float(loss.detach())
         torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm)
         optimizer.step()
+        made.append(total)
         if on_step is not None:
             on_step(step + 1)
+        if enough is not None and enough():
+            break
     optimizer.zero_grad()
-    return total / steps
+    return made

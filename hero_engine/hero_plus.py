@@ -3,23 +3,28 @@
 The policy gradient alone teaches the model less on fresh noises than on those of the noise bank;
 the forward process on the latents that people called good teaches it everywhere, at the price of
 diversity. Everything that holds the price down is a setting: how many steps and how large
-(`denoising_*`), negatives as in DiffusionNFT (`negative_share`, `nft_beta`), and a pull towards the
-pretrained model (`pretrained_weight`).
+(`denoising_*`), and how far they may lead (`max_denoising_change`); which good images they draw
+(`denoising_weights`); negatives as in DiffusionNFT (`negative_share`, `nft_beta`); and pulls to the
+pretrained model, on the judged latents (`pretrained_weight`) and on its own (`preservation_weight`,
+`unconditional_weight`).
 """
 
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from hero_engine import denoising
+from hero_engine import denoising, replay_weights
 from hero_engine.batch import Batch, Feedback
+from hero_engine.change_bound import ChangeBound
 from hero_engine.checkpoint import load_optimizer_tensors, optimizer_tensors
 from hero_engine.config import HeroConfig
 from hero_engine.contrast import Contrast
-from hero_engine.denoising import Losses, Noised, Term
+from hero_engine.denoising import Losses, Noised, Term, noised
 from hero_engine.hero import Hero
 from hero_engine.method import adamw, timed
+from hero_engine.prior import draw_prior, prior_prompt
 from hero_engine.replay import Replay
 from hero_engine.report import OnProgress, Report, reporting
 from hero_engine.sampling import Denoiser
@@ -31,52 +36,103 @@ class HeroPlus(Hero):
     def __init__(self, config: HeroConfig) -> None:
         super().__init__(config)
         self.replay = Replay.empty(self.policy.latent_shape)
+        self.prior: Float[Tensor, "prior channel height width"] | None = None
         self.denoising_optimizer = adamw(self.policy.parameters, config)
+        if self.average is not None:
+            self.average.follow(self.denoising_optimizer)
+
+    def _keep(self, batch: Batch, feedback: Feedback) -> None:
+        self.replay = self.replay.add(batch, feedback)
 
     def _learn(
         self, batch: Batch, feedback: Feedback, report: Report, on_progress: OnProgress | None
     ) -> None:
         super()._learn(batch, feedback, report, on_progress)
-        self.replay = self.replay.add(batch, feedback)
         contrast = Contrast.of(feedback)
         if not contrast.judged or not self.replay.good.any():
             return
-        config, generator = self.config, self._stream("denoising")
+        self._draw_prior(report, on_progress)
+        config = self.config
         denoise = self.policy.denoiser(batch.prompt, config.unguided)
         with timed(report, "denoising"):
-            report.denoising_loss = denoising.train(
+            bound = self._bound(denoise)
+            losses = denoising.train(
                 self.denoising_optimizer,
-                self._terms(denoise, generator),
+                self._terms(denoise, self._stream("denoising")),
                 steps=config.denoising_steps,
                 learning_rate=config.denoising_lr,
                 max_grad_norm=config.max_grad_norm,
                 forward_batch_size=config.forward_batch_size,
                 on_step=reporting(on_progress, "denoising", config.denoising_steps),
+                enough=bound,
             )
+        report.set_denoising(losses)
+        report.denoising_change = bound.change if bound is not None else None
         if not report.updated:
             report.note = contrast.only("the denoising steps on the good images so far")
         report.updated = True
 
+    def _embedding_examples(
+        self, batch: Batch, contrast: Contrast
+    ) -> tuple[
+        Float[Tensor, "good channel height width"], Float[Tensor, "bad channel height width"]
+    ]:
+        """The batch's, or those of all epochs (`embedding_replay`)."""
+        if not self.config.embedding_replay:
+            return super()._embedding_examples(batch, contrast)
+        return self.replay.latents[self.replay.good], self.replay.latents[~self.replay.good]
+
     def _terms(self, denoise: Denoiser, generator: torch.Generator) -> denoising.Terms:
-        """Latents for a step, good and bad, and their losses."""
-        config = self.config
+        """What a step learns from: latents good and bad, and the pretrained model's own."""
+        config, scheduler = self.config, self.policy.pipe.scheduler
         bad = round(config.negative_share * config.denoising_batch_size)
         if self.replay.good.all():
             bad = 0
         good = config.denoising_batch_size - bad
         losses = self._losses(denoise, plain=not bad and config.nft_beta == 1)
+        weights = self._weights()
+        pulls = self._pulls()
 
         def terms() -> list[Term]:
-            z_0 = [self.replay.draw(good, generator, good=True)]
+            z_0 = [self.replay.draw(good, generator, good=True, weights=weights)]
             if bad:
                 z_0.append(self.replay.draw(bad, generator, good=False))
             optimality = torch.cat([torch.ones(good), torch.zeros(bad)])
-            scheduler = self.policy.pipe.scheduler
-            return [
-                Term(denoising.noised(scheduler, torch.cat(z_0), generator, optimality), losses)
-            ]
+            judged = Term(noised(scheduler, torch.cat(z_0), generator, optimality), losses)
+            if not pulls:
+                return [judged]
+            rows = torch.randint(
+                len(self.prior), (config.denoising_batch_size,), generator=generator
+            )
+            own = noised(scheduler, self.prior[rows], generator)
+            return [judged, *(Term(own, pull, weight) for pull, weight in pulls)]
 
         return terms
+
+    def _weights(self) -> Float[Tensor, " good"] | None:
+        """How likely each good latent so far is drawn; None for all alike."""
+        chosen = self.config.denoising_weights
+        if chosen == "uniform":
+            return None
+        latents = self.replay.latents[self.replay.good]
+        if chosen == "reward":
+            rewards = self.predict(latents)
+            return None if rewards is None else replay_weights.reward_weights(torch.tensor(rewards))
+        return {"novelty": replay_weights.novelty, "rarity": replay_weights.rarity}[chosen](
+            self._points(latents)
+        )
+
+    @torch.no_grad()
+    def _points(
+        self, latents: Float[Tensor, "good channel height width"]
+    ) -> Float[Tensor, "good feature"]:
+        """Clean latents where distances between them are measured (`denoising_space`): their
+        directions in E's space, of each E of an ensemble; or as they are, also before E has learned
+        anything."""
+        if self.config.denoising_space == "latents" or not self.embedding_trained:
+            return latents.flatten(1)
+        spaces = [self._in_space_of(embedding)(latents) for embedding in self.embeddings]
+        return torch.cat([torch.nn.functional.normalize(e, dim=1) for e in spaces], dim=1).cpu()
 
     def _losses(self, denoise: Denoiser, *, plain: bool) -> Losses:
         """The denoising loss (`plain`) or DiffusionNFT's, weighted by min-SNR, and the pull to the
@@ -109,14 +165,58 @@ class HeroPlus(Hero):
 
         return losses
 
-    def _tensors(self) -> dict[str, dict[str, Tensor]]:
-        return {
-            **super()._tensors(),
-            "replay": {"latents": self.replay.latents, "good": self.replay.good},
-            "denoising_optimizer": optimizer_tensors(self.denoising_optimizer),
+    def _pulls(self) -> list[tuple[Losses, float]]:
+        """The pulls to the pretrained model on its own latents, and their weights."""
+        captions = {
+            prior_prompt(self.config): self.config.preservation_weight,
+            "": self.config.unconditional_weight,
         }
+        return [(self._pull(caption), weight) for caption, weight in captions.items() if weight]
+
+    def _pull(self, caption: str) -> Losses:
+        denoise = self.policy.denoiser(caption, self.config.unguided)
+
+        def losses(part: Noised) -> Tensor:
+            with torch.no_grad(), self.policy.pretrained():
+                pretrained = denoise(part.z_t, part.timesteps)
+            return denoising.squared_errors(denoise(part.z_t, part.timesteps), pretrained)
+
+        return losses
+
+    def _draw_prior(self, report: Report, on_progress: OnProgress | None) -> None:
+        """The pretrained model's own latents, once they are needed."""
+        config = self.config
+        if self.prior is None and (config.preservation_weight or config.unconditional_weight):
+            with timed(report, "prior"):
+                self.prior = draw_prior(self.policy, self.schedule, config, on_progress)
+
+    def _bound(self, denoise: Denoiser) -> ChangeBound | None:
+        """The bound of the denoising steps, measured on judged latents, good and bad."""
+        config, generator = self.config, self._stream("denoising probe")
+        if not config.max_denoising_change:
+            return None
+        rows = torch.randint(
+            len(self.replay.latents), (config.denoising_batch_size,), generator=generator
+        )
+        probe = noised(self.policy.pipe.scheduler, self.replay.latents[rows], generator)
+        return ChangeBound(denoise, probe, config.max_denoising_change, self.policy.device)
+
+    def _tensors(self) -> dict[str, dict[str, Tensor]]:
+        prior = {} if self.prior is None else {"prior": {"latents": self.prior}}
+        replay = {"latents": self.replay.latents, "good": self.replay.good}
+        return {**super()._tensors(), "replay": replay, **prior}
 
     def _restore(self, tensors: dict[str, dict[str, Tensor]], facts: dict[str, Any]) -> None:
         super()._restore(tensors, facts)
         self.replay = Replay(**tensors["replay"])
+        self.prior = tensors["prior"]["latents"] if "prior" in tensors else None
+
+    def _policy_tensors(self) -> dict[str, dict[str, Tensor]]:
+        return {
+            **super()._policy_tensors(),
+            "denoising_optimizer": optimizer_tensors(self.denoising_optimizer),
+        }
+
+    def _restore_policy(self, tensors: dict[str, dict[str, Tensor]]) -> None:
+        super()._restore_policy(tensors)
         load_optimizer_tensors(self.denoising_optimizer, tensors["denoising_optimizer"])

@@ -26,12 +26,14 @@ from hero_engine.config import HeroConfig
 from hero_engine.drawing import OnImage, Samples, draw_samples
 from hero_engine.errors import CheckpointError, FeedbackError, NoiseBankEmpty
 from hero_engine.export import export_lora
+from hero_engine.lora_average import LoraAverage
 from hero_engine.metrics import in_batch_diversity, success_rate
 from hero_engine.noise import NoiseBank
 from hero_engine.pipelines import Policy, check_model, device_for, load_schedule, prompt_warnings
 from hero_engine.report import OnProgress, Report, reporting
 from hero_engine.reward import advantages
 from hero_engine.sampling import Transitions
+from hero_engine.step_back import StepBack
 from hero_engine.streams import stream
 
 METHODS = {
@@ -43,6 +45,10 @@ METHODS = {
     "prompt": "hero_engine.baselines.prompt:Prompt",
 }
 """Where each `HeroConfig.method` lives; loaded when it is used."""
+
+
+BEFORE = "before-"
+"""Begins the names of a checkpoint's files that hold the model before its last update."""
 
 
 class Method(ABC):
@@ -59,6 +65,12 @@ class Method(ABC):
         self.schedule = self.policy.schedule(config)
         self.trained_steps = self.schedule.check_trainable(config.trained_steps)
         self.optimizer = adamw(self.policy.parameters, config)
+        self.step_back = StepBack(config.step_back_drop)
+        self.average: LoraAverage | None = None
+        """What is sampled from and exported instead of the LoRA, if `lora_ema_decay` says so."""
+        if config.lora_ema_decay:
+            self.average = LoraAverage(self.policy.parameters, config.lora_ema_decay)
+            self.average.follow(self.optimizer)
         self.bank: NoiseBank | None = None
         """The noises of good images; None before there are any, and where the method keeps none."""
 
@@ -145,12 +157,23 @@ class Method(ABC):
                 f"resume from the checkpoint of epoch {batch.epoch}, or send that epoch's batch."
             )
         feedback = feedback.check(batch)
+        n = len(batch.images)
         report = Report(
             epoch=batch.epoch,
             success_rate=success_rate(feedback.good),
+            success_rate_fresh=success_rate(feedback.good[n - self._fresh(n) :]),
             diversity=in_batch_diversity(batch.latents.flatten(1)),
         )
-        self._learn(batch, feedback, report, on_progress)
+        self._keep(batch, feedback)
+        rate = report.success_rate_fresh if self.config.fresh_share else report.success_rate
+        if self.step_back.due(rate):
+            before, report.note = self.step_back.take(rate)
+            self._restore_policy(before)
+            report.stepped_back = True
+        else:
+            before = self._policy_tensors() if self.config.step_back_drop else None
+            self._learn(batch, feedback, report, on_progress)
+            self.step_back.passed(rate, before if report.updated else None)
         self.epoch += 1
         return report
 
@@ -179,21 +202,23 @@ class Method(ABC):
         """
         generator = stream(seed, 0, "fresh noise")
         draw = self._normal_noises if noise == "normal" else self._bank_noises
-        return draw_samples(
-            self.policy,
-            self.schedule,
-            self.config,
-            draw(n, generator),
-            prompt=prompt or self.prompt,
-            scheduler=scheduler,
-            seed=seed,
-            on_image=on_image,
-            on_progress=on_progress,
-        )
+        with self._given_away():
+            return draw_samples(
+                self.policy,
+                self.schedule,
+                self.config,
+                draw(n, generator),
+                prompt=prompt or self.prompt,
+                scheduler=scheduler,
+                seed=seed,
+                on_image=on_image,
+                on_progress=on_progress,
+            )
 
     def export_lora(self, folder: Path) -> Path:
         """Write the LoRA for diffusers' `load_lora_weights(folder)`; the path of the file."""
-        return export_lora(self.policy.lora_state(), folder)
+        with self._given_away():
+            return export_lora(self.policy.lora_state(), folder)
 
     def save(self, folder: Path) -> None:
         """Write a complete checkpoint, whole or not at all. Raises `StorageError`."""
@@ -205,21 +230,57 @@ class Method(ABC):
     ) -> None:
         """Change the model by a batch of this epoch and fill in the report."""
 
+    def _keep(self, batch: Batch, feedback: Feedback) -> None:  # noqa: B027
+        """Remember of a batch what counts whether or not the model learns from it now: nothing,
+        for most methods."""
+
+    def _given_away(self) -> contextlib.AbstractContextManager[Any]:
+        """The model as it is sampled from and exported: the LoRA's average, if there is one."""
+        if self.average is None:
+            return contextlib.nullcontext()
+        return self.policy.as_it_was(self.average.means)
+
     def _tensors(self) -> dict[str, dict[str, Tensor]]:
         """What the run has to remember, by the file of the checkpoint."""
+        before = self.step_back.before or {}
         return {
-            "lora": self.policy.lora_state(),
-            "optimizer": optimizer_tensors(self.optimizer),
+            **self._policy_tensors(),
+            **{f"{BEFORE}{file}": tensors for file, tensors in before.items()},
         }
 
     def _facts(self) -> dict[str, Any]:
         """What it has to remember besides tensors, for the checkpoint's state.json."""
-        return {}
+        return {"best_success_rate": self.step_back.best} if self.config.step_back_drop else {}
 
     def _restore(self, tensors: dict[str, dict[str, Tensor]], facts: dict[str, Any]) -> None:
         """Put back what `_tensors` and `_facts` gave."""
+        self._restore_policy(tensors)
+        before = {
+            file.removeprefix(BEFORE): kept
+            for file, kept in tensors.items()
+            if file.startswith(BEFORE)
+        }
+        self.step_back.best = facts.get("best_success_rate")
+        self.step_back.before = before or None
+
+    def _policy_tensors(self) -> dict[str, dict[str, Tensor]]:
+        """A copy of the LoRA and of the optimizers' state: what a step back puts back."""
+        kept = {
+            "lora": self.policy.lora_state(),
+            "optimizer": optimizer_tensors(self.optimizer),
+        }
+        return kept if self.average is None else {**kept, "lora_average": self.average.tensors()}
+
+    def _restore_policy(self, tensors: dict[str, dict[str, Tensor]]) -> None:
+        """Put back what `_policy_tensors` gave."""
         self.policy.load_lora_state(tensors["lora"])
         load_optimizer_tensors(self.optimizer, tensors["optimizer"])
+        if self.average is not None:
+            self.average.load(tensors["lora_average"])
+
+    def _fresh(self, n: int) -> int:
+        """How many images of this epoch's batch, its last ones, are drawn from N(0, I)."""
+        return n
 
     def _batch_noises(self, n: int) -> Float[Tensor, "n channel height width"]:
         """The noises of this epoch's batch: N(0, I), unless the method knows better ones."""

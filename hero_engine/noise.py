@@ -21,6 +21,14 @@ class NoiseBank:
     best: Float[Tensor, "channel height width"] | None
 
 
+def fresh_count(bank: NoiseBank | None, n: int, fresh_share: float) -> int:
+    """How many of a batch of n noises are drawn from N(0, I); they are its last ones.
+
+    All as long as there is no bank, then a fixed number.
+    """
+    return n if bank is None else math.floor(fresh_share * n + 0.5)
+
+
 def pi_hero(
     bank: NoiseBank | None,
     n: int,

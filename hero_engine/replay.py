@@ -30,8 +30,18 @@ class Replay:
         )
 
     def draw(
-        self, n: int, generator: torch.Generator, *, good: bool
+        self,
+        n: int,
+        generator: torch.Generator,
+        *,
+        good: bool,
+        weights: Float[Tensor, " alike"] | None = None,
     ) -> Float[Tensor, "n channel height width"]:
-        """n latents of one verdict, drawn with replacement."""
+        """n latents of one verdict, drawn with replacement: alike, or in proportion to `weights`,
+        one for each latent of that verdict."""
         latents = self.latents[self.good == good]
-        return latents[torch.randint(len(latents), (n,), generator=generator)]
+        if weights is None:
+            rows = torch.randint(len(latents), (n,), generator=generator)
+        else:
+            rows = torch.multinomial(weights, n, replacement=True, generator=generator)
+        return latents[rows]

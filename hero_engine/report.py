@@ -39,6 +39,10 @@ class Report:
     note: str = ""
     """Why there was no update, or what was unusual; empty for an ordinary epoch."""
     success_rate: float | None = None
+    success_rate_fresh: float | None = None
+    """Of the images drawn from N(0, I): what the model does without the noise bank."""
+    stepped_back: bool = False
+    """Whether the model returned to what it was before its last update, and learned nothing."""
     diversity: float | None = None
     """In-batch diversity of the clean latents (see `metrics.in_batch_diversity`)."""
     rewards: list[float] = field(default_factory=list)
@@ -49,6 +53,10 @@ class Report:
     embedding_loss: float | None = None
     denoising_loss: float | None = None
     """Mean loss of the steps on the denoising loss."""
+    denoising_steps: int | None = None
+    """How many of them were made."""
+    denoising_change: float | None = None
+    """Mean squared change of the predictions by them; measured where it is bounded."""
     loss: float | None = None
     approx_kl: float | None = None
     clip_fraction: float | None = None
@@ -65,6 +73,11 @@ class Report:
         self.reward_bad = _mean([rewards[i] for i in bad])
         if self.reward_good is not None and self.reward_bad is not None:
             self.reward_gap = self.reward_good - self.reward_bad
+
+    def set_denoising(self, losses: list[float]) -> None:
+        """Fill in how many steps were made on the denoising loss, and its mean over them."""
+        self.denoising_steps = len(losses)
+        self.denoising_loss = _mean(losses)
 
     def to_dict(self) -> dict[str, Any]:
         """A dictionary that JSON can hold."""

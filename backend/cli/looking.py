@@ -21,7 +21,7 @@ def runs() -> None:
             "one; runs of another folder show where HERO_HOME names it."
         )
         return
-    out.print(screen.overview(views))
+    screen.show_overview(views, out)
     out.print(f"\nAs pages: {Settings.load().page_url()}", style="dim", soft_wrap=True)
 
 
@@ -41,7 +41,8 @@ def status(
     settings = Settings.load()
     with open_store(settings) as store:
         view = screen.read(store, find_run(store, run_id).id)
-    out.print(screen.render(view, notes=(f"As a page: {settings.page_url(view.run.id)}",)))
+    out.print(screen.render(view))
+    out.print(f"  As a page: {settings.page_url(view.run.id)}\n", style="dim", soft_wrap=True)
 
 
 @app.command(rich_help_panel=LOOKING)

@@ -47,7 +47,7 @@ def generate(
         folder=folder,
         console=err,
     )
-    out.print(f"{n} images and grid.png are in {made}")
+    out.print(f"{n} images and grid.png are in {made}", soft_wrap=True, markup=False)
 
 
 _KINDS = "\n".join(

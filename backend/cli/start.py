@@ -50,6 +50,14 @@ def start(
         int | None,
         typer.Option(rich_help_panel=DRAW, help="Steps of each image that are trained on (K)."),
     ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=DRAW,
+            help="What learns from the labels: hero, the paper's (the default), hero+, d3po, ddpo, "
+            "dreambooth or prompt.",
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(rich_help_panel=DRAW, help="Decides every random number.")
     ] = None,
@@ -158,6 +166,7 @@ def start(
         "epochs": epochs,
         "steps": steps,
         "trained_steps": trained_steps,
+        "method": method,
         "seed": seed,
         "set": _assignments(setting),
         "layout": layout,
@@ -170,7 +179,7 @@ def start(
         "title": title,
         "project": project,
     }
-    out.print(_start(options, config))
+    out.print(_start(options, config), soft_wrap=True)
 
 
 def _start(options: dict[str, Any], file: Path | None) -> str:

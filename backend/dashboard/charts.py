@@ -78,7 +78,7 @@ def learning(facts: RunFacts) -> list[Chart]:
         _of(
             facts,
             "Rewards",
-            "Mean similarity to the best image (Eq. 4), of the good and of the bad images.",
+            f"Means over the good and over the bad images: {facts.reward}.",
             {"good": "reward_good", "bad": "reward_bad"},
         ),
         _of(
@@ -91,8 +91,15 @@ def learning(facts: RunFacts) -> list[Chart]:
         _of(
             facts,
             "Policy loss",
-            "Mean of the clipped policy gradient's loss (Eq. 8).",
+            f"Mean of {facts.loss}.",
             {"loss": "loss"},
+        ),
+        _of(
+            facts,
+            "Denoising loss",
+            "Mean loss of the denoising steps on images that people have judged.",
+            {"loss": "denoising_loss"},
+            from_zero=True,
         ),
         _of(
             facts,

@@ -9,7 +9,9 @@ from backend import awaited, screen
 from backend.agreement import RunAgreement, of_run
 from backend.dashboard import miniatures
 from backend.dashboard.epochs import EpochFacts, annotations_by_epoch, epochs_of
+from backend.effort import seconds_spent
 from backend.records import Annotation, Run
+from backend.rewards import compare_with_best, loss_in_words, reward_in_words
 from backend.runs import WORK, State
 from backend.sample_rows import row_folder
 from backend.settings import Settings
@@ -50,6 +52,21 @@ class RunFacts:
     def run(self) -> Run:
         """The run itself."""
         return self.view.run
+
+    @property
+    def reward(self) -> str:
+        """What the rewards and predictions are, as a phrase."""
+        return reward_in_words(self.run.config)
+
+    @property
+    def loss(self) -> str:
+        """What the policy's loss is, as a phrase."""
+        return loss_in_words(self.run.config)
+
+    @property
+    def has_anchor(self) -> bool:
+        """Whether rewards and predictions compare with the best image."""
+        return compare_with_best(self.run.config)
 
     @property
     def closed(self) -> list[EpochFacts]:
@@ -96,9 +113,18 @@ class RunFacts:
         return len({who for epoch in self.epochs for who in epoch.annotators})
 
     @property
-    def labelling_seconds(self) -> float:
-        """Time in which the run waited for people."""
-        return sum(epoch.record.seconds.get(State.labelling, 0.0) for epoch in self.epochs)
+    def people_seconds(self) -> float | None:
+        """Time that people spent labelling, where it is known."""
+        known = [spent for spent in self.people_seconds_by_epoch.values() if spent is not None]
+        return sum(known) if known else None
+
+    @cached_property
+    def people_seconds_by_epoch(self) -> dict[int, float | None]:
+        """The same, by epoch (0-based)."""
+        by_epoch: dict[int, list[Annotation]] = {e.record.epoch: [] for e in self.epochs}
+        for row in self.annotations:
+            by_epoch.setdefault(row.epoch, []).append(row)
+        return {epoch: seconds_spent(rows) for epoch, rows in by_epoch.items()}
 
     @property
     def machine_seconds(self) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyarrow import csv, parquet
+from pyarrow import compute, csv, parquet
 
 from backend.exports.target import CARD, MARK
 
@@ -15,11 +15,16 @@ TIME = pa.timestamp("us", tz="UTC")
 HF_FILE = "data/train-00000-of-00001.parquet"
 """Where `datasets.load_dataset(folder)` finds the split called train."""
 
+_FORMULA = r"\A('*[=+\-@\t\r\n])"
+"""Text that a spreadsheet would take for a formula, or that looks as if we had defused one."""
+
 Rows = Sequence[Mapping[str, Any]]
 
 
 def write_table(rows: Rows, schema: pa.Schema, format: str, path: Path, card: str) -> None:
     """Write rows in one of the formats; every one gives the same rows back.
+
+    In csv, text that a spreadsheet would calculate has an apostrophe before it.
 
     Args:
         rows: one mapping a row, with the schema's names.
@@ -33,12 +38,21 @@ def write_table(rows: Rows, schema: pa.Schema, format: str, path: Path, card: st
     elif format == "parquet":
         parquet.write_table(pa.Table.from_pylist(list(rows), schema), path)
     elif format == "csv":
-        csv.write_csv(pa.Table.from_pylist(list(rows), schema), path)
+        csv.write_csv(_defused(pa.Table.from_pylist(list(rows), schema)), path)
     elif format == "jsonl":
         write_jsonl(rows, path)
     else:
         lines = ",\n".join(f" {_json(row)}" for row in rows)
         path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+
+def _defused(table: pa.Table) -> pa.Table:
+    """The table with an apostrophe before each text that begins like a formula."""
+    for position, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            column = compute.replace_substring_regex(table.column(position), _FORMULA, r"'\1")
+            table = table.set_column(position, field, column)
+    return table
 
 
 def write_jsonl(rows: Iterable[Mapping[str, Any]], path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from backend.errors import ImageUnresolvable, NothingToExport
 from backend.records import Annotation, Epoch, Image, Run
+from backend.rewards import compare_with_best
 from backend.settings import Settings
 from backend.store import Store
 
@@ -62,7 +63,8 @@ class Source:
     def is_anchor(self, image: Image) -> bool:
         """Whether the rewards are the similarity to this image, from its epoch on."""
         epoch = self.closed.get(image.epoch)
-        return epoch is not None and epoch.best_index == image.index
+        chosen = epoch is not None and epoch.best_index == image.index
+        return chosen and compare_with_best(self.run.config)
 
     def image_file(self, image: Image) -> Path:
         """Where an image lies.

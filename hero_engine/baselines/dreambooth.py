@@ -13,14 +13,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from hero_engine import denoising, sampling
+from hero_engine import denoising
 from hero_engine.batch import Batch, Feedback
 from hero_engine.config import HeroConfig
 from hero_engine.denoising import Losses, Noised, Term, noised
 from hero_engine.method import Method, timed
+from hero_engine.prior import draw_prior, prior_prompt
 from hero_engine.report import OnProgress, Report, reporting
 from hero_engine.sampling import Denoiser
-from hero_engine.streams import stream
 
 REFERENCES = 4
 """Images that are learned; the paper's number."""
@@ -50,9 +50,9 @@ class DreamBooth(Method):
         config = self.config
         if self.prior is None and config.prior_weight:
             with timed(report, "prior"):
-                self.prior = self._draw_prior(on_progress)
+                self.prior = draw_prior(self.policy, self.schedule, config, on_progress)
         with timed(report, "denoising"):
-            report.denoising_loss = denoising.train(
+            losses = denoising.train(
                 self.optimizer,
                 self._terms(references, self._stream("denoising")),
                 steps=config.denoising_steps,
@@ -61,6 +61,7 @@ class DreamBooth(Method):
                 forward_batch_size=config.forward_batch_size,
                 on_step=reporting(on_progress, "denoising", config.denoising_steps),
             )
+        report.set_denoising(losses)
         self.references, self.is_best = references, is_best
         report.updated = True
 
@@ -71,7 +72,7 @@ class DreamBooth(Method):
     ) -> denoising.Terms:
         config, n = self.config, self.config.denoising_batch_size
         instance = self._losses(config.instance_prompt or config.prompt)
-        preservation = self._losses(config.class_prompt or config.prompt)
+        preservation = self._losses(prior_prompt(config))
 
         def drawn(latents: Tensor) -> Noised:
             rows = torch.randint(len(latents), (n,), generator=generator)
@@ -92,28 +93,6 @@ class DreamBooth(Method):
             return denoising.squared_errors(denoise(part.z_t, part.timesteps), part.target)
 
         return losses
-
-    def _draw_prior(
-        self, on_progress: OnProgress | None
-    ) -> Float[Tensor, "prior channel height width"]:
-        """Clean latents of the pretrained model for the class prompt; the same in every epoch."""
-        config = self.config
-        denoise = self.policy.denoiser(config.class_prompt or config.prompt, config)
-        noises = self._normal_noises(config.prior_images, stream(config.seed, 0, "prior noise"))
-        parts = noises.split(config.sample_batch_size)
-        steps = len(self.schedule.timesteps)
-        latents = []
-        with self.policy.pretrained(), self.policy.autocast():
-            for part, rows in enumerate(parts):
-                z_0, _ = sampling.sample(
-                    denoise,
-                    self.schedule,
-                    rows.to(self.policy.device),
-                    stream(config.seed, 0, "prior sampling", part),
-                    on_step=reporting(on_progress, "prior", len(parts) * steps, part * steps),
-                )
-                latents.append(z_0.cpu())
-        return torch.cat(latents)
 
     def _tensors(self) -> dict[str, dict[str, Tensor]]:
         kept = {"latents": self.references, "is_best": self.is_best}

@@ -14,8 +14,8 @@ from backend.errors import (
 )
 from backend.images import image_key
 from backend.label_studio import NewTask, Project, Server
+from backend.label_studio.leftovers import overlaps
 from backend.labelling import Labelling, Layout
-from backend.leftovers import overlaps
 from backend.publishing import Shown
 from backend.records import TaskLabels
 

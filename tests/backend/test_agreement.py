@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.agreement import alpha, of_run, percent
+from backend.agreement import _alpha, alpha, of_run, percent
 from backend.labelling import Labelling
 from backend.records import Annotation, Epoch
 from tests.backend.votes import START, annotations
@@ -57,6 +57,23 @@ def test_best_and_good_differ_in_three_classes_and_agree_in_two():
     assert whole.alpha_good_bad == pytest.approx(1)
     assert whole.alpha < 1
     assert whole.differing == 0
+
+
+def test_a_figure_is_computed_anew_only_when_a_vote_has_changed(monkeypatch):
+    from crowdkit.metrics import data
+
+    computed, compute = [], data.alpha_krippendorff
+    monkeypatch.setattr(
+        data, "alpha_krippendorff", lambda table: computed.append(1) or compute(table)
+    )
+    _alpha.cache_clear()
+    first = of_run(rows("gg", "gb", "bb"), [], Labelling()).run
+    asked = len(computed)
+    assert of_run(rows("gg", "gb", "bb"), [], Labelling()).run == first
+    assert len(computed) == asked > 0
+    changed = of_run(rows("gg", "bb", "bb"), [], Labelling()).run
+    assert (changed.alpha, first.alpha < 1) == (pytest.approx(1), True)
+    assert len(computed) > asked
 
 
 @given(

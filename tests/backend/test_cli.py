@@ -126,6 +126,7 @@ def test_watch_ends_with_the_run(hero, known):
         (["--prompt", "x", "--images", "1"], "images_per_epoch"),
         (["--prompt", "x", "--images", "0"], "images_per_epoch"),
         (["--prompt", "x", "--trained-steps", "51"], "trained_steps"),
+        (["--prompt", "x", "--method", "sgd"], "Correct --method"),
         (["--prompt", "x", "--preset", "nothing"], "blue-rose"),
         (["--prompt", "x", "--set", "margin"], "field=value"),
         (["--prompt", "x", "--set", "margni=1"], "margni"),
@@ -176,6 +177,14 @@ def test_start_without_a_model_takes_the_bundled_one(hero, monkeypatch, config):
     assert (run["margin"], run["title"]) == (0.4, "red")
     assert "24 labels in all" in answer.stdout
     assert "prompt cut after 'vase'" in answer.stderr
+
+
+def test_start_takes_a_method_by_name_or_as_any_other_hyper_parameter(hero, monkeypatch, config):
+    asked = _started(monkeypatch, config)
+    hero("start", "--prompt", "a cat", "--method", "hero+")
+    hero("start", "--prompt", "a cat", "--set", "method=d3po")
+    hero("start", "--prompt", "a cat")
+    assert [run["method"] for run in asked] == ["hero+", "d3po", "hero"]
 
 
 def test_start_takes_the_default_model_of_the_settings(hero, monkeypatch, config):

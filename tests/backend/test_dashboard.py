@@ -207,6 +207,31 @@ class TestRun:
         assert "lora_rank 8 instead of 4" in text
         assert " eta " not in text
 
+    @pytest.mark.parametrize(
+        ("config", "reward"),
+        [
+            ({}, "similarity to the best image (Eq. 4)"),
+            ({"reward": "binary"}, "1 for a good image, 0 for a bad one"),
+            ({"reward": "positives"}, "similarity to the mean of the good images, in the emb"),
+            ({"method": "ddpo", "reward_model": "pickscore"}, "score by the reward model picks"),
+        ],
+    )
+    def test_rewards_are_called_what_they_are(self, client, settings, store, config, reward):
+        made = MadeRun(settings, store, config=config)
+        made.go_round("t", "g", "b", "b")
+        made.go_round("g", "g", "b", "b", predictions=[0.9, 0.8, 0.1, 0.2])
+        text = get(client, f"/runs/{made.id}").text
+        assert f"over the good and over the bad images: {reward}" in text
+        first, second = (client.get(f"/runs/{made.id}/epochs/{n}").text for n in (1, 2))
+        assert f"Reward after learning: {reward}" in first
+        assert f"Predicted before anybody judged: {reward}" in second
+        similar = not config
+        assert ("the anchor of the rewards" in first) is similar
+        assert ('class="anchor">anchor<' in first) is similar
+        assert ("Eq. 4" in first) is similar
+        assert ("the anchor stays" in second) is similar
+        assert ("predictions compare with it" in second) is similar
+
     def test_samples(self, client: FlaskClient, made: MadeRun):
         assert "How the model changes" not in get(client, f"/runs/{made.id}").text
         made.sample_rows(2)
@@ -367,6 +392,19 @@ class TestReport:
             write_report(settings, made.store, made.run, target / "below-a-file.html")
         assert target.read_text().endswith("</html>")
         assert sorted(p.name for p in settings.home.glob("*r.html*")) == ["r.html"]
+
+
+def test_the_peoples_time_is_what_they_spent(client, settings: Settings, store: Store, clock):
+    made = MadeRun(settings, store, annotators_per_image=2)
+    made.draw()
+    clock.pass_seconds(12 * 3600)
+    made.vote(*BALLOTS)
+    made.learn()
+    facts = read_run(settings, store, made.id)
+    assert facts.people_seconds == 7 * 1.5
+    page = get(client, f"/runs/{made.id}")
+    assert "s time 10 s" in page.text
+    assert "12 h 0 min" in page.text
 
 
 def test_facts_match_the_stores_own(settings: Settings, made: MadeRun):

@@ -6,10 +6,10 @@ import pytest
 
 from backend.disagreements import TITLE, Disagreements, differing, task_keys
 from backend.errors import LabelStudioRefused
+from backend.label_studio.tabs import tab_of
 from backend.labelling import Labelling
 from backend.records import Run
 from backend.store import Store
-from backend.tabs import tab_of
 from tests.backend.fake_label_studio import FakeLabelStudio
 from tests.backend.votes import annotations
 

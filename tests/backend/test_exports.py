@@ -53,7 +53,8 @@ def read(format: str, path: Path, schema: pa.Schema) -> list[dict]:
             column_types=schema, strings_can_be_null=True, quoted_strings_can_be_null=False
         )
         parse = csv.ParseOptions(newlines_in_values=True)
-        return csv.read_csv(path, parse_options=parse, convert_options=convert).to_pylist()
+        rows = csv.read_csv(path, parse_options=parse, convert_options=convert).to_pylist()
+        return [{name: without_apostrophe(value) for name, value in row.items()} for row in rows]
     text = path.read_text(encoding="utf-8")
     rows = json.loads(text) if format == "json" else [json.loads(x) for x in text.split("\n") if x]
     times = [field.name for field in schema if pa.types.is_timestamp(field.type)]
@@ -62,8 +63,14 @@ def read(format: str, path: Path, schema: pa.Schema) -> list[dict]:
     return rows
 
 
+def without_apostrophe(value):
+    """As the documentation says that text of a csv is to be read."""
+    return re.sub(r"\A'(?='*[=+\-@\t\r\n])", "", value) if isinstance(value, str) else value
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"))
 COLUMNS = {
-    pa.string(): st.text(st.characters(codec="utf-8", exclude_characters="\x00")),
+    pa.string(): TEXT | st.builds(str.__add__, st.text("'=+-@\t\r\n", min_size=1), TEXT),
     pa.int64(): st.integers(-(2**53), 2**53),
     pa.float64(): st.floats(allow_nan=False, allow_infinity=False),
     pa.bool_(): st.booleans(),
@@ -87,6 +94,28 @@ def test_every_format_gives_the_same_rows_back(data, schema, tmp_path_factory):
     for format in ("csv", "json", "jsonl", "parquet", "hf"):
         write_table(rows, schema, format, folder / format, "# Card")
         assert read(format, folder / format, schema) == rows, format
+
+
+def test_a_spreadsheet_calculates_nothing_of_a_csv(tmp_path):
+    texts = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'=1", "it's", "'quoted'", "a=b", ""]
+    schema = pa.schema([("text", pa.string()), ("number", pa.float64()), ("count", pa.int64())])
+    rows = [{"text": text, "number": -0.5, "count": -3} for text in texts]
+    write_table(rows, schema, "csv", tmp_path / "t.csv", "")
+    table = pandas.read_csv(tmp_path / "t.csv", keep_default_na=False, lineterminator="\n")
+    assert table.text.tolist() == [
+        "'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\t=1", "'\r=1", "''=1", "it's", "'quoted'", "a=b", "",
+    ]  # fmt: skip
+    assert set(table.number) == {-0.5} and set(table["count"]) == {-3}
+    assert read("csv", tmp_path / "t.csv", schema) == rows
+
+
+def test_a_prompt_that_is_a_formula_is_text_in_every_csv(settings, store, config):
+    run = two_epochs(settings, store, config | {"prompt": "=HYPERLINK(A1)"})
+    table = pandas.read_csv(export(settings, store, run, "verdicts", "csv"))
+    assert set(table.prompt) == {"'=HYPERLINK(A1)"}
+    assert (table.reward < 0).any()
+    rows = json.loads(export(settings, store, run, "verdicts", "json").read_text())
+    assert {row["prompt"] for row in rows} == {"=HYPERLINK(A1)"}
 
 
 def test_annotations_are_all_there_with_what_became_of_them(settings, store, run):
@@ -116,6 +145,12 @@ def test_verdicts_say_who_decided_and_what_came_of_it(settings, store, run):
     assert (best["verdict_by"], best["reward"]) == ("people", 0.0)
     assert [row["is_anchor"] for row in rows].count(True) == 1
     assert [row["prediction"] for row in rows[:5]] == [None, None, None, None, 0.0]
+
+
+def test_only_rewards_that_compare_with_the_best_have_an_anchor(settings, store, config):
+    run = two_epochs(settings, store, config | {"reward": "binary"})
+    rows = json.loads(export(settings, store, run, "verdicts", "json").read_text())
+    assert not any(row["is_anchor"] for row in rows)
 
 
 def test_agreement_of_the_run_and_of_each_epoch(settings, store, run):

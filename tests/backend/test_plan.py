@@ -75,7 +75,7 @@ def test_options_win_over_the_file(settings: Settings, file):
         ("annotators: [ada]", ["annotators in {path}", "'ada' is no e-mail"]),
         ("prompt: x\nimages: 1", ["images_per_epoch", "Correct images in {path}"]),
         ("prompt: x\nimages: a", ["images in {path}", "integer"]),
-        ("prompt: x\nset: {margni: 1}", ["margni", "embedding_lr", "Correct set in {path}"]),
+        ("prompt: x\nset: {margni: 1}", ["margni", "you mean margin?", "Correct set in {path}"]),
         ("prompt: x\nset: 3", ["set in {path}", "dictionary"]),
         ("prompt: x\nlabel_budget: 65", ["label_budget in {path} is 65", "64 images"]),
         ("order: uncertain\nlabel_budget: 3\nlabel-budget: 4", ["label_budget twice"]),

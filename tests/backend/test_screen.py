@@ -21,6 +21,12 @@ def _text(renderable, width: int = 110) -> str:
     return console.file.getvalue()
 
 
+def _overview(views, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    screen.show_overview(views, console)
+    return console.file.getvalue()
+
+
 def _labels(store: Store, run, values: dict[int, str]) -> None:
     now = store._now()
     rows = [
@@ -80,7 +86,7 @@ def test_a_finished_epoch_keeps_its_figures(store, labelling):
     assert (before.labelled, before.closed) == (4, False)
     assert (line.good, line.labelled, line.closed, line.success_rate) == (3, 4, True, 0.75)
     assert line.seconds["learning"] == 3.5
-    assert "75%" in _text(screen.overview([view]))
+    assert "75% in epoch 1" in _overview([view])
 
 
 def test_people_are_told_why_nothing_was_learned(store, labelling):
@@ -140,3 +146,55 @@ def test_the_seconds_of_a_stage_count_up(store, labelling, clock, monkeypatch):
 
     monkeypatch.setattr(screen, "datetime", Later)
     assert "7 …" in _text(screen.render(screen.read(store, labelling.id)))
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_link_is_whole_however_narrow_the_terminal_is(store, config, width):
+    long = "https://label-studio.example.org/projects/3"
+    run = store.create_run(config, project_url=long)
+    store.transition(run, Event.fail, error="because of a disk that holds nothing any more")
+    views = [screen.read(store, run.id)]
+    assert f"  {long}" in _overview(views, width).splitlines()
+    assert "a disk that holds nothing any more" in " ".join(_overview(views, width).split())
+    if width >= 80:
+        assert long in _text(screen.render(views[0]), width)
+
+
+def test_success_is_told_by_epoch(store, labelling):
+    read = screen.read(store, labelling.id)
+    assert read.success == ""
+    line = replace(read.lines[0], good=1, judged=4)
+    assert replace(read, lines=(line,)).success == "25% in epoch 1"
+    later = replace(line, number=2, good=3)
+    assert replace(read, lines=(line, line, later)).success == "25% → 75%"
+
+
+def test_waiting_says_for_what_and_how_long():
+    console = Console(file=io.StringIO(), width=100)
+    with screen.Waiting(console) as waiting:
+        waiting.say("Label Studio starts [a] first time")
+        waiting.say("the backend starts")
+        waiting.over()
+        waiting.say("the worker is started again")
+        waiting.say("once more")
+    assert console.file.getvalue().splitlines() == [
+        "Label Studio starts [a] first time ...",
+        "  after 0 s",
+        "the backend starts ...",
+        "  after 0 s",
+        "the worker is started again ...",
+        "once more ...",
+    ]
+
+
+def test_a_terminal_has_a_spinner_with_the_time_while_it_waits():
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    with screen.Waiting(console) as waiting:
+        waiting.say("Label Studio's first start: it makes its [database], about 40 s")
+        waiting._spinner.refresh()
+        waiting.over()
+        waiting.say("the worker is started again")
+    said = console.file.getvalue()
+    assert "Label Studio's first start: it makes its [database], about 40 s" in said
+    assert "0:00:0" in said
+    assert said.rstrip().endswith("the worker is started again ...")

@@ -12,7 +12,7 @@ from benchmarks import label_budget, noise
 from benchmarks.cells import Options, job_of, run_cells, write
 from benchmarks.intervals import Mean
 from benchmarks.jobs import Job, Row, run_jobs
-from benchmarks.tables import Sheet
+from benchmarks.sheets import Sheet
 from hero_engine.config import preset
 
 

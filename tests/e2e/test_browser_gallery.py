@@ -8,7 +8,7 @@ from PIL import Image as Picture
 from playwright.sync_api import Page, expect
 
 from backend.gallery import read_page
-from backend.images import image_key, image_path
+from backend.images import gallery_key, image_key, image_path
 from backend.label_studio import Gateway
 from backend.labelling import Labelling
 from backend.publishing import tasks
@@ -43,23 +43,37 @@ def page(label_studio) -> Iterator[Page]:
 @pytest.fixture(scope="module")
 def run(settings: Settings) -> Run:
     """A run in its second epoch, on whose page 64 images stand."""
+    return run_of(settings, IMAGES)
+
+
+def run_of(settings: Settings, count: int) -> Run:
+    """A run in its second epoch, whose page waits for labels."""
     store = Store.open(settings)
-    config = {"prompt": "one rose", "epochs": 2, "images_per_epoch": IMAGES}
+    config = {"prompt": "one rose", "epochs": 2, "images_per_epoch": count}
     plan = Labelling(layout="gallery", criteria="It is red.")
     run = replace(store.create_run(config, labelling=plan), epoch=1)
     store.close()
     images = []
-    for index in range(IMAGES):
+    for index in range(count):
         path = image_path(run.id, 1, index)
         target = settings.images_dir / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        Picture.new("RGB", (16, 16), (4 * index, 80, 80)).save(target)
-        images.append(Image(run.id, 1, index, path, None, True, None, None, None, None, index / 64))
+        Picture.new("RGB", (16, 16), (index % 256, 80, 80)).save(target)
+        likely = index / count
+        images.append(Image(run.id, 1, index, path, None, True, None, None, None, None, likely))
     gateway = Gateway(settings)
     project = gateway.ensure_project(run.id, "one rose", "one rose", plan, pixelated=True)
     gateway.connect_images(project.id, run.id, "gallery")
     gateway.publish(project.id, run.id, 1, tasks(settings, run, images, [], images[7]))
     return replace(run, project_id=project.id, project_url=project.url)
+
+
+def test_the_data_manager_shows_no_raw_data(page: Page, run: Run):
+    page.goto(f"{run.project_url}/data")
+    expect(page.get_by_text("hero_image_id").first).to_be_visible()
+    expect(page.get_by_text(gallery_key(run.id, 1))).to_have_count(1)
+    for column in ("images", "marks", "criteria", "reference"):
+        expect(page.get_by_text(column, exact=True)).to_have_count(0)
 
 
 def test_a_person_sees_all_images_and_submits_what_they_think(
@@ -106,3 +120,20 @@ def test_a_person_sees_all_images_and_submits_what_they_think(
         10: "good",
         20: "best",
     }
+
+
+def test_128_images_fit_on_a_screen_of_1920_and_scroll_on_a_laptops(page: Page, settings: Settings):
+    run = run_of(settings, 128)
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    browser.label_all(page, str(run.project_url))
+    thumbs = page.locator(".hero-gallery .thumb")
+    expect(thumbs).to_have_count(128)
+    page.wait_for_timeout(300)
+    sizes = thumbs.evaluate_all("all => all.map(i => i.getBoundingClientRect().toJSON())")
+    assert all(size["width"] >= 84 and size["right"] <= 1920 for size in sizes)
+    assert all(size["top"] > 0 and size["bottom"] < 1080 - 50 for size in sizes)
+    page.set_viewport_size({"width": 1366, "height": 768})
+    page.wait_for_timeout(300)
+    assert thumbs.first.evaluate("i => i.getBoundingClientRect().width") >= 84
+    thumbs.last.scroll_into_view_if_needed()
+    expect(thumbs.last).to_be_in_viewport()

@@ -20,6 +20,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 SIZES = ((1280, 800), (390, 844))
+CUT = """[...document.querySelectorAll("table")]
+    .filter((table) => table.scrollWidth > table.parentElement.clientWidth)
+    .map((table) => table.textContent)"""
+"""Tables of which a part is out of sight."""
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +51,7 @@ def made(tmp_path) -> Iterator[MadeRun]:
     store = Store.open(settings)
     made = MadeRun(settings, store, images=16, epochs=3, annotators_per_image=2)
     made.go_round("tg", "gb", *["bb"] * 7, *["gg"] * 7)
+    made.change_late(1, "x")
     made.sample_rows(2)
     made.draw(predictions=[index / 16 for index in range(16)])
     yield made
@@ -77,6 +82,7 @@ def test_a_run_is_followed_on_its_pages(page: Page, made: MadeRun):
                 page.goto(address + path)
                 see_everything(page)
                 assert page.evaluate("document.documentElement.scrollWidth") <= width
+                assert page.evaluate(CUT) == []
 
         # A label arrives: the page says so where one reads, and leaves the reader alone.
         page.goto(f"{address}/runs/{made.id}")
@@ -115,6 +121,7 @@ def test_the_report_needs_no_server(page: Page, made: MadeRun, tmp_path):
         page.goto(report.as_uri())
         see_everything(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(CUT) == []
     assert set(asked) <= {"file", "data"}
     assert said == []
 

@@ -39,6 +39,7 @@ def seen(service: Service, project_id: int) -> dict[str, Any]:
     fields = sdk.projects.get(project_id).dict()
     fields["webhooks"] = [each.id for each in sdk.webhooks.list(project=str(project_id))]
     fields["ml"] = [each.id for each in sdk.ml.list(project=project_id)]
+    fields["tabs"] = [each.id for each in sdk.views.list(project=project_id)]
     fields["storages"] = [each.id for each in sdk.import_storage.local.list(project=project_id)]
     return fields
 

@@ -60,7 +60,10 @@ def test_an_unknown_preset_names_the_known_ones():
         ),
         ({"reward": "worst"}, "'best', 'positives', 'binary' or 'no-embedding'"),
         ({"eta": 0.0}, "eta"),
-        ({"lora": 4}, "lora: there is no such setting; there are model, prompt"),
+        ({"bogus": 4}, "bogus: there is no such setting; there are model, prompt"),
+        ({"lora": 4}, r"lora: there is no such setting \(did you mean lora_rank\?\)\.$"),
+        ({"Learning-rte": 4}, r"\(did you mean learning_rate\?\)\.$"),
+        ({"lr": 4}, r"lr: .* \(did you mean embedding_lr or denoising_lr\?\)\.$"),
     ],
 )
 def test_bad_fields_are_one_sentence(fields, message):

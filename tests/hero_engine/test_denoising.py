@@ -6,6 +6,7 @@ from diffusers import DDIMScheduler
 from torch import nn
 
 from hero_engine import denoising
+from hero_engine.change_bound import ChangeBound
 from hero_engine.denoising import Noised, Term
 
 
@@ -80,7 +81,7 @@ def test_training_takes_the_gradient_of_the_weighted_terms(forward_batch_size):
         return Term(latents, lambda p: (weight * p.z_t).square().mean(dim=(1, 2, 3)), scale)
 
     told = []
-    loss = denoising.train(
+    losses = denoising.train(
         optimizer,
         lambda: [term([1.0, 2.0, 3.0, 4.0], 1.0), term([2.0], 0.5)],
         steps=1,
@@ -90,9 +91,38 @@ def test_training_takes_the_gradient_of_the_weighted_terms(forward_batch_size):
         on_step=told.append,
     )
     # w^2 (7.5 + 0.5 * 4), with the slope 2 w 9.5
-    assert loss == pytest.approx(38.0)
+    assert losses == [pytest.approx(38.0)]
     assert weight.item() == pytest.approx(2 - 0.01 * 38)
     assert told == [1]
+
+
+def test_training_ends_when_it_is_enough():
+    weight = nn.Parameter(torch.tensor(0.0))
+    z_t = images(1.0)
+    latents = Noised(z_t, torch.tensor([0]), z_t, torch.ones(1), torch.ones(1))
+    losses = denoising.train(
+        torch.optim.SGD([weight], lr=1.0),
+        lambda: [Term(latents, lambda p: (weight * p.z_t).mean(dim=(1, 2, 3)))],
+        steps=10,
+        learning_rate=0.1,
+        max_grad_norm=1.0,
+        forward_batch_size=2,
+        enough=lambda: weight.item() < -0.25,
+    )
+    assert losses == pytest.approx([0.0, -0.1, -0.2])
+
+
+def test_a_bound_is_passed_when_predictions_have_changed_by_more():
+    weight = torch.tensor(1.0)
+    z_t = images(1.0, 3.0)
+    probe = Noised(z_t, torch.zeros(2, dtype=torch.long), z_t, torch.ones(2), torch.ones(2))
+    bound = ChangeBound(lambda z_t, _: weight * z_t, probe, limit=4.0, device=z_t.device)
+    assert not bound()
+    weight.fill_(1.5)
+    assert not bound()
+    assert bound.change == pytest.approx(0.25 * (1 + 9) / 2)
+    weight.fill_(2.0)
+    assert bound()
 
 
 def test_training_bounds_the_gradient():

@@ -2,6 +2,7 @@ import torch
 
 from hero_engine.baselines.dreambooth import DreamBooth, four_best
 from hero_engine.batch import Feedback
+from hero_engine.prior import draw_prior
 
 FIELDS = {
     "method": "dreambooth",
@@ -41,7 +42,7 @@ def test_the_prior_is_the_pretrained_models_and_drawn_once(make_config, tmp_path
     assert "prior" not in report.seconds
     late = DreamBooth(make_config(**FIELDS, class_prompt="a rose"))
     late.policy.load_lora_state(run.policy.lora_state())
-    assert torch.equal(late._draw_prior(None), prior)
+    assert torch.equal(draw_prior(late.policy, late.schedule, late.config), prior)
 
 
 def test_without_weight_no_prior_is_drawn(make_config):

@@ -18,7 +18,7 @@ HALF_GOOD = Feedback(good=(True, False) * 4, best=2)
 def tensors_of(hero):
     """Everything that decides the rest of a run."""
     state = {f"lora.{name}": value for name, value in hero.policy.lora_state().items()}
-    state |= {f"embedding.{name}": value for name, value in hero.embedding.state_dict().items()}
+    state |= {f"embedding.{name}": value for name, value in hero.embeddings[0].state_dict().items()}
     for number, moments in hero.optimizer.state_dict()["state"].items():
         state |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
     if hero.bank is not None:
@@ -260,6 +260,54 @@ def test_the_noise_bank_is_sampled_once_there_is_one(hero):
         samples.noises.flatten(1), batch.noises[:1].flatten(1)
     )
     assert similarity.min() > 0.9
+
+
+def test_the_last_noises_of_a_batch_are_fresh(make_config):
+    mixed = Hero.create(make_config(fresh_share=0.25, images_per_epoch=8))
+    first = mixed.generate()
+    report = mixed.learn(first, Feedback((True,) + (False,) * 7, best=0))
+    assert report.success_rate_fresh == report.success_rate
+    batch = mixed.generate()
+    similarity = torch.nn.functional.cosine_similarity(
+        batch.noises.flatten(1), first.noises[:1].flatten(1)
+    )
+    assert similarity[:6].min() > 0.9
+    assert similarity[6:].abs().max() < 0.3
+    report = mixed.learn(batch, Feedback((False,) * 6 + (True, None), best=6))
+    assert report.success_rate_fresh == 1.0
+    assert torch.equal(mixed.bank.good, batch.noises[6:7])
+    only_bank = Hero.create(make_config())
+    only_bank.learn(first, HALF_GOOD)
+    assert only_bank.learn(only_bank.generate(), HALF_GOOD).success_rate_fresh is None
+
+
+def test_an_ensemble_is_paid_by_its_mean_less_its_disagreement(make_config, tmp_path):
+    def learned(members, weight):
+        run = Hero.create(
+            make_config(embedding_ensemble=members, disagreement_weight=weight, embedding_steps=3)
+        )
+        progress = []
+        report = run.learn(batch, HALF_GOOD, on_progress=progress.append)
+        ends = {p.stage: (p.done, p.total) for p in progress}
+        assert ends["embedding"] == (3 * members, 3 * members)
+        return run, torch.tensor(report.rewards)
+
+    batch = Hero.create(make_config()).generate()
+    alone, first = learned(1, 0.0)
+    three, mean = learned(3, 0.0)
+    cautious, less = learned(3, 2.0)
+    members = torch.stack(
+        [
+            torch.tensor(alone._rewards([e], batch.latents, batch.latents[2], None).tolist())
+            for e in three.embeddings
+        ]
+    )
+    torch.testing.assert_close(members[0], first)
+    torch.testing.assert_close(members.mean(dim=0), mean)
+    torch.testing.assert_close(mean - 2 * members.std(dim=0, correction=0), less)
+    assert (less < mean - 1e-4).any()
+    cautious.save(tmp_path)
+    assert Hero.resume(tmp_path).predict(batch.latents) == pytest.approx(less.tolist())
 
 
 def test_reports_are_safe_for_json(hero):

@@ -1,7 +1,9 @@
 import pytest
 import torch
 
+from hero_engine import replay_weights
 from hero_engine.batch import Feedback
+from hero_engine.contrast import Contrast
 from hero_engine.hero import Hero
 from hero_engine.hero_plus import HeroPlus
 from hero_engine.replay import Replay
@@ -23,6 +25,16 @@ def test_replay_keeps_every_judged_latent_with_its_verdict(hero):
     assert {row.numpy().tobytes() for row in drawn} == {
         batch.latents[index].numpy().tobytes() for index in (0, 4)
     }
+
+
+def test_latents_are_drawn_in_proportion_to_their_weights(hero):
+    latents = torch.arange(4.0)[:, None, None, None].expand(4, *hero.policy.latent_shape)
+    replay = Replay(latents, torch.tensor([True, False, True, True]))
+    weights = torch.tensor([1.0, 0.0, 3.0])
+    drawn = replay.draw(2000, torch.Generator().manual_seed(0), good=True, weights=weights)
+    counts = torch.bincount(drawn[:, 0, 0, 0].long(), minlength=4)
+    assert counts[1:3].tolist() == [0, 0]
+    assert 0.2 < counts[0] / 2000 < 0.3
 
 
 def test_heros_own_part_is_that_of_hero(make_config):
@@ -56,6 +68,111 @@ def test_a_pull_to_the_pretrained_model_keeps_the_weights_nearer(make_config):
             with run.policy.pretrained():
                 changes.append(float((present - denoise(z_t, timesteps)).norm()))
     assert 0 < changes[1] < 0.7 * changes[0]
+
+
+@pytest.mark.parametrize(
+    ("field", "caption"), [("preservation_weight", "a rose"), ("unconditional_weight", "")]
+)
+def test_pulls_on_the_pretrained_models_own_latents_keep_other_captions(
+    make_config, field, caption
+):
+    changes = []
+    for weight in (0.0, 100.0):
+        fields = {"denoising_steps": 8, "denoising_lr": 3e-3, "class_prompt": "a rose"}
+        run = HeroPlus(make_config(**SMALL, **fields, prior_images=5, **{field: weight}))
+        run.learn(run.generate(), Feedback((True,) * 8, best=0))
+        assert (run.prior is None) == (weight == 0)
+        denoise = run.policy.denoiser(caption, run.config.unguided)
+        z_t, timesteps = run.generate().noises, torch.full((8,), 500)
+        with torch.no_grad():
+            present = denoise(z_t, timesteps)
+            with run.policy.pretrained():
+                changes.append(float((present - denoise(z_t, timesteps)).norm()))
+    assert 0 < changes[1] < 0.7 * changes[0]
+
+
+def test_the_pretrained_models_own_latents_are_drawn_once(make_config, tmp_path):
+    run = HeroPlus(make_config(**SMALL, denoising_steps=1, prior_images=5, preservation_weight=1.0))
+    assert "prior" in run.learn(run.generate(), HALF_GOOD).seconds
+    run.save(tmp_path)
+    stopped = HeroPlus.resume(tmp_path)
+    assert torch.equal(stopped.prior, run.prior)
+    assert "prior" not in stopped.learn(stopped.generate(), HALF_GOOD).seconds
+
+
+@pytest.mark.parametrize("space", ["embedding", "latents"])
+@pytest.mark.parametrize("weights", ["reward", "novelty", "rarity"])
+def test_weights_are_of_the_good_latents_so_far(make_config, weights, space):
+    run = HeroPlus(make_config(**SMALL, denoising_weights=weights, denoising_space=space))
+    assert run.learn(run.generate(), HALF_GOOD).denoising_loss > 0
+    run.learn(run.generate(), HALF_GOOD)
+    found = run._weights()
+    assert len(found) == 4
+    assert found.min() > 0
+    assert found.unique().numel() > 1
+
+
+def test_rarity_can_be_measured_in_the_latents_own_space(make_config):
+    run = HeroPlus(make_config(**SMALL, denoising_weights="rarity", denoising_space="latents"))
+    run.learn(run.generate(), HALF_GOOD)
+    good = run.replay.latents[run.replay.good]
+    assert torch.equal(run._weights(), replay_weights.rarity(good.flatten(1)))
+    assert run._points(good).shape == (2, 4 * 8 * 8)
+
+
+def test_the_embedding_may_learn_from_all_epochs(make_config):
+    runs = [HeroPlus(make_config(**SMALL, embedding_replay=replay)) for replay in (False, True)]
+    for run in runs:
+        run.learn(run.generate(), HALF_GOOD)
+    batch = runs[0].generate()
+    assert torch.equal(runs[1].generate().latents, batch.latents)
+    seen = [run._embedding_examples(batch, Contrast.of(HALF_GOOD)) for run in runs]
+    assert [len(part) for part in seen[0]] == [2, 4]
+    runs[1]._keep(batch, HALF_GOOD)
+    good, bad = runs[1]._embedding_examples(batch, Contrast.of(HALF_GOOD))
+    assert (len(good), len(bad)) == (4, 8)
+    assert torch.equal(good[2:], batch.latents[[0, 4]])
+
+
+def test_denoising_steps_end_once_the_model_has_changed_enough(make_config):
+    reports = []
+    for limit in (0.0, 1e-9, 1e9):
+        fields = {"denoising_steps": 4, "denoising_lr": 1e-2, "max_denoising_change": limit}
+        run = HeroPlus(make_config(**SMALL, **fields))
+        reports.append(run.learn(run.generate(), HALF_GOOD))
+    assert [report.denoising_steps for report in reports] == [4, 1, 4]
+    assert reports[0].denoising_change is None
+    assert 0 < reports[1].denoising_change < reports[2].denoising_change
+
+
+def test_with_every_part_a_stopped_run_ends_as_one_that_was_not(make_config, tmp_path):
+    everything = {
+        "fresh_share": 0.5,
+        "embedding_replay": True,
+        "embedding_ensemble": 2,
+        "disagreement_weight": 1.0,
+        "lora_ema_decay": 0.9,
+        "step_back_drop": 0.2,
+        "denoising_steps": 3,
+        "denoising_weights": "rarity",
+        "max_denoising_change": 1e-6,
+        "negative_share": 0.5,
+        "pretrained_weight": 0.1,
+        "preservation_weight": 0.1,
+        "unconditional_weight": 0.1,
+        "prior_images": 3,
+    }
+    through = HeroPlus(make_config(**SMALL, **everything))
+    through.learn(through.generate(), HALF_GOOD)
+    through.save(tmp_path)
+    stopped = HeroPlus.resume(tmp_path)
+    for run in (through, stopped):
+        run.learn(run.generate(), HALF_GOOD)
+    one, other = through._tensors(), stopped._tensors()
+    assert one.keys() == other.keys()
+    for file, tensors in one.items():
+        assert all(torch.equal(tensor, other[file][name]) for name, tensor in tensors.items())
+    assert torch.equal(through.sample(2).latents, stopped.sample(2).latents)
 
 
 def test_negatives_change_what_is_learned(make_config):

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from hero_engine.noise import NoiseBank, perturb, pi_hero
+from hero_engine.noise import NoiseBank, fresh_count, perturb, pi_hero
 
 SHAPE = (4, 8, 8)
 
@@ -35,6 +35,12 @@ def test_share_drawn_round_the_best(ratio, round_best):
     best = torch.randn(*SHAPE)
     noises = draw(NoiseBank(good, best), 64, best_image_ratio=ratio)
     assert (nearest(noises, torch.cat([best[None], good])) == 0).sum() == round_best
+
+
+@pytest.mark.parametrize(("share", "fresh"), [(0.0, 0), (0.25, 16), (0.01, 1), (1.0, 64)])
+def test_how_many_are_fresh_is_a_fixed_number(share, fresh):
+    assert fresh_count(NoiseBank(torch.randn(2, *SHAPE), None), 64, share) == fresh
+    assert fresh_count(None, 64, share) == 64
 
 
 def test_the_rest_lies_uniformly_round_the_good():

@@ -7,6 +7,7 @@ from hero_engine.reward import (
     advantages,
     best_point,
     binary,
+    cautious,
     mean_of_positives,
     similarity,
 )
@@ -21,6 +22,13 @@ def test_similarity_by_hand():
 def test_an_embedding_of_length_zero_has_reward_zero():
     rewards = similarity(torch.zeros(2, 3), torch.ones(3))
     assert rewards.tolist() == [0, 0]
+
+
+def test_an_ensembles_reward_by_hand():
+    rewards = torch.tensor([[0.5, 0.9], [0.7, 0.9], [0.9, 0.9]])
+    deviation = (2 * 0.2**2 / 3) ** 0.5
+    torch.testing.assert_close(cautious(rewards, 0.5), torch.tensor([0.7 - 0.5 * deviation, 0.9]))
+    assert torch.equal(cautious(rewards[:1], 0.5), rewards[0])
 
 
 def test_every_reward_of_the_configuration_has_a_design():

@@ -10,7 +10,7 @@ from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
 
 from backend.errors import BadInput, ProjectTaken
-from backend.label_studio_errors import Errors
+from backend.label_studio.errors import Errors
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +74,7 @@ def _connection_kinds(client: LabelStudio) -> dict[str, Any]:
         "storage": client.import_storage.local,
         "webhook": client.webhooks,
         "ML backend": client.ml,
+        "tab": client.views,
     }
 
 

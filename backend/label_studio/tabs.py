@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from backend import filters
+from backend.label_studio import filters
 
+_RAW = [f"tasks:data.{name}" for name in ("criteria", "reference", "images", "marks")]
+"""What labelling pages are made of: the same in every task, or JSON and HTML that nobody reads."""
 _HIDDEN = [
+    *_RAW,
     "tasks:inner_id",
     "tasks:annotations_results",
     "tasks:annotations_ids",
@@ -33,13 +36,13 @@ _HIDDEN_HERE = [
     "tasks:completed_at",
     "tasks:cancelled_annotations",
     "tasks:total_predictions",
-    *(f"tasks:data.{name}" for name in ("prompt", "criteria", "reference", "images", "marks")),
+    "tasks:data.prompt",
     "tasks:data.hero_image_id",
 ]
 
 
 def default_tab() -> dict[str, Any]:
-    """The tab that Label Studio's pages make in a project that has none.
+    """The tab that Label Studio's pages make in a project that has none, without raw columns.
 
     Without it a tab of ours would be the first that people see, and all that they see.
     """

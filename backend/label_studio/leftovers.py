@@ -15,7 +15,7 @@ from typing import Any
 from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
 
-from backend import filters
+from backend.label_studio import filters
 from backend.publishing import Shown
 from backend.reading import person_of
 

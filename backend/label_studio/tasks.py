@@ -1,0 +1,129 @@
+"""The tasks of an epoch, and what people said of them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from backend import label_config
+from backend.errors import LabelStudioRefused, LabelStudioUnreachable
+from backend.label_studio import filters, leftovers
+from backend.label_studio.connection import ONCE, Connection
+from backend.publishing import NewTask, Shown
+from backend.records import TaskLabels
+
+
+class Tasks(Connection):
+    """Tasks published, looked at, put away; annotations read and made."""
+
+    def publish(
+        self, project_id: int, run_id: str, epoch: int, tasks: Sequence[NewTask]
+    ) -> dict[int, int]:
+        """Import an epoch's tasks in one request; those that are there already are left alone.
+
+        May be repeated and may be killed anywhere: an image never has two tasks. People get the
+        tasks in their order here.
+
+        Returns:
+            Task id by image index; of a gallery the page's, for each of its images.
+
+        Raises:
+            LabelConfigUnusable: the project's page cannot take the predictions.
+        """
+        pages = [(task, Shown.by(task.data)) for task in tasks]
+        wanted = {index for _, page in pages if page for index in page.indexes}
+        there = {
+            index for labels in self.labels(project_id, run_id, epoch) for index in labels.indexes
+        }
+        missing = [task for task, page in pages if page and there.isdisjoint(page.indexes)]
+        if missing:
+            config = self._label_config(project_id)
+            with self._asking("import the tasks", project_id):
+                self._client.projects.import_tasks(
+                    project_id,
+                    request=[_task(task, config) for task in missing],
+                    return_task_ids=True,
+                    request_options=ONCE,
+                )
+        task_ids = self._without_duplicates(self.labels(project_id, run_id, epoch))
+        if not wanted <= task_ids.keys():
+            raise LabelStudioUnreachable(
+                f"Cannot import the tasks of epoch {epoch + 1}: Label Studio at {self.url} holds "
+                f"{len(wanted & task_ids.keys())} of {len(wanted)} images so far; they are looked "
+                "for again."
+            )
+        return task_ids
+
+    def _without_duplicates(self, tasks: Sequence[TaskLabels]) -> dict[int, int]:
+        """Task id by index; of an index with several tasks the others are deleted.
+
+        Only an import that Label Studio finished after the asking worker had died leaves such.
+        """
+        kept: dict[int, TaskLabels] = {}
+        for task in sorted(tasks, key=lambda task: (not task.annotations, task.task_id)):
+            if kept.keys().isdisjoint(task.indexes):
+                kept |= dict.fromkeys(task.indexes, task)
+            elif not task.annotations:
+                with self._asking("delete a doubled task"):
+                    self._client.tasks.delete(str(task.task_id))
+        return {index: task.task_id for index, task in sorted(kept.items())}
+
+    def labels(self, project_id: int, run_id: str, epoch: int) -> list[TaskLabels]:
+        """An epoch's tasks with all their annotations, in one request."""
+        query = filters.query(filters.by_key("contains", f"{run_id}/{epoch}/"))
+        with self._asking("fetch the annotations", project_id):
+            found = list(
+                self._client.tasks.list(
+                    project=project_id, query=query, page_size=1000, resolve_uri=False
+                )
+            )
+        if not found:
+            with self._asking("fetch the annotations", project_id):
+                self._client.projects.get(project_id)
+        return [
+            TaskLabels(task.id, epoch, shown.indexes, task.annotations or ())
+            for task in found
+            if (shown := Shown.by(task.data)) and (shown.run_id, shown.epoch) == (run_id, epoch)
+        ]
+
+    def put_away(self, project_id: int, run_id: str, epoch: int) -> None:
+        """Take what is unfinished of a run's epochs before this one out of people's queue.
+
+        See `backend.label_studio.leftovers`; may be repeated.
+        """
+        with self._asking("put the tasks of closed epochs away", project_id):
+            leftovers.put_away(self._client, project_id, run_id, epoch)
+
+    def exported(self, project_id: int) -> list[dict[str, Any]]:
+        """Label Studio's own JSON export: all tasks, with annotations that tell their unique id."""
+        with self._asking("export the project", project_id):
+            parts = self._client.projects.exports.download_sync(
+                project_id, export_type="JSON", download_all_tasks=True
+            )
+            return json.loads(b"".join(parts))
+
+    def annotate(
+        self, task_id: int, annotator_id: int, unique_id: str, said: Mapping[str, Any]
+    ) -> bool:
+        """Make an annotation in somebody's name; False if one with that unique id is there."""
+        try:
+            with self._asking("import an annotation"):
+                self._client.annotations.create(
+                    task_id,
+                    completed_by=annotator_id,
+                    unique_id=unique_id,
+                    **said,
+                    request_options=ONCE,
+                )
+        except LabelStudioRefused as error:
+            if "unique id already exists" in str(error):
+                return False
+            raise
+        return True
+
+
+def _task(task: NewTask, config: str) -> dict[str, Any]:
+    body: dict[str, Any] = {"data": dict(task.data)}
+    if task.prediction is not None:
+        controls = label_config.controls(config, task.layout)
+        body["predictions"] = [label_config.as_json(task.prediction, controls)]
+    return body

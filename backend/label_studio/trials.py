@@ -1,0 +1,33 @@
+"""Trials for `hero doctor`: what Label Studio does when it is really asked."""
+
+import httpx
+
+from backend import label_config
+from backend.label_studio.connection import ONCE, Connection
+
+
+class Trials(Connection):
+    """Images fetched and labels made, to see that both work."""
+
+    def can_see(self, address: str) -> bool:
+        """Whether an image's address, as tasks carry it, gives an image to a logged-in user."""
+        headers = None
+        if address.startswith("/"):
+            address = f"{self.url}{address}"
+            with self._asking("log in"):
+                headers = self._client._client_wrapper.get_headers()
+        try:
+            answer = httpx.get(address, headers=headers, timeout=30, trust_env=False)
+        except httpx.TransportError as error:
+            raise self._errors.unreachable(error) from error
+        return answer.is_success and answer.headers.get("content-type", "").startswith("image/")
+
+    def try_a_webhook(self, project_id: int) -> None:
+        """Label something in a trial project, so that Label Studio tells its webhooks."""
+        data = {"image": "", "prompt": "", "criteria": "", "reference": "", "epoch": 0, "index": 0}
+        control = label_config.verdict_control(label_config.template())
+        with self._asking("label in the trial project"):
+            made = self._client.tasks.create(project=project_id, data=data)
+            self._client.annotations.create(
+                made.id, result=[control.result("good")], request_options=ONCE
+            )

@@ -1,0 +1,110 @@
+"""One run of `benchmarks.research`: what a method makes of its labels, epoch by epoch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from benchmarks.jobs import Row
+from benchmarks.training import OnStage
+from hero_engine.batch import Feedback
+from hero_engine.config import HeroConfig
+from hero_engine.method import Method
+from tinyworld.annotator import Annotator
+from tinyworld.bundled import PIPELINE
+from tinyworld.judge import Judge
+
+SEEDS = {"bank": 20_000, "normal": 30_000, "epoch": 40_000, "transfer": 50_000}
+"""Of the images that are judged, added to the run's; the same for every variant and epoch."""
+
+
+def work(spec: dict[str, Any], on_stage: OnStage) -> Row:
+    """A job's row: of the pretrained model, or of a variant."""
+    started = time.perf_counter()
+    measure = {"pretrained": pretrained, "variant": variant}[spec["measure"]]
+    row = measure(spec, on_stage)
+    return {**row, "minutes": (time.perf_counter() - started) / 60}
+
+
+def pretrained(spec: dict[str, Any], on_stage: OnStage) -> Row:
+    """What there is before any label, by the same noises as afterwards."""
+    method, judge = Method.create(HeroConfig(model=str(PIPELINE), **spec["config"])), Judge.load()
+    row = {"seed": method.config.seed, **measured(method, judge, "normal", spec["images"])}
+    on_stage("images")
+    row["success_epoch"] = _success(method, judge, spec["epoch_images"])
+    row["transfer"] = transfer(method, judge, spec)
+    on_stage("other prompts")
+    return row
+
+
+def variant(spec: dict[str, Any], on_stage: OnStage) -> Row:
+    """A run to its last epoch, labelled by an annotator without errors."""
+    method, judge = Method.create(HeroConfig(model=str(PIPELINE), **spec["config"])), Judge.load()
+    config = method.config
+    annotator = Annotator(config.prompt, seed=config.seed, judge=judge)
+    row: Row = {"seed": config.seed, "labels": [], "success_by_epoch": []}
+    row |= {"normal_by_epoch": [], "reports": []}
+    while method.epoch < config.epochs:
+        batch = method.generate()
+        marks = annotator.mark(batch.images)
+        report = method.learn(batch, Feedback(tuple(marks.good), marks.best))
+        row["labels"].append(method.epoch * config.images_per_epoch)
+        row["success_by_epoch"].append(report.success_rate)
+        row["normal_by_epoch"].append(_success(method, judge, spec["epoch_images"]))
+        row["reports"].append(report.to_dict() | {"rewards": None})
+        on_stage(f"epoch {report.epoch}")
+    row |= measured(method, judge, "normal", spec["images"])
+    on_stage("normal")
+    row |= measured(method, judge, "bank", spec["images"])
+    on_stage("bank")
+    row["transfer"] = transfer(method, judge, spec)
+    on_stage("other prompts")
+    return row
+
+
+def measured(
+    method: Method, judge: Judge, noise: Literal["bank", "normal"], images: int
+) -> dict[str, float | None]:
+    """Success, and the spread of all images and of the successful ones alone.
+
+    An empty bank draws from N(0, I), as the run's next batch would.
+    """
+    source = "normal" if method.bank is None else noise
+    samples = method.sample(images, noise=source, seed=SEEDS[noise] + method.config.seed)
+    success = torch.tensor(judge.success(samples.images, method.config.prompt))
+    return {
+        f"success_{noise}": float(success.float().mean()),
+        f"spread_{noise}": spread(samples.latents),
+        f"good_spread_{noise}": spread(samples.latents[success]),
+    }
+
+
+def spread(latents: Float[Tensor, "image channel height width"]) -> float | None:
+    """Mean distance of two clean latents, root mean square over their dimensions; None of fewer."""
+    flat = latents.flatten(1)
+    return float(torch.pdist(flat).mean() / flat.shape[1] ** 0.5) if len(flat) > 1 else None
+
+
+def transfer(method: Method, judge: Judge, spec: dict[str, Any]) -> dict[str, float]:
+    """Success on other prompts, by prompt."""
+    prompts: Sequence[str] = spec["transfer"]
+    images, seed = spec["transfer_images"], SEEDS["transfer"] + method.config.seed
+    return {
+        prompt: _mean(judge.success(method.sample(images, prompt=prompt, seed=seed).images, prompt))
+        for prompt in prompts
+    }
+
+
+def _success(method: Method, judge: Judge, images: int) -> float:
+    """Success on N(0, I) with few images, the same noises in every epoch."""
+    samples = method.sample(images, seed=SEEDS["epoch"] + method.config.seed)
+    return _mean(judge.success(samples.images, method.config.prompt))
+
+
+def _mean(success: Sequence[bool]) -> float:
+    return sum(success) / len(success)

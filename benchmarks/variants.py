@@ -1,0 +1,111 @@
+"""What `benchmarks.research` compares: the tiny preset with a few fields changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+HERO, STEPS, IMAGES, NOISES, PULLS, FEEDBACK, GUARDS, TOGETHER = (
+    "HERO",
+    "denoising steps",
+    "which good images",
+    "bad images, other noises",
+    "pulls to the pretrained model",
+    "lasting feedback",
+    "guards",
+    "together",
+)
+FAMILIES = (HERO, STEPS, IMAGES, NOISES, PULLS, FEEDBACK, GUARDS, TOGETHER)
+BASELINE = "hero"
+PLUS = "40 steps at 3e-4"
+"""What every ingredient alone is added to."""
+NO_POLICY_GRADIENT = {"learning_rate": 1e-9}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to learn from the same labels."""
+
+    name: str
+    family: str
+    config: dict[str, Any]
+    """Fields of the engine's configuration that differ from the tiny preset's."""
+
+
+def plus(steps: int = 40, lr: float = 3e-4, **fields: Any) -> dict[str, Any]:
+    """`hero+` with so many steps on the denoising loss an epoch, and other fields."""
+    return {"method": "hero+", "denoising_steps": steps, "denoising_lr": lr, **fields}
+
+
+_ENSEMBLE = {"embedding_ensemble": 4, "disagreement_weight": 1.0}
+_RARE = {"denoising_weights": "rarity", "denoising_space": "latents"}
+_WIDE = {**_RARE, "fresh_share": 0.5, "negative_share": 0.5}
+_HELD = {"preservation_weight": 0.3, "unconditional_weight": 0.3, "prior_images": 64}
+
+
+def variants() -> list[Variant]:
+    """All of them, those that the others are compared with first; then the likeliest to win."""
+    found = {
+        HERO: {
+            BASELINE: {},
+            "hero, half fresh": {"fresh_share": 0.5},
+            "hero, all fresh": {"noise": "normal"},
+            "hero, ensemble": _ENSEMBLE,
+        },
+        STEPS: {
+            PLUS: plus(),
+            "10 steps at 1e-3": plus(10, 1e-3),
+            "20 steps at 3e-4": plus(20, 3e-4),
+            "40 steps at 1e-3": plus(40, 1e-3),
+            "80 steps at 3e-4": plus(80, 3e-4),
+            "120 steps at 1e-4": plus(120, 1e-4),
+            "40 steps alone": plus(**NO_POLICY_GRADIENT),
+        },
+        TOGETHER: {
+            "wide": plus(**_WIDE),
+            "wide, held": plus(**_WIDE, **_HELD),
+            "wide, held, guarded": plus(**_WIDE, **_HELD, step_back_drop=0.2, lora_ema_decay=0.97),
+            "wide, fast": plus(40, 1e-3, **_WIDE),
+            "wide, fast, held": plus(40, 1e-3, **_WIDE, **_HELD),
+            "wide, steps alone": plus(80, 3e-4, **_WIDE, **NO_POLICY_GRADIENT),
+            "wide, pull": plus(80, 3e-4, **_WIDE, pretrained_weight=0.3),
+            "wide, beta 0.3": plus(80, 3e-4, **_WIDE, nft_beta=0.3),
+        },
+        IMAGES: {
+            name: plus(denoising_weights=weights, denoising_space=space)
+            for name, weights, space in (
+                ("rarity on z_0", "rarity", "latents"),
+                ("novelty on z_0", "novelty", "latents"),
+                ("rarity in E", "rarity", "embedding"),
+                ("novelty in E", "novelty", "embedding"),
+                ("reward", "reward", "embedding"),
+            )
+        },
+        NOISES: {
+            "half bad": plus(negative_share=0.5),
+            "half bad, beta 0.3": plus(negative_share=0.5, nft_beta=0.3),
+            "three quarters bad": plus(negative_share=0.75),
+            "half fresh": plus(fresh_share=0.5),
+            "all fresh": plus(noise="normal"),
+        },
+        PULLS: {
+            "pull 0.1": plus(pretrained_weight=0.1),
+            "pull 1": plus(pretrained_weight=1.0),
+            "own latents 0.3": plus(preservation_weight=0.3, prior_images=64),
+            "empty caption 0.3": plus(unconditional_weight=0.3, prior_images=64),
+        },
+        FEEDBACK: {
+            "embedding replay": plus(embedding_replay=True),
+            "ensemble": plus(**_ENSEMBLE),
+        },
+        GUARDS: {
+            "average": plus(lora_ema_decay=0.97),
+            "step back 0.15": plus(step_back_drop=0.15),
+            "bound": plus(max_denoising_change=1e-3),
+        },
+    }
+    return [
+        Variant(name, family, config)
+        for family, members in found.items()
+        for name, config in members.items()
+    ]
