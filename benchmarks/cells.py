@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from backend.labelling import Labelling
+from benchmarks import fingerprint
 from benchmarks.intervals import Mean
 from benchmarks.jobs import Job, Row, run_jobs
 from benchmarks.sheets import Sheet
@@ -132,6 +133,11 @@ def run_cells(cells: Sequence[Cell], said: Options, screen: Console) -> dict[str
             job.part.unlink(missing_ok=True)
     if said.finished:
         jobs = {key: job for key, job in jobs.items() if job.finished()}
+        if not jobs:
+            raise SystemExit(
+                f"No run of {said.command} is finished with the present weights, so "
+                f"{said.out} stays as it is; run it without --finished."
+            )
     rows = run_jobs(list(jobs.values()), run_team, said.processes, screen)
     found: dict[str, list[Row]] = {}
     for (name, _), row in zip(jobs, rows, strict=True):
@@ -144,6 +150,7 @@ def job_of(cell: Cell, seed: int, said: Options) -> Job:
     overrides = {"prompt": said.prompt, **cell.config, **(QUICK if said.quick else {})}
     config = preset("tiny", model=str(PIPELINE), seed=seed, **overrides)
     spec = {
+        "weights": fingerprint.tiny(),
         "config": config.model_dump(mode="json", exclude={"model"}, exclude_defaults=True),
         "people": [asdict(person) for person in cell.people],
         "labelling": cell.labelling.model_dump(mode="json", exclude_defaults=True),

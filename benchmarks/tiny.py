@@ -20,6 +20,7 @@ from typing import Any
 
 from rich.table import Table
 
+from benchmarks import fingerprint
 from benchmarks.cells import PROMPT, RESULTS, slug
 from benchmarks.jobs import Job, console, run_jobs
 from benchmarks.training import train
@@ -33,7 +34,7 @@ from tinyworld.judge import Judge
 
 def run_seed(spec: dict[str, Any], on_stage: Callable[[str], None]) -> dict[str, Any]:
     """One run from the pretrained model to the last epoch; returns its row of the result file."""
-    config, judge = HeroConfig(**spec), Judge.load()
+    config, judge = HeroConfig(**spec["config"]), Judge.load()
     annotator = Annotator(config.prompt, seed=config.seed, judge=judge)
 
     def label(run: Method, batch: Batch) -> Feedback:
@@ -96,7 +97,10 @@ def main() -> None:
     jobs = [
         Job(
             name=f"seed {config.seed}",
-            spec=config.model_dump(mode="json"),
+            spec={
+                "weights": fingerprint.tiny(),
+                "config": config.model_dump(mode="json"),
+            },
             part=out.with_suffix(f".seed{config.seed}.part"),
             stages=config.epochs + 3,
         )

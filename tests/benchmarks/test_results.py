@@ -128,7 +128,8 @@ def test_a_kept_row_counts_only_for_the_same_specification(tmp_path: Path) -> No
 
 def test_what_is_finished_can_be_looked_at_before_the_rest_is_run(tmp_path: Path) -> None:
     said = _said(tmp_path / "budget.json", finished=True)
-    assert run_cells(label_budget.cells(), said, Console(quiet=True)) == {}
+    with pytest.raises(SystemExit, match="stays as it is"):
+        run_cells(label_budget.cells(), said, Console(quiet=True))
     part = job_of(label_budget.cells()[1], 2, said)
     part.part.parent.mkdir()
     part.part.write_text(json.dumps({"config": part.spec, "row": _row(2, 0.8)}))
@@ -145,3 +146,18 @@ def test_finished_jobs_are_not_done_again_and_rows_come_in_order(tmp_path: Path)
     rows = run_jobs(jobs, _double, 1, Console(quiet=True))
     assert [row["twice"] for row in rows] == [6, "kept", 4]
     assert jobs[0].finished() == {"twice": 6}
+
+
+def test_what_was_made_with_other_weights_is_neither_shown_nor_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = _said(tmp_path / "noise.json", finished=True, seeds=[2])
+    cell = noise.cells()[0]
+    monkeypatch.setattr("benchmarks.fingerprint.tiny", lambda: "before")
+    kept = job_of(cell, 2, said)
+    kept.part.parent.mkdir()
+    kept.part.write_text(json.dumps({"config": kept.spec, "row": _row(2, 0.8)}))
+    assert len(run_cells([cell], said, Console(quiet=True))[cell.name]) == 1
+    monkeypatch.setattr("benchmarks.fingerprint.tiny", lambda: "now")
+    with pytest.raises(SystemExit, match="present weights"):
+        run_cells([cell], said, Console(quiet=True))
