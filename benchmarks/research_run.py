@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from benchmarks.jobs import Row
-from benchmarks.training import OnStage
+from benchmarks.training import OnStage, spread
 from hero_engine.batch import Feedback
 from hero_engine.config import HeroConfig
 from hero_engine.method import Method
@@ -82,12 +80,6 @@ def measured(
         f"spread_{noise}": spread(samples.latents),
         f"good_spread_{noise}": spread(samples.latents[success]),
     }
-
-
-def spread(latents: Float[Tensor, "image channel height width"]) -> float | None:
-    """Mean distance of two clean latents, root mean square over their dimensions; None of fewer."""
-    flat = latents.flatten(1)
-    return float(torch.pdist(flat).mean() / flat.shape[1] ** 0.5) if len(flat) > 1 else None
 
 
 def transfer(method: Method, judge: Judge, spec: dict[str, Any]) -> dict[str, float]:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hero_engine.batch import Batch, Feedback
 from hero_engine.config import HeroConfig
@@ -99,20 +101,23 @@ def evaluate(
 ) -> dict[str, Any]:
     """Success rate and diversity of fresh images, noises from `noise`.
 
-    An empty bank draws from N(0, I), as the run's next batch would. `diversity` is the mean
-    distance of two clean latents z_0 (root mean square over their dimensions), `diversity_cosine`
-    the paper's formula (App. F) on z_0.
+    An empty bank draws from N(0, I), as the run's next batch would. `diversity` is the `spread` of
+    the clean latents z_0, `diversity_cosine` the paper's formula (App. F) on z_0.
     """
     source = "bank" if noise == "bank" and run.bank is not None else "normal"
     samples = run.sample(images, noise=source, seed=evaluation_seed(run, name))
-    latents = samples.latents.flatten(1)
-    distance = torch.pdist(latents).mean() / latents.shape[1] ** 0.5
     return {
         f"success_{name}": success_rate(judge, samples.images, run.config, wanted),
-        f"diversity_{name}": float(distance),
-        f"diversity_cosine_{name}": float(in_batch_diversity(latents) or 0.0),
+        f"diversity_{name}": spread(samples.latents),
+        f"diversity_cosine_{name}": float(in_batch_diversity(samples.latents.flatten(1)) or 0.0),
         **examine(run, name, source, samples),
     }
+
+
+def spread(latents: Float[Tensor, "image channel height width"]) -> float | None:
+    """Mean distance of two clean latents, root mean square over their dimensions; None of fewer."""
+    flat = latents.flatten(1)
+    return float(torch.pdist(flat).mean() / flat.shape[1] ** 0.5) if len(flat) > 1 else None
 
 
 def evaluation_seed(run: Method, name: str) -> int:

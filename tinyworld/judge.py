@@ -89,7 +89,11 @@ class Judge(nn.Module):
             said = {name: self.values[name][likeliest[name][index]] for name in self.values}
             own = said["subject"] + "."
             found.append(
-                {name: value for name, value in said.items() if "." not in name or own in name}
+                {
+                    name: value
+                    for name, value in said.items()
+                    if "." not in name or name.startswith(own)
+                }
             )
         return found
 
