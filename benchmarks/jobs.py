@@ -16,6 +16,8 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks import cuda_graphs
+
 LOG_WIDTH = 150
 
 Row = dict[str, Any]
@@ -48,6 +50,11 @@ class Job:
         kept = json.loads(self.part.read_text())
         now = json.loads(json.dumps(self.spec))
         return kept["row"] if self.compared(kept["config"]) == self.compared(now) else None
+
+
+def device() -> str:
+    """What a run was made on."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 
 
 def console() -> Console:
@@ -119,6 +126,7 @@ def _report_to(stages: queue.Queue[tuple[str, int, str]]) -> None:
     global _stages
     _stages = stages
     torch.set_num_threads(1)
+    cuda_graphs.install()
 
 
 def _process(job: Job, work: Work) -> Row:
@@ -126,7 +134,7 @@ def _process(job: Job, work: Work) -> Row:
         if _stages is not None:
             _stages.put((job.name, job.stages, stage))
 
-    row = work(job.spec, on_stage)
+    row = {**work(job.spec, on_stage), "device": device()}
     job.part.parent.mkdir(parents=True, exist_ok=True)
     partial = job.part.with_name(f".{job.part.name}.partial")
     partial.write_text(json.dumps({"config": job.spec, "row": row}))

@@ -9,16 +9,19 @@ from typing import Any
 
 from benchmarks.intervals import Mean
 from benchmarks.jobs import Row
+from benchmarks.paper.curves import needed
 
 LEVELS = (0.8, 0.95)
 GOAL_LABELS = 256
 """After so many labels success shall be .95, and fall no more."""
 
 
-def labels_to(row: Row, level: float) -> int | None:
-    """Labels after which success on N(0, I) is at least `level`; None if it never is."""
-    pairs = zip(row["labels"], row["normal_by_epoch"], strict=True)
-    return next((labels for labels, success in pairs if success >= level), None)
+def labels_to(row: Row, before: Row | None, level: float) -> int | None:
+    """Labels until success on N(0, I) is `level`, interpolated as in the paper's tables; None if it
+    never is."""
+    points = list(zip(row["labels"], row["normal_by_epoch"], strict=True))
+    found = needed([(0, before["success_epoch"]) if before else (0, 0.0), *points], level).labels
+    return None if found is None else round(found)
 
 
 def at_goal(row: Row) -> float | None:
@@ -74,7 +77,10 @@ def figures(rows: Sequence[Row], pretrained: dict[int, Row]) -> dict[str, Any]:
         "success_at_goal": _mean(map(at_goal, rows)),
         "success_normal": _mean(row["success_normal"] for row in rows),
         "success_bank": _mean(row["success_bank"] for row in rows),
-        **{f"labels_to_{level}": [labels_to(row, level) for row in rows] for level in LEVELS},
+        **{
+            f"labels_to_{level}": [labels_to(row, of, level) for row, of in pairs]
+            for level in LEVELS
+        },
         "kept_spread_normal": _mean(kept_spread(row, of, "normal") for row, of in pairs),
         "kept_spread_bank": _mean(kept_spread(row, of, "bank") for row, of in pairs),
         "largest_fall": max(largest_fall(row["normal_by_epoch"]) for row in rows),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-HERO, STEPS, IMAGES, NOISES, PULLS, FEEDBACK, GUARDS, TOGETHER = (
+HERO, STEPS, GUIDED, IMAGES, NOISES, PULLS, FEEDBACK, GUARDS, TOGETHER = (
     "HERO",
     "denoising steps",
+    "guided prediction",
     "which good images",
     "bad images, other noises",
     "pulls to the pretrained model",
@@ -15,11 +16,11 @@ HERO, STEPS, IMAGES, NOISES, PULLS, FEEDBACK, GUARDS, TOGETHER = (
     "guards",
     "together",
 )
-FAMILIES = (HERO, STEPS, IMAGES, NOISES, PULLS, FEEDBACK, GUARDS, TOGETHER)
+FAMILIES = (HERO, STEPS, GUIDED, IMAGES, NOISES, PULLS, FEEDBACK, GUARDS, TOGETHER)
 BASELINE = "hero"
 PLUS = "40 steps at 3e-4"
 """What every ingredient alone is added to."""
-NO_POLICY_GRADIENT = {"learning_rate": 1e-9}
+NO_POLICY_GRADIENT = {"inner_epochs": 0}
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,13 @@ def plus(steps: int = 40, lr: float = 3e-4, **fields: Any) -> dict[str, Any]:
     return {"method": "hero+", "denoising_steps": steps, "denoising_lr": lr, **fields}
 
 
+def guided(steps: int = 40, lr: float = 3e-4, **fields: Any) -> dict[str, Any]:
+    """`plus`, with the guided prediction as what learns."""
+    return plus(steps, lr, denoising_guided=True, **fields)
+
+
+_FRESH = {"noise": "normal"}
+_JUDGED = {"negative_share": "judged"}
 _ENSEMBLE = {"embedding_ensemble": 4, "disagreement_weight": 1.0}
 _RARE = {"denoising_weights": "rarity", "denoising_space": "latents"}
 _WIDE = {**_RARE, "fresh_share": 0.5, "negative_share": 0.5}
@@ -60,6 +68,35 @@ def variants() -> list[Variant]:
             "80 steps at 3e-4": plus(80, 3e-4),
             "120 steps at 1e-4": plus(120, 1e-4),
             "40 steps alone": plus(**NO_POLICY_GRADIENT),
+        },
+        GUIDED: {
+            "guided": guided(),
+            "guided, 80 steps": guided(80),
+            "guided, 40 at 1e-3": guided(40, 1e-3),
+            "guided, with bad": guided(**_JUDGED),
+            "guided, with bad, 80 at 1e-3": guided(80, 1e-3, **_JUDGED),
+            "guided, fresh": guided(**_FRESH),
+            "guided, fresh, with bad": guided(**_FRESH, **_JUDGED),
+            "guided, fresh, with bad, 80 at 1e-3": guided(80, 1e-3, **_FRESH, **_JUDGED),
+            "guided, fresh, alone": guided(80, **_FRESH, **NO_POLICY_GRADIENT),
+            "guided, fresh, alone, 80 at 1e-3": guided(80, 1e-3, **_FRESH, **NO_POLICY_GRADIENT),
+            "guided, fresh, with bad, alone": guided(80, **_FRESH, **_JUDGED, **NO_POLICY_GRADIENT),
+            "guided, fresh, with bad, alone, 80 at 1e-3": guided(
+                80, 1e-3, **_FRESH, **_JUDGED, **NO_POLICY_GRADIENT
+            ),
+            "guided, fresh, with bad, alone, 80 at 3e-3": guided(
+                80, 3e-3, **_FRESH, **_JUDGED, **NO_POLICY_GRADIENT
+            ),
+            "guided, fresh, with bad, alone, beta 0.3": guided(
+                80, 1e-3, **_FRESH, **_JUDGED, **NO_POLICY_GRADIENT, nft_beta=0.3
+            ),
+            "guided, half fresh, with bad, held": guided(
+                80, 1e-3, fresh_share=0.5, **_JUDGED, **_HELD
+            ),
+            "guided, fresh, with bad, held": guided(80, 1e-3, **_FRESH, **_JUDGED, **_HELD),
+            "guided, fresh, with bad, alone, held": guided(
+                80, 1e-3, **_FRESH, **_JUDGED, **_HELD, **NO_POLICY_GRADIENT
+            ),
         },
         TOGETHER: {
             "wide": plus(**_WIDE),

@@ -150,7 +150,12 @@ class HeroConfig(BaseModel):
         description="(image, step) pairs in one forward pass of the update; changes memory and "
         "speed, not the gradient.",
     )
-    inner_epochs: int = Field(1, ge=1, description="Passes over the batch in an update.")
+    inner_epochs: int = Field(
+        1,
+        ge=0,
+        description="Passes over the batch in an update; with 0, which is for hero+ alone, only "
+        "the denoising steps teach the model.",
+    )
     clip_range: float = Field(
         1e-4,
         gt=0.0,
@@ -200,12 +205,15 @@ class HeroConfig(BaseModel):
         description="Those steps end early once the mean squared change of the predictions on "
         "judged latents is larger than this; 0 is no bound (hero+).",
     )
-    negative_share: float = Field(
+    denoising_guided: bool = Field(
+        False,
+        description="Those steps train the prediction under classifier-free guidance, by which the "
+        "judged images were drawn, instead of the prompt's alone (hero+).",
+    )
+    negative_share: Annotated[float, Field(ge=0.0, lt=1.0)] | Literal["judged"] = Field(
         0.0,
-        ge=0.0,
-        lt=1.0,
         description="Share of those latents taken from bad images, from which DiffusionNFT's "
-        "implicit negative policy learns (hero+).",
+        "implicit negative policy learns; `judged` draws all judged images alike (hero+).",
     )
     nft_beta: float = Field(
         1.0,
@@ -296,6 +304,11 @@ class HeroConfig(BaseModel):
 
     @model_validator(mode="after")
     def _method_has_what_it_needs(self) -> "HeroConfig":
+        if self.inner_epochs == 0 and self.method != "hero+":
+            raise ValueError(
+                f"inner_epochs is 0, with which {self.method} would learn nothing; set it to 1 or "
+                "more, or choose the method hero+, whose denoising steps learn alone"
+            )
         if self.method == "prompt" and not self.enhanced_prompt.strip():
             raise ValueError(
                 "method is prompt, but there is no enhanced_prompt; say the prompt to draw with"

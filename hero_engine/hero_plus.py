@@ -4,8 +4,9 @@ The policy gradient alone teaches the model less on fresh noises than on those o
 the forward process on the latents that people called good teaches it everywhere, at the price of
 diversity. Everything that holds the price down is a setting: how many steps and how large
 (`denoising_*`), and how far they may lead (`max_denoising_change`); which good images they draw
-(`denoising_weights`); negatives as in DiffusionNFT (`negative_share`, `nft_beta`); and pulls to the
-pretrained model, on the judged latents (`pretrained_weight`) and on its own (`preservation_weight`,
+(`denoising_weights`); negatives as in DiffusionNFT (`negative_share`, `nft_beta`); whether the
+guided prediction learns or the prompt's alone (`denoising_guided`); and pulls to the pretrained
+model, on the judged latents (`pretrained_weight`) and on its own (`preservation_weight`,
 `unconditional_weight`).
 """
 
@@ -53,7 +54,9 @@ class HeroPlus(Hero):
             return
         self._draw_prior(report, on_progress)
         config = self.config
-        denoise = self.policy.denoiser(batch.prompt, config.unguided)
+        denoise = self.policy.denoiser(
+            batch.prompt, config if config.denoising_guided else config.unguided
+        )
         with timed(report, "denoising"):
             bound = self._bound(denoise)
             losses = denoising.train(
@@ -68,7 +71,7 @@ class HeroPlus(Hero):
             )
         report.set_denoising(losses)
         report.denoising_change = bound.change if bound is not None else None
-        if not report.updated:
+        if not report.updated and config.inner_epochs:
             report.note = contrast.only("the denoising steps on the good images so far")
         report.updated = True
 
@@ -85,16 +88,18 @@ class HeroPlus(Hero):
     def _terms(self, denoise: Denoiser, generator: torch.Generator) -> denoising.Terms:
         """What a step learns from: latents good and bad, and the pretrained model's own."""
         config, scheduler = self.config, self.policy.pipe.scheduler
-        bad = round(config.negative_share * config.denoising_batch_size)
-        if self.replay.good.all():
-            bad = 0
-        good = config.denoising_batch_size - bad
-        losses = self._losses(denoise, plain=not bad and config.nft_beta == 1)
+        size, all_good = config.denoising_batch_size, bool(self.replay.good.all())
+        plain = (all_good or not config.negative_share) and config.nft_beta == 1
+        losses = self._losses(denoise, plain=plain)
         weights = self._weights()
         pulls = self._pulls()
 
         def terms() -> list[Term]:
-            z_0 = [self.replay.draw(good, generator, good=True, weights=weights)]
+            bad = 0 if all_good else self._bad_latents(size, generator)
+            good = size - bad
+            z_0 = []
+            if good:
+                z_0.append(self.replay.draw(good, generator, good=True, weights=weights))
             if bad:
                 z_0.append(self.replay.draw(bad, generator, good=False))
             optimality = torch.cat([torch.ones(good), torch.zeros(bad)])
@@ -108,6 +113,14 @@ class HeroPlus(Hero):
             return [judged, *(Term(own, pull, weight) for pull, weight in pulls)]
 
         return terms
+
+    def _bad_latents(self, size: int, generator: torch.Generator) -> int:
+        """How many of a step's latents are bad ones (`negative_share`)."""
+        share = self.config.negative_share
+        if share != "judged":
+            return round(share * size)
+        share_of_bad = (~self.replay.good).float().mean()
+        return int((torch.rand(size, generator=generator) < share_of_bad).sum())
 
     def _weights(self) -> Float[Tensor, " good"] | None:
         """How likely each good latent so far is drawn; None for all alike."""

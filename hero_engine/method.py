@@ -318,8 +318,11 @@ class Method(ABC):
         *,
         learning_rate_scale: float = 1.0,
     ) -> None:
-        """One epoch's DDPO update (Eq. 2, 8) from the rewards of the batch."""
+        """One epoch's DDPO update (Eq. 2, 8) from the rewards of the batch; none where the
+        configuration wants no pass over it."""
         config = self.config
+        if not config.inner_epochs:
+            return
         with timed(report, "update"):
             stats = ddpo.update(
                 self.policy.denoiser(batch.prompt, config),

@@ -66,9 +66,10 @@ def test_variants_are_settings_of_the_engine_with_files_of_their_own() -> None:
 
 def test_what_a_run_reached_and_lost() -> None:
     row = _row(1, 0.3, 0.85, 0.7, 0.96, 0.9, 0.97)
-    assert research_figures.labels_to(row, 0.8) == 128
-    assert research_figures.labels_to(row, 0.95) == 256
-    assert research_figures.labels_to(row, 0.99) is None
+    assert research_figures.labels_to(row, None, 0.8) == round(64 * 2 ** (0.5 / 0.55)) == 120
+    assert research_figures.labels_to(row, None, 0.95) == round(192 * (4 / 3) ** (0.25 / 0.26))
+    assert research_figures.labels_to(row, None, 0.99) is None
+    assert research_figures.labels_to(row, {"success_epoch": 0.2}, 0.25) == 32
     assert research_figures.at_goal(row) == 0.96
     assert research_figures.largest_fall(row["normal_by_epoch"]) == pytest.approx(0.15)
     assert research_figures.fall_afterwards(row) == pytest.approx(0.06)
@@ -87,7 +88,7 @@ def test_figures_stand_beside_the_pretrained_models_of_the_same_seed() -> None:
     assert of["kept_spread_bank"]["mean"] == pytest.approx(0.4)
     assert of["transfer"]["mean"] == pytest.approx(0.02)
     assert list(of["transfer_by_prompt"]) == ["1 hand", "a cat"]
-    assert of["labels_to_0.8"] == [128, 128]
+    assert of["labels_to_0.8"] == [128, round(64 * 2**0.75)]
     alone = research_figures.figures(rows, {})
     assert alone["transfer"] is alone["kept_spread_normal"] is alone["success_at_goal"] is None
 

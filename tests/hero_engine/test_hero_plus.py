@@ -1,15 +1,19 @@
+import itertools
+
 import pytest
 import torch
 
 from hero_engine import replay_weights
 from hero_engine.batch import Feedback
 from hero_engine.contrast import Contrast
+from hero_engine.denoising import min_snr_weights, noised, squared_errors
 from hero_engine.hero import Hero
 from hero_engine.hero_plus import HeroPlus
 from hero_engine.replay import Replay
 
 HALF_GOOD = Feedback(good=(True, False, None, False) * 2, best=0)
 SMALL = {"method": "hero+", "denoising_batch_size": 8}
+GUIDED = {"denoising_guided": True, "guidance_scale": 3.0}
 
 
 def lora_of(run):
@@ -175,14 +179,48 @@ def test_with_every_part_a_stopped_run_ends_as_one_that_was_not(make_config, tmp
     assert torch.equal(through.sample(2).latents, stopped.sample(2).latents)
 
 
-def test_negatives_change_what_is_learned(make_config):
+def test_negatives_and_guidance_change_what_is_learned(make_config):
     loras = []
-    for share in (0.0, 0.5):
-        run = HeroPlus(make_config(**SMALL, denoising_steps=4, negative_share=share))
+    for fields in ({}, {"negative_share": 0.5}, {"negative_share": "judged"}, GUIDED):
+        run = HeroPlus(make_config(**SMALL, denoising_steps=4, **fields))
         report = run.learn(run.generate(), HALF_GOOD)
         assert report.denoising_loss > 0
         loras.append(lora_of(run))
-    assert not torch.equal(*loras)
+    assert not any(torch.equal(one, other) for one, other in itertools.combinations(loras, 2))
+
+
+def test_judged_latents_are_bad_in_their_own_proportion(make_config):
+    run = HeroPlus(make_config(**SMALL, negative_share="judged"))
+    run.replay = Replay(torch.zeros(8, 4, 16, 16), torch.tensor([True] * 6 + [False] * 2))
+    generator = torch.Generator().manual_seed(0)
+    drawn = [run._bad_latents(16, generator) for _ in range(400)]
+    assert sum(drawn) / len(drawn) == pytest.approx(4, abs=0.3)
+    assert len(set(drawn)) > 5
+
+
+def test_the_guided_prediction_is_what_learns(make_config):
+    """The loss is the guided prediction's."""
+    run = HeroPlus(make_config(**SMALL, **GUIDED))
+    batch = run.generate()
+    run._keep(batch, HALF_GOOD)
+    denoise = run.policy.denoiser(batch.prompt, run.config)
+    losses = run._losses(denoise, plain=True)
+    part = noised(run.policy.pipe.scheduler, batch.latents, torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = squared_errors(denoise(part.z_t, part.timesteps), part.target)
+        expected = expected * min_snr_weights(part.snr, run.config.snr_gamma, "epsilon")
+        assert torch.allclose(losses(part), expected)
+
+
+def test_without_passes_over_the_batch_only_the_denoising_steps_teach(make_config):
+    run = HeroPlus(make_config(**SMALL, inner_epochs=0, denoising_steps=2))
+    report = run.learn(run.generate(), HALF_GOOD)
+    assert report.updated
+    assert report.loss is None
+    assert report.denoising_loss > 0
+    assert not report.note
+    with pytest.raises(ValueError, match="hero would learn nothing"):
+        make_config(inner_epochs=0)
 
 
 @pytest.mark.parametrize(
