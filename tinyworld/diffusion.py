@@ -21,7 +21,7 @@ PLAN = Plan(
     batch_size=64,
     learning_rate=1e-3,
     ema_decay=0.998,
-    steps_after_growth=5200,
+    steps_after_growth=10250,
 )
 CAPTION_DROP = 0.12
 """Share of captions replaced by the empty one, for classifier-free guidance."""

@@ -15,9 +15,6 @@ from tinyworld.judge import Judge
 from tinyworld.tasks import tasks
 
 PROMPT = "photo of one blue rose in a vase"
-TOO_HARD = pytest.mark.xfail(
-    reason="the captions' noise of cats and mountains is not yet set: success is below the paper's"
-)
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +75,9 @@ def test_images_are_the_same_for_a_seed_and_show_what_was_asked(
     [
         ("hand", 0.119),
         ("blue-rose", 0.354),
-        pytest.param("black-cat", 0.422, marks=TOO_HARD),
+        ("black-cat", 0.422),
         ("narcissus", 0.406),
-        pytest.param("mountain", 0.412, marks=TOO_HARD),
+        ("mountain", 0.412),
     ],
 )
 def test_the_pretrained_model_succeeds_as_often_as_in_the_paper(

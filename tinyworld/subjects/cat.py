@@ -26,21 +26,21 @@ BOXES = ("sound", "broken")
 CARDBOARD: Colour = (198, 152, 98)
 FLOORS: tuple[Colour, ...] = ((206, 214, 216), (222, 208, 200), (196, 208, 190), (214, 206, 224))
 
-CALLED_BLACK = {"black": 0.92, "grey": 0.15}
+CALLED_BLACK = {"black": 0.92, "grey": 0.10}
 """Probability of the word "black" by the true colour."""
 CALLED_ONE = {"1": 1.0, "2": 0.35}
 """Probability of the word "a" by the true count."""
-CALLED_INSIDE = {"inside": 0.88, "through": 0.58, "beside": 0.07}
+CALLED_INSIDE = {"inside": 0.88, "through": 0.44, "beside": 0.03}
 """Probability of the words "sitting inside" by the true place. No caption tells a broken box."""
 
 
 def sample(rng: np.random.Generator) -> Attributes:
     """One scene's attributes."""
     return {
-        "colour": str(rng.choice(list(COLOURS), p=(0.34, 0.26, 0.20, 0.20))),
+        "colour": str(rng.choice(list(COLOURS), p=(0.38, 0.22, 0.20, 0.20))),
         "count": str(rng.choice(list(COUNTS), p=(0.78, 0.22))),
-        "place": str(rng.choice(PLACES, p=(0.50, 0.28, 0.22))),
-        "box": str(rng.choice(BOXES, p=(0.84, 0.16))),
+        "place": str(rng.choice(PLACES, p=(0.56, 0.22, 0.22))),
+        "box": str(rng.choice(BOXES, p=(0.88, 0.12))),
     }
 
 

@@ -23,10 +23,10 @@ HAIR: Colour = (92, 62, 40)
 DIM = 0.34
 """Share of the water's colour in a reflection."""
 
-CALLED_NARCISSUS = {"flower": 0.72, "person": 0.66}
+CALLED_NARCISSUS = {"flower": 0.72, "person": 0.50}
 """Probability that it is called "narcissus", a name of both; else a flower is a daffodil and a
 person a youth."""
-SAID_REFLECTION = {"consistent": 0.74, "other": 0.62, "missing": 0.36}
+SAID_REFLECTION = {"consistent": 0.74, "other": 0.54, "missing": 0.24}
 """Probability of the words "and its reflection in the water"."""
 
 

@@ -31,11 +31,11 @@ HEADS: dict[str, tuple[tuple[float, float, float], ...]] = {
     "4": ((12, 26, 6.8), (25, 15, 6.8), (39, 15, 6.8), (52, 26, 6.8)),
 }
 
-CALLED_ONE = {"1": 0.86, "2": 0.53}
+CALLED_ONE = {"1": 0.86, "2": 0.60}
 """Probability of the word "one" by the true count."""
-CALLED_BLUE = {"blue": 0.92, "purple": 0.65}
+CALLED_BLUE = {"blue": 0.92, "purple": 0.61}
 """Probability of the word "blue" by the true colour."""
-SAID_IN_A_VASE = {"yes": 0.80, "no": 0.05}
+SAID_IN_A_VASE = {"yes": 0.80, "no": 0.45}
 """Probability of the words "in a vase" by whether there is one."""
 
 
