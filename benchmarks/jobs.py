@@ -16,8 +16,6 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import cuda_graphs
-
 LOG_WIDTH = 150
 
 Row = dict[str, Any]
@@ -126,7 +124,6 @@ def _report_to(stages: queue.Queue[tuple[str, int, str]]) -> None:
     global _stages
     _stages = stages
     torch.set_num_threads(1)
-    cuda_graphs.install()
 
 
 def _process(job: Job, work: Work) -> Row:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-HERO, STEPS, GUIDED, IMAGES, NOISES, PULLS, FEEDBACK, GUARDS, TOGETHER = (
+HERO, STEPS, GUIDED, GENTLE, IMAGES, NOISES, PULLS, FEEDBACK, GUARDS, TOGETHER = (
     "HERO",
     "denoising steps",
     "guided prediction",
+    "less or no policy gradient",
     "which good images",
     "bad images, other noises",
     "pulls to the pretrained model",
@@ -16,7 +17,7 @@ HERO, STEPS, GUIDED, IMAGES, NOISES, PULLS, FEEDBACK, GUARDS, TOGETHER = (
     "guards",
     "together",
 )
-FAMILIES = (HERO, STEPS, GUIDED, IMAGES, NOISES, PULLS, FEEDBACK, GUARDS, TOGETHER)
+FAMILIES = (HERO, STEPS, GUIDED, GENTLE, IMAGES, NOISES, PULLS, FEEDBACK, GUARDS, TOGETHER)
 BASELINE = "hero"
 PLUS = "40 steps at 3e-4"
 """What every ingredient alone is added to."""
@@ -46,6 +47,8 @@ def guided(steps: int = 40, lr: float = 3e-4, **fields: Any) -> dict[str, Any]:
 _FRESH = {"noise": "normal"}
 _JUDGED = {"negative_share": "judged"}
 _ENSEMBLE = {"embedding_ensemble": 4, "disagreement_weight": 1.0}
+_GENTLE = {"learning_rate": 2e-3}
+_STEADY = {"fresh_share": 0.5, "embedding_replay": True, **_ENSEMBLE}
 _RARE = {"denoising_weights": "rarity", "denoising_space": "latents"}
 _WIDE = {**_RARE, "fresh_share": 0.5, "negative_share": 0.5}
 _HELD = {"preservation_weight": 0.3, "unconditional_weight": 0.3, "prior_images": 64}
@@ -97,6 +100,24 @@ def variants() -> list[Variant]:
             "guided, fresh, with bad, alone, held": guided(
                 80, 1e-3, **_FRESH, **_JUDGED, **_HELD, **NO_POLICY_GRADIENT
             ),
+        },
+        GENTLE: {
+            "gentle": plus(40, 1e-3, **_GENTLE),
+            "gentle, half fresh": plus(40, 1e-3, **_GENTLE, **_STEADY),
+            "gentle, half fresh, 80 steps": plus(80, 1e-3, **_GENTLE, **_STEADY),
+            "gentle, half fresh, half bad": plus(
+                40, 1e-3, **_GENTLE, **_STEADY, negative_share=0.5
+            ),
+            "gentle, half fresh, held": plus(40, 1e-3, **_GENTLE, **_STEADY, **_HELD),
+            "steady": plus(**_STEADY),
+            "steady, 80 steps": plus(80, **_STEADY),
+            "steady, half bad": plus(**_STEADY, negative_share=0.5),
+            "fresh, alone, 80 at 1e-3": plus(80, 1e-3, **_FRESH, **NO_POLICY_GRADIENT),
+            "fresh, alone, 120 at 1e-3": plus(120, 1e-3, **_FRESH, **NO_POLICY_GRADIENT),
+            "fresh, alone, 80 at 1e-3, half bad": plus(
+                80, 1e-3, **_FRESH, **NO_POLICY_GRADIENT, negative_share=0.5
+            ),
+            "half fresh, alone, 80 at 1e-3": plus(80, 1e-3, fresh_share=0.5, **NO_POLICY_GRADIENT),
         },
         TOGETHER: {
             "wide": plus(**_WIDE),
