@@ -17,8 +17,8 @@ from benchmarks.paper.section import (
 )
 from benchmarks.sheets import Sheet
 
-TRAINED = ("hero", "d3po", "hero+", "dreambooth")
-ORDER = ("enhanced prompt", "dreambooth", "d3po", "hero", "hero+")
+TRAINED = ("hero", "d3po", "hero+", "dreambooth", "d3po, rate 1e-3")
+ORDER = ("enhanced prompt", "dreambooth", "d3po, rate 1e-3", "d3po", "hero", "hero+")
 
 NOTE = """
 Each seed is another annotator: all agree on what is good, each calls another image best (the
