@@ -152,7 +152,7 @@ def test_results_are_written_with_table_and_plot(tmp_path: Path) -> None:
     table = research.write(said, variants(), pretrained, rows)
     assert [row[0] for row in table.rows] == [BASELINE, PLUS]
     assert table.rows[1][1:] == [
-        "1", "0.96", "0.98", "0.90", "192", "256", "0.75", "0.40", "0.07", "0.07", "+0.02",
+        "1", "0.96", "0.98", "0.90", "168", "244", "0.75", "0.40", "0.07", "0.07", "+0.02",
         "-0.05", "0",
     ]  # fmt: skip
     result = json.loads(said.out.read_text())
