@@ -11,7 +11,7 @@ from rich.console import Console
 from benchmarks import label_budget, noise
 from benchmarks.cells import Options, job_of, run_cells, write
 from benchmarks.intervals import Mean
-from benchmarks.jobs import Job, Row, run_jobs
+from benchmarks.jobs import Job, Row, device, run_jobs
 from benchmarks.sheets import Sheet
 from hero_engine.config import preset
 
@@ -145,7 +145,7 @@ def test_finished_jobs_are_not_done_again_and_rows_come_in_order(tmp_path: Path)
     jobs[1].part.write_text(json.dumps({"config": {"number": 1}, "row": {"twice": "kept"}}))
     rows = run_jobs(jobs, _double, 1, Console(quiet=True))
     assert [row["twice"] for row in rows] == [6, "kept", 4]
-    assert jobs[0].finished() == {"twice": 6}
+    assert jobs[0].finished() == {"twice": 6, "device": device()}
 
 
 def test_what_was_made_with_other_weights_is_neither_shown_nor_overwritten(
