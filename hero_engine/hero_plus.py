@@ -71,8 +71,9 @@ class HeroPlus(Hero):
             )
         report.set_denoising(losses)
         report.denoising_change = bound.change if bound is not None else None
-        if not report.updated and config.inner_epochs:
-            report.note = contrast.only("the denoising steps on the good images so far")
+        if not report.updated:
+            only = contrast.only("the denoising steps on the good images so far")
+            report.note = only if config.inner_epochs else ""
         report.updated = True
 
     def _embedding_examples(

@@ -37,7 +37,6 @@ METHODS: dict[str, dict[str, Any]] = {
     "hero": {},
     "hero+": {"method": "hero+"},
     "d3po": {"method": "d3po", "learning_rate": 3e-4, "d3po_beta": 1.0},
-    "d3po, rate 1e-3": {"method": "d3po", "learning_rate": 1e-3, "d3po_beta": 1.0},
     "dreambooth": {"method": "dreambooth"},
     "ddpo": {"method": "ddpo"},
 }

@@ -214,11 +214,12 @@ def test_the_guided_prediction_is_what_learns(make_config):
 
 def test_without_passes_over_the_batch_only_the_denoising_steps_teach(make_config):
     run = HeroPlus(make_config(**SMALL, inner_epochs=0, denoising_steps=2))
-    report = run.learn(run.generate(), HALF_GOOD)
-    assert report.updated
-    assert report.loss is None
-    assert report.denoising_loss > 0
-    assert not report.note
+    for feedback in (HALF_GOOD, Feedback((True,) * 8, best=0)):
+        report = run.learn(run.generate(), feedback)
+        assert report.updated
+        assert report.loss is None
+        assert report.denoising_loss > 0
+        assert not report.note
     with pytest.raises(ValueError, match="hero would learn nothing"):
         make_config(inner_epochs=0)
 
