@@ -43,7 +43,6 @@ def test_the_judge_is_right_on_renders_through_the_autoencoder(
     scenes = [(scene.subject, scene.attributes, scene.image) for scene in world.scenes(400, UNSEEN)]
     shares = accuracy(judge, autoencoder, scenes)
     assert set(shares) == set(heads_of_the_world())
-    assert shares.pop("mountain.rails") >= 0.95, "the autoencoder loses bent rails on a meadow"
     assert min(shares.values()) >= 0.98, shares
 
 
