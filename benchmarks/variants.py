@@ -5,9 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-HERO, STEPS, GUIDED, GENTLE, IMAGES, NOISES, PULLS, FEEDBACK, GUARDS, TOGETHER = (
+(
+    HERO,
+    STEPS,
+    AT_ONCE,
+    NOISIEST,
+    GUIDED,
+    GENTLE,
+    IMAGES,
+    NOISES,
+    PULLS,
+    FEEDBACK,
+    GUARDS,
+    TOGETHER,
+) = (
     "HERO",
     "denoising steps",
+    "all labels at once",
+    "the noisiest timesteps",
     "guided prediction",
     "less or no policy gradient",
     "which good images",
@@ -17,7 +32,20 @@ HERO, STEPS, GUIDED, GENTLE, IMAGES, NOISES, PULLS, FEEDBACK, GUARDS, TOGETHER =
     "guards",
     "together",
 )
-FAMILIES = (HERO, STEPS, GUIDED, GENTLE, IMAGES, NOISES, PULLS, FEEDBACK, GUARDS, TOGETHER)
+FAMILIES = (
+    HERO,
+    STEPS,
+    AT_ONCE,
+    NOISIEST,
+    GUIDED,
+    GENTLE,
+    IMAGES,
+    NOISES,
+    PULLS,
+    FEEDBACK,
+    GUARDS,
+    TOGETHER,
+)
 BASELINE = "hero"
 PLUS = "40 steps at 3e-4"
 """What every ingredient alone is added to."""
@@ -45,12 +73,22 @@ def guided(steps: int = 40, lr: float = 3e-4, **fields: Any) -> dict[str, Any]:
 
 
 _FRESH = {"noise": "normal"}
+_ALONE = {**_FRESH, **NO_POLICY_GRADIENT, "denoising_repeats": 64}
+_V = {"snr_weighting": "snr+1"}
 _JUDGED = {"negative_share": "judged"}
 _ENSEMBLE = {"embedding_ensemble": 4, "disagreement_weight": 1.0}
 _GENTLE = {"learning_rate": 2e-3}
 _STEADY = {"fresh_share": 0.5, "embedding_replay": True, **_ENSEMBLE}
 _RARE = {"denoising_weights": "rarity", "denoising_space": "latents"}
 _WIDE = {**_RARE, "fresh_share": 0.5, "negative_share": 0.5}
+_AT_ONCE = {**_FRESH, **NO_POLICY_GRADIENT, "images_per_epoch": 256, "epochs": 1}
+_BALANCED = {
+    **_V,
+    **NO_POLICY_GRADIENT,
+    "fresh_share": 0.5,
+    "denoising_repeats": 64,
+    "pretrained_weight": 0.5,
+}
 _HELD = {"preservation_weight": 0.3, "unconditional_weight": 0.3, "prior_images": 64}
 
 
@@ -71,6 +109,30 @@ def variants() -> list[Variant]:
             "80 steps at 3e-4": plus(80, 3e-4),
             "120 steps at 1e-4": plus(120, 1e-4),
             "40 steps alone": plus(**NO_POLICY_GRADIENT),
+        },
+        AT_ONCE: {
+            "at once, 100 steps": plus(100, 1e-3, **_AT_ONCE),
+            "at once, 400 steps": plus(400, 1e-3, **_AT_ONCE),
+            "at once, v, 100 steps": plus(100, 1e-3, **_AT_ONCE, **_V),
+            "at once, half bad, 100 steps": plus(100, 1e-3, **_AT_ONCE, negative_share=0.5),
+        },
+        NOISIEST: {
+            "v": plus(**_V),
+            "v, fresh, alone": plus(40, 1e-3, **_V, **_FRESH, **NO_POLICY_GRADIENT),
+            "v, fresh, alone, pull 0.3": plus(60, 1e-3, **_V, **_ALONE, pretrained_weight=0.3),
+            "v, fresh, alone, pull 0.5": plus(120, 1e-3, **_V, **_ALONE, pretrained_weight=0.5),
+            "v, half fresh, alone, pull 0.5": plus(120, 1e-3, **_BALANCED),
+            "v, half fresh, alone, pull 0.5, average, empty caption 0.3": plus(
+                80,
+                1e-3,
+                **_BALANCED,
+                lora_ema_decay=0.97,
+                unconditional_weight=0.3,
+                prior_images=64,
+            ),
+            "v, half fresh, alone, pull 0.5, average, rarity": plus(
+                80, 1e-3, **{**_BALANCED, **_RARE, "denoising_repeats": 32}, lora_ema_decay=0.97
+            ),
         },
         GUIDED: {
             "guided": guided(),

@@ -186,8 +186,21 @@ class HeroConfig(BaseModel):
     denoising_batch_size: int = Field(
         16, ge=1, description="Latents in one of those steps (hero+, dreambooth)."
     )
+    denoising_repeats: int = Field(
+        0,
+        ge=0,
+        description="Most draws of a good latent in an epoch, on average: with few good images so "
+        "far there are fewer of those steps, so that the model does not copy them; 0 is no limit "
+        "(hero+).",
+    )
+    snr_weighting: Literal["min-snr", "snr+1"] = Field(
+        "min-snr",
+        description="How an error of the denoising loss counts by its timestep. snr+1 is the error "
+        "of v, to which the noisiest timesteps contribute most, in which it is decided what is in "
+        "an image and how many of it (hero+).",
+    )
     snr_gamma: float = Field(
-        5.0, gt=0.0, description="min-SNR weighting of the denoising loss (gamma; hero+)."
+        5.0, gt=0.0, description="Largest signal-to-noise ratio that counts in min-snr (hero+)."
     )
     denoising_weights: Literal["uniform", "reward", "novelty", "rarity"] = Field(
         "uniform",
@@ -306,8 +319,8 @@ class HeroConfig(BaseModel):
     def _method_has_what_it_needs(self) -> "HeroConfig":
         if self.inner_epochs == 0 and self.method != "hero+":
             raise ValueError(
-                f"inner_epochs is 0, with which {self.method} would learn nothing; set it to 1 or "
-                "more, or choose the method hero+, whose denoising steps learn alone"
+                "inner_epochs is 0, which only the method hero+ allows, since its denoising steps "
+                f"learn without the update's; with {self.method} set it to 1 or more"
             )
         if self.method == "prompt" and not self.enhanced_prompt.strip():
             raise ValueError(
@@ -352,9 +365,24 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """Field overrides by preset name: the bundled tiny model, and the tasks of the paper's Table 1."""
 
+HERO_PLUS: dict[str, dict[str, Any]] = {
+    "tiny": {
+        "inner_epochs": 0,
+        "fresh_share": 0.5,
+        "denoising_steps": 120,
+        "denoising_lr": 1e-3,
+        "denoising_repeats": 64,
+        "snr_weighting": "snr+1",
+        "pretrained_weight": 0.5,
+    },
+}
+"""More of them where the method is hero+, by preset name: what measured best with that model
+(docs/research.md)."""
+
 
 def preset(name: str, **overrides: Any) -> HeroConfig:
-    """The configuration of a named preset, with some fields replaced.
+    """The configuration of a named preset, for the method that is asked for, with some fields
+    replaced.
 
     Raises `ConfigError` for an unknown name and for a field that cannot be used.
     """
@@ -362,7 +390,10 @@ def preset(name: str, **overrides: Any) -> HeroConfig:
         raise ConfigError(
             f"There is no preset called {name!r}; choose one of {', '.join(PRESETS)}."
         )
-    return make_config(**{**PRESETS[name], **overrides})
+    fields = {**PRESETS[name], **overrides}
+    if fields.get("method") == "hero+":
+        fields = {**PRESETS[name], **HERO_PLUS.get(name, {}), **overrides}
+    return make_config(**fields)
 
 
 def make_config(**fields: Any) -> HeroConfig:

@@ -67,19 +67,21 @@ def noised(
     )
 
 
-def min_snr_weights(
+def snr_weights(
     snr: Float[Tensor, " batch"],
-    gamma: float,
     prediction_type: Literal["epsilon", "sample", "v_prediction"],
+    *,
+    weighting: Literal["min-snr", "snr+1"],
+    gamma: float,
 ) -> Float[Tensor, " batch"]:
-    """min(SNR, gamma) in terms of the error of z_0, as a weight of the prediction's (min-SNR).
+    """What the prediction's squared error counts, by the signal-to-noise ratio of its timestep.
 
-    The squared error of epsilon is SNR times that of z_0, that of v SNR + 1 times.
+    In terms of the error of z_0: min(SNR, gamma) (min-SNR, Hang et al., 2023), or SNR + 1, the
+    error of v (Salimans & Ho, 2022), to which the noisiest timesteps contribute most. The squared
+    error of epsilon is SNR times that of z_0, that of v SNR + 1 times.
     """
-    clamped = snr.clamp(max=gamma)
-    if prediction_type == "sample":
-        return clamped
-    return clamped / (snr if prediction_type == "epsilon" else snr + 1)
+    of_z_0 = snr.clamp(max=gamma) if weighting == "min-snr" else snr + 1
+    return of_z_0 / {"sample": 1.0, "epsilon": snr, "v_prediction": snr + 1}[prediction_type]
 
 
 def squared_errors(

@@ -10,6 +10,7 @@ model, on the judged latents (`pretrained_weight`) and on its own (`preservation
 `unconditional_weight`).
 """
 
+from math import ceil
 from typing import Any
 
 import torch
@@ -57,16 +58,17 @@ class HeroPlus(Hero):
         denoise = self.policy.denoiser(
             batch.prompt, config if config.denoising_guided else config.unguided
         )
+        steps = self._steps()
         with timed(report, "denoising"):
             bound = self._bound(denoise)
             losses = denoising.train(
                 self.denoising_optimizer,
                 self._terms(denoise, self._stream("denoising")),
-                steps=config.denoising_steps,
+                steps=steps,
                 learning_rate=config.denoising_lr,
                 max_grad_norm=config.max_grad_norm,
                 forward_batch_size=config.forward_batch_size,
-                on_step=reporting(on_progress, "denoising", config.denoising_steps),
+                on_step=reporting(on_progress, "denoising", steps),
                 enough=bound,
             )
         report.set_denoising(losses)
@@ -75,6 +77,14 @@ class HeroPlus(Hero):
             only = contrast.only("the denoising steps on the good images so far")
             report.note = only if config.inner_epochs else ""
         report.updated = True
+
+    def _steps(self) -> int:
+        """How many steps the good latents so far are enough for (`denoising_repeats`)."""
+        config, good = self.config, int(self.replay.good.sum())
+        if not config.denoising_repeats:
+            return config.denoising_steps
+        enough = ceil(config.denoising_repeats * good / config.denoising_batch_size)
+        return min(config.denoising_steps, enough)
 
     def _embedding_examples(
         self, batch: Batch, contrast: Contrast
@@ -171,7 +181,12 @@ class HeroPlus(Hero):
                 loss = denoising.nft_losses(
                     prediction, old, part.target, part.optimality, config.nft_beta
                 )
-            loss = loss * denoising.min_snr_weights(part.snr, config.snr_gamma, prediction_type)
+            loss = loss * denoising.snr_weights(
+                part.snr,
+                prediction_type,
+                weighting=config.snr_weighting,
+                gamma=config.snr_gamma,
+            )
             if pretrained is not None:
                 pull = denoising.squared_errors(prediction, pretrained)
                 loss = loss + config.pretrained_weight * pull

@@ -4,7 +4,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from hero_engine.config import PRESETS, HeroConfig, make_config, preset
+from hero_engine.config import HERO_PLUS, PRESETS, HeroConfig, make_config, preset
 from hero_engine.errors import ConfigError
 
 
@@ -40,6 +40,15 @@ def test_presets_are_the_papers():
     rose = preset("blue-rose")
     assert rose.prompt == "photo of one blue rose in a vase"
     assert (rose.num_inference_steps, rose.images_per_epoch * rose.epochs) == (50, 512)
+
+
+def test_a_preset_knows_what_hero_plus_is_measured_best_with():
+    plus, hero = preset("tiny", method="hero+"), preset("tiny")
+    assert (plus.inner_epochs, plus.snr_weighting) == (0, "snr+1")
+    assert (hero.inner_epochs, hero.snr_weighting) == (2, "min-snr")
+    assert preset("tiny", method="hero+", denoising_steps=5).denoising_steps == 5
+    assert preset("hand", method="hero+") == preset("hand").model_copy(update={"method": "hero+"})
+    assert set(HERO_PLUS) <= set(PRESETS)
 
 
 def test_an_unknown_preset_names_the_known_ones():

@@ -15,14 +15,31 @@ def images(*values):
     return torch.tensor(values)[:, None, None, None].expand(-1, 1, 1, 2).clone()
 
 
-def test_min_snr_weights_by_hand():
+@pytest.mark.parametrize(
+    ("weighting", "by_hand"),
+    [
+        (
+            "min-snr",
+            {
+                "sample": [0.5, 5.0, 5.0],
+                "epsilon": [1.0, 1.0, 0.25],
+                "v_prediction": [0.5 / 1.5, 5 / 6, 5 / 21],
+            },
+        ),
+        (
+            "snr+1",
+            {
+                "sample": [1.5, 6.0, 21.0],
+                "epsilon": [3.0, 1.2, 1.05],
+                "v_prediction": [1.0, 1.0, 1.0],
+            },
+        ),
+    ],
+)
+def test_snr_weights_by_hand(weighting, by_hand):
     snr = torch.tensor([0.5, 5.0, 20.0])
-    for prediction_type, weights in {
-        "sample": [0.5, 5.0, 5.0],
-        "epsilon": [1.0, 1.0, 0.25],
-        "v_prediction": [0.5 / 1.5, 5 / 6, 5 / 21],
-    }.items():
-        result = denoising.min_snr_weights(snr, 5.0, prediction_type)
+    for prediction_type, weights in by_hand.items():
+        result = denoising.snr_weights(snr, prediction_type, weighting=weighting, gamma=5.0)
         assert result.tolist() == pytest.approx(weights)
 
 

@@ -6,7 +6,7 @@ import torch
 from hero_engine import replay_weights
 from hero_engine.batch import Feedback
 from hero_engine.contrast import Contrast
-from hero_engine.denoising import min_snr_weights, noised, squared_errors
+from hero_engine.denoising import noised, snr_weights, squared_errors
 from hero_engine.hero import Hero
 from hero_engine.hero_plus import HeroPlus
 from hero_engine.replay import Replay
@@ -55,6 +55,17 @@ def test_the_denoising_loss_of_good_images_falls(make_config):
     run = HeroPlus(make_config(**SMALL, denoising_steps=12, denoising_lr=1e-2, noise="normal"))
     losses = [run.learn(run.generate(), HALF_GOOD).denoising_loss for _ in range(2)]
     assert losses[1] < losses[0]
+
+
+def test_few_good_images_are_worth_few_steps(make_config):
+    run = HeroPlus(make_config(**SMALL, denoising_steps=5, denoising_repeats=6))
+    steps = []
+    for good in (1, 2, 8):
+        feedback = Feedback(tuple(index < good for index in range(8)), best=0)
+        run.learn(run.generate(), feedback, on_progress=lambda at: steps.append(at))
+    drawn = [at.total for at in steps if at.stage == "denoising" and at.done == at.total]
+    # six draws of 1, 3 and 11 good latents, eight a step: 6 / 8, 18 / 8, and more than the five
+    assert drawn == [1, 3, 5]
 
 
 def test_a_pull_to_the_pretrained_model_keeps_the_weights_nearer(make_config):
@@ -208,7 +219,7 @@ def test_the_guided_prediction_is_what_learns(make_config):
     part = noised(run.policy.pipe.scheduler, batch.latents, torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected = squared_errors(denoise(part.z_t, part.timesteps), part.target)
-        expected = expected * min_snr_weights(part.snr, run.config.snr_gamma, "epsilon")
+        expected = expected * snr_weights(part.snr, "epsilon", weighting="min-snr", gamma=5.0)
         assert torch.allclose(losses(part), expected)
 
 
@@ -220,7 +231,7 @@ def test_without_passes_over_the_batch_only_the_denoising_steps_teach(make_confi
         assert report.loss is None
         assert report.denoising_loss > 0
         assert not report.note
-    with pytest.raises(ValueError, match="hero would learn nothing"):
+    with pytest.raises(ValueError, match="with hero set it to 1"):
         make_config(inner_epochs=0)
 
 
