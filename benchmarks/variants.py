@@ -122,6 +122,9 @@ def variants() -> list[Variant]:
             "v, fresh, alone, pull 0.3": plus(60, 1e-3, **_V, **_ALONE, pretrained_weight=0.3),
             "v, fresh, alone, pull 0.5": plus(120, 1e-3, **_V, **_ALONE, pretrained_weight=0.5),
             "v, half fresh, alone, pull 0.5": plus(120, 1e-3, **_BALANCED),
+            "v, half fresh, alone, pull 0.5, by failures": plus(
+                120, 1e-3, **_BALANCED, denoising_full_share=0.25
+            ),
             "v, half fresh, alone, pull 0.5, average, empty caption 0.3": plus(
                 80,
                 1e-3,

@@ -193,6 +193,15 @@ class HeroConfig(BaseModel):
         "far there are fewer of those steps, so that the model does not copy them; 0 is no limit "
         "(hero+).",
     )
+    denoising_full_share: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="When bad is rarer than this share of the judged images (of those from N(0, I), "
+        "if fresh_share is set), there are fewer of those steps, in proportion: images drawn under "
+        "guidance sharpen with every generation that learns from them, so that steps which have "
+        "nothing to mend do harm. 0 takes all of them always (hero+).",
+    )
     snr_weighting: Literal["min-snr", "snr+1"] = Field(
         "min-snr",
         description="How an error of the denoising loss counts by its timestep. snr+1 is the error "
@@ -372,6 +381,7 @@ HERO_PLUS: dict[str, dict[str, Any]] = {
         "denoising_steps": 120,
         "denoising_lr": 1e-3,
         "denoising_repeats": 64,
+        "denoising_full_share": 0.25,
         "snr_weighting": "snr+1",
         "pretrained_weight": 0.5,
     },

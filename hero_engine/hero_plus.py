@@ -58,7 +58,15 @@ class HeroPlus(Hero):
         denoise = self.policy.denoiser(
             batch.prompt, config if config.denoising_guided else config.unguided
         )
-        steps = self._steps()
+        steps = self._steps(report)
+        if not steps:
+            if not report.updated:
+                fresh = "fresh" if config.fresh_share else "judged"
+                report.note = (
+                    f"All of the {fresh} images are good, so there is nothing to mend and the model "
+                    "was not changed."
+                )
+            return
         with timed(report, "denoising"):
             bound = self._bound(denoise)
             losses = denoising.train(
@@ -78,13 +86,18 @@ class HeroPlus(Hero):
             report.note = only if config.inner_epochs else ""
         report.updated = True
 
-    def _steps(self) -> int:
-        """How many steps the good latents so far are enough for (`denoising_repeats`)."""
+    def _steps(self, report: Report) -> int:
+        """How many steps there are good latents for (`denoising_repeats`) and reason for
+        (`denoising_full_share`)."""
         config, good = self.config, int(self.replay.good.sum())
-        if not config.denoising_repeats:
-            return config.denoising_steps
-        enough = ceil(config.denoising_repeats * good / config.denoising_batch_size)
-        return min(config.denoising_steps, enough)
+        steps = config.denoising_steps
+        if config.denoising_repeats:
+            enough = config.denoising_repeats * good / config.denoising_batch_size
+            steps = min(steps, ceil(enough))
+        success = report.success_rate_fresh if config.fresh_share else report.success_rate
+        if config.denoising_full_share and success is not None:
+            steps = ceil(steps * min(1.0, (1.0 - success) / config.denoising_full_share))
+        return steps
 
     def _embedding_examples(
         self, batch: Batch, contrast: Contrast

@@ -68,6 +68,20 @@ def test_few_good_images_are_worth_few_steps(make_config):
     assert drawn == [1, 3, 5]
 
 
+def test_few_failures_are_worth_few_steps(make_config):
+    fields = {"inner_epochs": 0, "denoising_steps": 6, "denoising_full_share": 0.5}
+    for good, fresh_share, steps in [(2, 0.0, 6), (6, 0.0, 3), (8, 0.0, None), (6, 0.5, 6)]:
+        run = HeroPlus(make_config(**SMALL, **fields, fresh_share=fresh_share))
+        feedback = Feedback(tuple(index < good for index in range(8)), best=0)
+        run.learn(run.generate(), feedback)
+        before = lora_of(run)
+        report = run.learn(run.generate(), feedback)
+        assert report.denoising_steps == steps
+        assert torch.equal(before, lora_of(run)) == (steps is None)
+        assert report.updated == (steps is not None)
+        assert ("the model was not changed" in report.note) == (steps is None)
+
+
 def test_a_pull_to_the_pretrained_model_keeps_the_weights_nearer(make_config):
     changes = []
     for weight in (0.0, 100.0):
