@@ -60,12 +60,16 @@ def learning_rate(plan: Plan, step: int) -> float:
 
 def in_ranks(work: Callable[..., None], *arguments: object) -> None:
     """Runs `work(rank, *arguments)` in `RANKS` processes that form a gloo group."""
-    os.environ.update(MALLOC)
-    os.environ["OMP_NUM_THREADS"] = "1"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    torch.multiprocessing.spawn(_rank, (port, work, arguments), nprocs=RANKS)
+    own = dict(os.environ)
+    os.environ.update(MALLOC, OMP_NUM_THREADS="1")
+    try:
+        torch.multiprocessing.spawn(_rank, (port, work, arguments), nprocs=RANKS)
+    finally:
+        os.environ.clear()
+        os.environ.update(own)
 
 
 def _rank(rank: int, port: int, work: Callable[..., None], arguments: tuple[object, ...]) -> None:
