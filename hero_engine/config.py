@@ -197,8 +197,8 @@ class HeroConfig(BaseModel):
         0.0,
         ge=0.0,
         le=1.0,
-        description="When bad is rarer than this share of the judged images (of those from N(0, I), "
-        "if fresh_share is set), there are fewer of those steps, in proportion: images drawn under "
+        description="When bad is rarer than this share of the judged images (those from N(0, I) if "
+        "fresh_share is set), there are fewer of those steps, in proportion: images drawn under "
         "guidance sharpen with every generation that learns from them, so that steps which have "
         "nothing to mend do harm. 0 takes all of them always (hero+).",
     )

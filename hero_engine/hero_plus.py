@@ -63,8 +63,8 @@ class HeroPlus(Hero):
             if not report.updated:
                 fresh = "fresh" if config.fresh_share else "judged"
                 report.note = (
-                    f"All of the {fresh} images are good, so there is nothing to mend and the model "
-                    "was not changed."
+                    f"All of the {fresh} images are good, so there is nothing to mend and the "
+                    "model was not changed."
                 )
             return
         with timed(report, "denoising"):
