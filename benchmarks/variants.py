@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-(
+FAMILIES = (
     HERO,
     STEPS,
     AT_ONCE,
@@ -31,20 +31,6 @@ from typing import Any
     "lasting feedback",
     "guards",
     "together",
-)
-FAMILIES = (
-    HERO,
-    STEPS,
-    AT_ONCE,
-    NOISIEST,
-    GUIDED,
-    GENTLE,
-    IMAGES,
-    NOISES,
-    PULLS,
-    FEEDBACK,
-    GUARDS,
-    TOGETHER,
 )
 BASELINE = "hero"
 PLUS = "40 steps at 3e-4"

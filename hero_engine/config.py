@@ -400,10 +400,8 @@ def preset(name: str, **overrides: Any) -> HeroConfig:
         raise ConfigError(
             f"There is no preset called {name!r}; choose one of {', '.join(PRESETS)}."
         )
-    fields = {**PRESETS[name], **overrides}
-    if fields.get("method") == "hero+":
-        fields = {**PRESETS[name], **HERO_PLUS.get(name, {}), **overrides}
-    return make_config(**fields)
+    plus = HERO_PLUS.get(name, {}) if overrides.get("method") == "hero+" else {}
+    return make_config(**{**PRESETS[name], **plus, **overrides})
 
 
 def make_config(**fields: Any) -> HeroConfig:

@@ -53,20 +53,19 @@ class HeroPlus(Hero):
         contrast = Contrast.of(feedback)
         if not contrast.judged or not self.replay.good.any():
             return
+        steps = self._steps(report)
+        if not steps:
+            if contrast.bad and not report.updated:
+                report.note = (
+                    "All of the fresh images are good, so there is nothing to mend and the model "
+                    "was not changed."
+                )
+            return
         self._draw_prior(report, on_progress)
         config = self.config
         denoise = self.policy.denoiser(
             batch.prompt, config if config.denoising_guided else config.unguided
         )
-        steps = self._steps(report)
-        if not steps:
-            if not report.updated:
-                fresh = "fresh" if config.fresh_share else "judged"
-                report.note = (
-                    f"All of the {fresh} images are good, so there is nothing to mend and the "
-                    "model was not changed."
-                )
-            return
         with timed(report, "denoising"):
             bound = self._bound(denoise)
             losses = denoising.train(
@@ -94,7 +93,7 @@ class HeroPlus(Hero):
         if config.denoising_repeats:
             enough = config.denoising_repeats * good / config.denoising_batch_size
             steps = min(steps, ceil(enough))
-        success = report.success_rate_fresh if config.fresh_share else report.success_rate
+        success = self._success(report)
         if config.denoising_full_share and success is not None:
             steps = ceil(steps * min(1.0, (1.0 - success) / config.denoising_full_share))
         return steps

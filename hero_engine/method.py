@@ -165,7 +165,7 @@ class Method(ABC):
             diversity=in_batch_diversity(batch.latents.flatten(1)),
         )
         self._keep(batch, feedback)
-        rate = report.success_rate_fresh if self.config.fresh_share else report.success_rate
+        rate = self._success(report)
         if self.step_back.due(rate):
             before, report.note = self.step_back.take(rate)
             self._restore_policy(before)
@@ -176,6 +176,11 @@ class Method(ABC):
             self.step_back.passed(rate, before if report.updated else None)
         self.epoch += 1
         return report
+
+    def _success(self, report: Report) -> float | None:
+        """How good the model is by a batch's verdicts: by those on its images from N(0, I), if
+        there are some in every batch."""
+        return report.success_rate_fresh if self.config.fresh_share else report.success_rate
 
     def predict(self, latents: Float[Tensor, "batch channel height width"]) -> list[float] | None:
         """What the method expects people to say of clean latents, higher for better; None where it
