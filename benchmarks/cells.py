@@ -7,7 +7,6 @@ import json
 import os
 import re
 import statistics
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from rich.console import Console
 from backend.labelling import Labelling
 from benchmarks import fingerprint
 from benchmarks.intervals import Mean
-from benchmarks.jobs import Job, Row, run_jobs
+from benchmarks.jobs import Job, Row, command, run_jobs
 from benchmarks.sheets import Sheet
 from benchmarks.team import run_team
 from benchmarks.training import EVALUATED_IMAGES
@@ -107,7 +106,7 @@ def options(doc: str, name: str, numbers: Mapping[str, Number] | None = None) ->
         fresh=said.fresh,
         finished=said.finished,
         only=said.only,
-        command=" ".join(["python -m", f"benchmarks.{name}", *sys.argv[1:]]),
+        command=command(name),
         numbers={
             own: getattr(said, own) or (number.quick if said.quick else number.default)
             for own, number in numbers.items()

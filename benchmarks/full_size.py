@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from benchmarks.cells import RESULTS
-from benchmarks.jobs import console, device
+from benchmarks.jobs import command, console, device
 from benchmarks.sheets import Sheet
 from hero_engine.batch import Batch, Feedback
 from hero_engine.config import preset
@@ -139,7 +138,7 @@ def main() -> None:
         torch.cuda.empty_cache()
         method, figures = epoch(fields, said.images)
     result = {
-        "command": " ".join(["python -m benchmarks.full_size", *sys.argv[1:]]),
+        "command": command("full_size"),
         "device": device(),
         "torch": torch.__version__,
         "random_weights": not said.model,

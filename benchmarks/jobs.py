@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import queue
+import shlex
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -53,6 +55,11 @@ class Job:
 def device() -> str:
     """What a run was made on."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+
+
+def command(benchmark: str) -> str:
+    """What this process was started with, so that a shell takes it again."""
+    return shlex.join(["python", "-m", f"benchmarks.{benchmark}", *sys.argv[1:]])
 
 
 def console() -> Console:

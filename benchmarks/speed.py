@@ -29,7 +29,7 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.cells import RESULTS
-from benchmarks.jobs import console
+from benchmarks.jobs import command, console
 from benchmarks.speed_parts import TRAIN_BATCH, Bench
 from hero_engine.config import HeroConfig, preset
 from hero_engine.hero import Hero
@@ -269,8 +269,7 @@ def main() -> None:
     )
     figures = measure(config, options.repeats, options.threads)
     settings = config.model_dump(mode="json", exclude={"model", "seed"})
-    command = " ".join(["python -m benchmarks.speed", *sys.argv[1:]])
-    result = {"command": command, **figures, "config": settings}
+    result = {"command": command("speed"), **figures, "config": settings}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
 

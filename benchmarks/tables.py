@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 from rich.console import Console
 
 from benchmarks.cells import RESULTS
-from benchmarks.jobs import console, run_jobs
+from benchmarks.jobs import command, console, run_jobs
 from benchmarks.paper import plan
 from benchmarks.paper.appearance import MODELS
 from benchmarks.paper.cells import SEEDS
@@ -65,8 +64,7 @@ def main() -> None:
         for job in jobs.values():
             job.part.unlink(missing_ok=True)
     rows = plan.grouped(jobs, run_jobs(list(jobs.values()), run_cell, said.jobs, screen))
-    command = " ".join(["python -m benchmarks.tables", *sys.argv[1:]])
-    for sheet in write(out, command, seeds, sections, cells, rows).values():
+    for sheet in write(out, command("tables"), seeds, sections, cells, rows).values():
         screen.print(sheet.rich())
     screen.print(f"Written to {out}, with .md and plots beside it")
 
