@@ -149,7 +149,7 @@ def job_of(cell: Cell, seed: int, said: Options) -> Job:
     overrides = {"prompt": said.prompt, **cell.config, **(QUICK if said.quick else {})}
     config = preset("tiny", model=str(PIPELINE), seed=seed, **overrides)
     spec = {
-        "weights": fingerprint.tiny(),
+        "weights": fingerprint.tiny(*fingerprint.drawn_with(config)),
         "config": config.model_dump(mode="json", exclude={"model"}, exclude_defaults=True),
         "people": [asdict(person) for person in cell.people],
         "labelling": cell.labelling.model_dump(mode="json", exclude_defaults=True),

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
+from safetensors.numpy import load_file
+from transformers import CLIPTokenizer
+
+from hero_engine.config import HeroConfig
 from tinyworld.bundled import JUDGE, PIPELINE
 
 CHUNK = 1 << 20
 
 
-def fingerprint(*places: Path) -> str:
-    """16 digits that change with any file of the places (files, or folders with all they hold)."""
+def fingerprint(*places: Path, without: Path | None = None) -> str:
+    """16 digits that change with any file of the places (files, or folders with all they hold) but
+    one."""
     found = hashlib.sha256()
     for place in places:
         for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
-            if path.is_file():
+            if path.is_file() and path != without:
                 name = path.relative_to(place).as_posix() if place.is_dir() else path.name
                 found.update(f"{name}\0{path.stat().st_size}\0".encode())
                 with path.open("rb") as file:
@@ -24,6 +30,28 @@ def fingerprint(*places: Path) -> str:
     return found.hexdigest()[:16]
 
 
-def tiny() -> str:
-    """Of the bundled model and its judge, who says what a success is."""
-    return fingerprint(PIPELINE, JUDGE)
+def tiny(*prompts: str) -> str:
+    """Of what decides figures that were measured on these prompts: the bundled model and its judge,
+    who says what a success is. Embeddings of words that no prompt has decide nothing; with no
+    prompts given, all count.
+    """
+    tables = PIPELINE / "text_encoder" / "model.safetensors"
+    if not prompts:
+        return fingerprint(PIPELINE, JUDGE)
+    found = hashlib.sha256(fingerprint(PIPELINE, JUDGE, without=tables).encode())
+    used = _tokens(["", *prompts])
+    for name, tensor in sorted(load_file(tables).items()):
+        rows = tensor[used] if name.endswith("token_embedding.weight") else tensor
+        found.update(name.encode() + rows.tobytes())
+    return found.hexdigest()[:16]
+
+
+def drawn_with(config: HeroConfig) -> list[str]:
+    """Every prompt that a run reads."""
+    fields = ("prompt", "negative_prompt", "enhanced_prompt", "instance_prompt", "class_prompt")
+    return [getattr(config, field) for field in fields]
+
+
+def _tokens(prompts: Sequence[str]) -> list[int]:
+    tokenizer = CLIPTokenizer.from_pretrained(PIPELINE / "tokenizer")
+    return sorted({token for prompt in prompts for token in tokenizer(prompt).input_ids})

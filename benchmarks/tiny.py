@@ -98,7 +98,7 @@ def main() -> None:
         Job(
             name=f"seed {config.seed}",
             spec={
-                "weights": fingerprint.tiny(),
+                "weights": fingerprint.tiny(*fingerprint.drawn_with(config)),
                 "config": config.model_dump(mode="json"),
             },
             part=out.with_suffix(f".seed{config.seed}.part"),

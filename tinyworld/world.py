@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from tinyworld import stamp
-from tinyworld.subject import Attributes
+from tinyworld.subject import Attributes, Subject
 from tinyworld.subjects import subjects
 
 COMMON_ATTRIBUTES = {"stamp": ("no", "yes")}
@@ -30,6 +30,12 @@ def scene(seed: int, index: int, flawed: bool = False) -> Scene:
     found = list(subjects().values())
     shares = np.array([subject.share for subject in found])
     subject = found[rng.choice(len(found), p=shares / shares.sum())]
+    return _scene_of(subject, rng, seed, index, flawed)
+
+
+def _scene_of(
+    subject: Subject, rng: np.random.Generator, seed: int, index: int, flawed: bool
+) -> Scene:
     attributes = {**subject.sample(rng), "stamp": "no"}
     image = subject.draw(attributes, rng, flawed)
     printing = np.random.default_rng((seed, index, 2))
@@ -48,3 +54,10 @@ def caption(subject: str, attributes: Attributes, seed: int, index: int) -> str:
 def scenes(count: int, seed: int, start: int = 0, flawed: bool = False) -> Iterator[Scene]:
     """`count` scenes of the world `seed`, from number `start` on."""
     return (scene(seed, index, flawed) for index in range(start, start + count))
+
+
+def scenes_of(subject: str, count: int, seed: int) -> Iterator[Scene]:
+    """`count` scenes of one subject, from random streams of their own."""
+    for index in range(count):
+        rng = np.random.default_rng((seed, index, 3))
+        yield _scene_of(subjects()[subject], rng, seed, index, flawed=False)

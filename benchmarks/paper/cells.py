@@ -123,8 +123,9 @@ class Cell:
     def job(self, seed: int, folder: Path, models: Mapping[str, str]) -> Job:
         """One seed's run; `models` are those that look at the images besides the judge."""
         config = self.settings(seed)
+        prompts = [*fingerprint.drawn_with(config), *(probe.prompt for probe in self.probes)]
         spec = {
-            "weights": fingerprint.tiny(),
+            "weights": fingerprint.tiny(*prompts),
             "config": config.model_dump(mode="json", exclude={"model"}),
             "taste": ANNOTATORS[(seed - 1) % len(ANNOTATORS)],
             "wanted": self.wanted,

@@ -3,18 +3,23 @@
 import dataclasses
 import json
 import math
+import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 
 from benchmarks import fingerprint, research, research_figures, research_plot, research_run
 from benchmarks.cells import Options, slug
 from benchmarks.jobs import Row
 from benchmarks.variants import BASELINE, FAMILIES, PLUS, variants
 from hero_engine.config import PRESETS, make_config
+from tinyworld import words
+from tinyworld.bundled import PIPELINE
+from tinyworld.generate import load_pipeline
 from tinyworld.tasks import tasks
 
 PROMPT = "photo of one blue rose in a vase"
@@ -117,13 +122,34 @@ def test_a_fingerprint_is_of_names_and_contents(tmp_path: Path) -> None:
     assert found() == first
     (tmp_path / "model" / "a").rename(tmp_path / "model" / "b")
     assert len({first, second, found()}) == 3
-    assert len(fingerprint.tiny()) == 16
+    assert len(fingerprint.tiny()) == len(fingerprint.tiny(PROMPT)) == 16
+
+
+def test_a_prompts_fingerprint_is_of_its_own_words(tmp_path: Path, monkeypatch) -> None:
+    copied = tmp_path / "pipeline"
+    shutil.copytree(PIPELINE, copied)
+    monkeypatch.setattr(fingerprint, "PIPELINE", copied)
+    prompts = {"rose": "one rose", "mountain": "mountains from a train window"}
+    before = {name: fingerprint.tiny(prompt) for name, prompt in prompts.items()}
+    weights = copied / "text_encoder" / "model.safetensors"
+    tensors = load_file(weights)
+    table = next(name for name in tensors if name.endswith("token_embedding.weight"))
+    (train,) = words.token_ids(load_pipeline(copied), ["train"])
+    tensors[table][train] += 1
+    save_file(tensors, weights)
+    after = {name: fingerprint.tiny(prompt) for name, prompt in prompts.items()}
+    assert after["rose"] == before["rose"]
+    assert after["mountain"] != before["mountain"]
+    tensors[next(name for name in tensors if name != table)] += 1
+    save_file(tensors, weights)
+    assert fingerprint.tiny("one rose") != before["rose"]
 
 
 def test_a_kept_run_counts_for_the_same_model_fields_and_numbers_only(tmp_path: Path) -> None:
     said, variant = _said(tmp_path / "research.json"), variants()[-1]
     job = research.job_of(variant, 1, said, "model 1")
-    assert job.spec["transfer"] == [prompt for prompt in tasks() if prompt != PROMPT]
+    assert job.spec["transfer"] == research.others(PROMPT)
+    assert {PROMPT, *job.spec["transfer"]} == {p for p in tasks() if "train window" not in p}
     job.part.parent.mkdir()
     job.part.write_text(json.dumps({"config": job.spec, "row": {"seed": 1}}))
 
@@ -156,7 +182,7 @@ def test_results_are_written_with_table_and_plot(tmp_path: Path) -> None:
         "-0.05", "0",
     ]  # fmt: skip
     result = json.loads(said.out.read_text())
-    assert result["model"] == fingerprint.tiny()
+    assert result["model"] == research.model(said)
     assert result["variants"][1]["config"]["method"] == "hero+"
     assert result["variants"][0]["runs"][0]["notes"] == ["", "unusual"]
     assert "seeds 1, 2" in said.out.with_suffix(".md").read_text()

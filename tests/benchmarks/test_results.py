@@ -153,11 +153,11 @@ def test_what_was_made_with_other_weights_is_neither_shown_nor_overwritten(
 ) -> None:
     said = _said(tmp_path / "noise.json", finished=True, seeds=[2])
     cell = noise.cells()[0]
-    monkeypatch.setattr("benchmarks.fingerprint.tiny", lambda: "before")
+    monkeypatch.setattr("benchmarks.fingerprint.tiny", lambda *_: "before")
     kept = job_of(cell, 2, said)
     kept.part.parent.mkdir()
     kept.part.write_text(json.dumps({"config": kept.spec, "row": _row(2, 0.8)}))
     assert len(run_cells([cell], said, Console(quiet=True))[cell.name]) == 1
-    monkeypatch.setattr("benchmarks.fingerprint.tiny", lambda: "now")
+    monkeypatch.setattr("benchmarks.fingerprint.tiny", lambda *_: "now")
     with pytest.raises(SystemExit, match="present weights"):
         run_cells([cell], said, Console(quiet=True))

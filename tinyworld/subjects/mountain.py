@@ -21,7 +21,7 @@ FRAMES: tuple[Colour, ...] = ((58, 60, 68), (112, 82, 60), (84, 96, 110))
 IRON, SLEEPER = (62, 58, 60), (112, 84, 62)
 TRAINS: tuple[Colour, ...] = ((190, 52, 48), (38, 92, 156))
 
-SAID_FROM_A_WINDOW = {"window": 0.86, "train": 0.42, "open": 0.06}
+SAID_FROM_A_WINDOW = {"window": 0.60, "train": 0.90, "open": 0.80}
 """Probability of the words "viewed from a train window" by the true view. Rails are never told."""
 SAID_SCENERY = 0.30
 """Probability of a word for the scenery, of those that are green or snowy."""
@@ -30,7 +30,7 @@ SAID_SCENERY = 0.30
 def sample(rng: np.random.Generator) -> Attributes:
     """One scene's attributes."""
     view = str(rng.choice(VIEWS, p=(0.66, 0.12, 0.12, 0.10)))
-    bent = view in ("window", "train") and rng.random() < 0.06
+    bent = view in ("window", "train") and rng.random() < 0.20
     return {
         "view": view,
         "rails": RAILS[bent],
