@@ -10,6 +10,7 @@ FAMILIES = (
     STEPS,
     AT_ONCE,
     NOISIEST,
+    ANEW,
     GUIDED,
     GENTLE,
     IMAGES,
@@ -23,6 +24,7 @@ FAMILIES = (
     "denoising steps",
     "all labels at once",
     "the noisiest timesteps",
+    "anew in every epoch",
     "guided prediction",
     "less or no policy gradient",
     "which good images",
@@ -75,6 +77,7 @@ _BALANCED = {
     "denoising_repeats": 64,
     "pretrained_weight": 0.5,
 }
+_BY_FAILURES = {"denoising_full_share": 0.25}
 _HELD = {"preservation_weight": 0.3, "unconditional_weight": 0.3, "prior_images": 64}
 
 
@@ -109,7 +112,18 @@ def variants() -> list[Variant]:
             "v, fresh, alone, pull 0.5": plus(120, 1e-3, **_V, **_ALONE, pretrained_weight=0.5),
             "v, half fresh, alone, pull 0.5": plus(120, 1e-3, **_BALANCED),
             "v, half fresh, alone, pull 0.5, by failures": plus(
-                120, 1e-3, **_BALANCED, denoising_full_share=0.25
+                120, 1e-3, **_BALANCED, **_BY_FAILURES
+            ),
+            "first step": plus(120, 1e-3, **_BALANCED, **_BY_FAILURES, first_step_share=1 / 16),
+            "first step, rarity, pull 1": plus(
+                120,
+                1e-3,
+                **{**_BALANCED, **_RARE, "pretrained_weight": 1.0, "denoising_repeats": 32},
+                **_BY_FAILURES,
+                first_step_share=1 / 16,
+            ),
+            "v, half fresh, alone, pull 0.5, by failures, average": plus(
+                120, 1e-3, **_BALANCED, **_BY_FAILURES, lora_ema_decay=0.97
             ),
             "v, half fresh, alone, pull 0.5, average, empty caption 0.3": plus(
                 80,
@@ -122,6 +136,9 @@ def variants() -> list[Variant]:
             "v, half fresh, alone, pull 0.5, average, rarity": plus(
                 80, 1e-3, **{**_BALANCED, **_RARE, "denoising_repeats": 32}, lora_ema_decay=0.97
             ),
+        },
+        ANEW: {
+            "anew, 200 steps": plus(200, 1e-3, **_BALANCED, denoising_anew=True),
         },
         GUIDED: {
             "guided": guided(),

@@ -202,6 +202,21 @@ class HeroConfig(BaseModel):
         "guidance sharpen with every generation that learns from them, so that steps which have "
         "nothing to mend do harm. 0 takes all of them always (hero+).",
     )
+    denoising_anew: bool = Field(
+        False,
+        description="Those steps begin from the pretrained model in every epoch and learn from all "
+        "good latents so far, so that an epoch's model is a fit to what people said and no step "
+        "lasts longer than its epoch (hero+ with inner_epochs 0).",
+    )
+    first_step_share: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Share of a step's good latents that are learned from as sampling begins: from "
+        "noise alone, at its first timestep. Noised images of that timestep still have their "
+        "coarse shape in them, so without it what the model sees in noise is left to chance "
+        "(hero+).",
+    )
     snr_weighting: Literal["min-snr", "snr+1"] = Field(
         "min-snr",
         description="How an error of the denoising loss counts by its timestep. snr+1 is the error "
@@ -331,6 +346,12 @@ class HeroConfig(BaseModel):
                 "inner_epochs is 0, which only the method hero+ allows, since its denoising steps "
                 f"learn without the update's; with {self.method} set it to 1 or more"
             )
+        if self.denoising_anew and (self.inner_epochs or self.denoising_full_share):
+            raise ValueError(
+                "denoising_anew undoes all that the model learned before, so inner_epochs and "
+                f"denoising_full_share have to be 0 with it (they are {self.inner_epochs} and "
+                f"{self.denoising_full_share})"
+            )
         if self.method == "prompt" and not self.enhanced_prompt.strip():
             raise ValueError(
                 "method is prompt, but there is no enhanced_prompt; say the prompt to draw with"
@@ -380,10 +401,13 @@ HERO_PLUS: dict[str, dict[str, Any]] = {
         "fresh_share": 0.5,
         "denoising_steps": 120,
         "denoising_lr": 1e-3,
-        "denoising_repeats": 64,
+        "denoising_repeats": 32,
         "denoising_full_share": 0.25,
+        "denoising_weights": "rarity",
+        "denoising_space": "latents",
+        "first_step_share": 1 / 16,
         "snr_weighting": "snr+1",
-        "pretrained_weight": 0.5,
+        "pretrained_weight": 1.0,
     },
 }
 """More of them where the method is hero+, by preset name: what measured best with that model

@@ -52,6 +52,38 @@ def noised(
         scheduler.config.num_train_timesteps, (len(z_0),), generator=generator
     )
     epsilon = torch.randn(z_0.shape, generator=generator)
+    return _noised(scheduler, z_0, epsilon, timesteps, optimality)
+
+
+def begun(
+    scheduler: DDIMScheduler,
+    z_0: Float[Tensor, "batch channel height width"],
+    generator: torch.Generator,
+    *,
+    first_timestep: int,
+) -> Noised:
+    """z_0 with a noise that knows nothing of it, from `first_timestep` on: as sampling begins.
+
+    The forward process never gets there. Its last z_t still has an image's coarse shape in it
+    (Lin et al., 2024, "Common Diffusion Noise Schedules and Sample Steps are Flawed"), so a network
+    that has only seen the noised images of one kind reads what it likes into noise alone. For z_t
+    to be the noise, epsilon has to be (z_t - alpha_t z_0) / sigma_t.
+    """
+    last = scheduler.config.num_train_timesteps
+    timesteps = torch.randint(first_timestep, last, (len(z_0),), generator=generator)
+    z_t = torch.randn(z_0.shape, generator=generator)
+    alpha = scheduler.alphas_cumprod[timesteps][:, None, None, None]
+    epsilon = (z_t - alpha.sqrt() * z_0) / (1 - alpha).sqrt()
+    return _noised(scheduler, z_0, epsilon, timesteps)
+
+
+def _noised(
+    scheduler: DDIMScheduler,
+    z_0: Float[Tensor, "batch channel height width"],
+    epsilon: Float[Tensor, "batch channel height width"],
+    timesteps: Int[Tensor, " batch"],
+    optimality: Float[Tensor, " batch"] | None = None,
+) -> Noised:
     targets = {
         "epsilon": lambda: epsilon,
         "sample": lambda: z_0,

@@ -3,8 +3,9 @@
 The policy gradient alone teaches the model less on fresh noises than on those of the noise bank;
 the forward process on the latents that people called good teaches it everywhere, at the price of
 diversity. Everything that holds the price down is a setting: how many steps and how large
-(`denoising_*`), and how far they may lead (`max_denoising_change`); which good images they draw
-(`denoising_weights`); negatives as in DiffusionNFT (`negative_share`, `nft_beta`); whether the
+(`denoising_*`), and how far they may lead (`max_denoising_change`) or whence (`denoising_anew`);
+which good images they draw (`denoising_weights`), and whether also where sampling begins
+(`first_step_share`); negatives as in DiffusionNFT (`negative_share`, `nft_beta`); whether the
 guided prediction learns or the prompt's alone (`denoising_guided`); and pulls to the pretrained
 model, on the judged latents (`pretrained_weight`) and on its own (`preservation_weight`,
 `unconditional_weight`).
@@ -23,7 +24,7 @@ from hero_engine.change_bound import ChangeBound
 from hero_engine.checkpoint import load_optimizer_tensors, optimizer_tensors
 from hero_engine.config import HeroConfig
 from hero_engine.contrast import Contrast
-from hero_engine.denoising import Losses, Noised, Term, noised
+from hero_engine.denoising import Losses, Noised, Term, begun, noised
 from hero_engine.hero import Hero
 from hero_engine.method import adamw, timed
 from hero_engine.prior import draw_prior, prior_prompt
@@ -39,6 +40,7 @@ class HeroPlus(Hero):
         super().__init__(config)
         self.replay = Replay.empty(self.policy.latent_shape)
         self.prior: Float[Tensor, "prior channel height width"] | None = None
+        self.untrained = self.policy.lora_state()
         self.denoising_optimizer = adamw(self.policy.parameters, config)
         if self.average is not None:
             self.average.follow(self.denoising_optimizer)
@@ -67,6 +69,8 @@ class HeroPlus(Hero):
             batch.prompt, config if config.denoising_guided else config.unguided
         )
         with timed(report, "denoising"):
+            if config.denoising_anew:
+                self._begin_anew()
             bound = self._bound(denoise)
             losses = denoising.train(
                 self.denoising_optimizer,
@@ -98,6 +102,13 @@ class HeroPlus(Hero):
             steps = ceil(steps * min(1.0, (1.0 - success) / config.denoising_full_share))
         return steps
 
+    def _begin_anew(self) -> None:
+        """The pretrained model, and an optimizer that knows of no step."""
+        self.policy.load_lora_state(self.untrained)
+        self.denoising_optimizer.state.clear()
+        if self.average is not None:
+            self.average.begin()
+
     def _embedding_examples(
         self, batch: Batch, contrast: Contrast
     ) -> tuple[
@@ -115,25 +126,31 @@ class HeroPlus(Hero):
         plain = (all_good or not config.negative_share) and config.nft_beta == 1
         losses = self._losses(denoise, plain=plain)
         weights = self._weights()
+        first_timestep = int(self.schedule.timesteps[0])
         pulls = self._pulls()
+
+        def drawn(n: int, *, good: bool) -> list[Tensor]:
+            chosen = weights if good else None
+            return [self.replay.draw(n, generator, good=good, weights=chosen)] if n else []
 
         def terms() -> list[Term]:
             bad = 0 if all_good else self._bad_latents(size, generator)
-            good = size - bad
-            z_0 = []
-            if good:
-                z_0.append(self.replay.draw(good, generator, good=True, weights=weights))
-            if bad:
-                z_0.append(self.replay.draw(bad, generator, good=False))
+            first = min(ceil(config.first_step_share * (size - bad)), max(size - bad - 1, 0))
+            good = size - bad - first
+            z_0 = torch.cat([*drawn(good, good=True), *drawn(bad, good=False)])
             optimality = torch.cat([torch.ones(good), torch.zeros(bad)])
-            judged = Term(noised(scheduler, torch.cat(z_0), generator, optimality), losses)
+            noisy = noised(scheduler, z_0, generator, optimality)
+            judged = [Term(noisy, losses, weight=(good + bad) / size)]
+            for z_0 in drawn(first, good=True):
+                at_first = begun(scheduler, z_0, generator, first_timestep=first_timestep)
+                judged.append(Term(at_first, losses, weight=first / size))
             if not pulls:
-                return [judged]
+                return judged
             rows = torch.randint(
                 len(self.prior), (config.denoising_batch_size,), generator=generator
             )
             own = noised(scheduler, self.prior[rows], generator)
-            return [judged, *(Term(own, pull, weight) for pull, weight in pulls)]
+            return [*judged, *(Term(own, pull, weight) for pull, weight in pulls)]
 
         return terms
 

@@ -17,7 +17,11 @@ class LoraAverage:
 
     def __init__(self, parameters: list[torch.nn.Parameter], decay: float) -> None:
         self.parameters, self.decay = parameters, decay
-        self.means = [parameter.detach().clone() for parameter in parameters]
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was before the parameters as they are."""
+        self.means = [parameter.detach().clone() for parameter in self.parameters]
 
     def follow(self, optimizer: torch.optim.Optimizer) -> None:
         """Take in what each of its steps makes of the parameters."""

@@ -67,6 +67,10 @@ def test_an_unknown_preset_names_the_known_ones():
             {"trained_steps": 0},
             r"trained_steps: .*greater than or equal to 1 or .*'all' \(it is 0\)",
         ),
+        (
+            {"method": "hero+", "denoising_anew": True},
+            r"inner_epochs and denoising_full_share have to be 0 with it \(they are 1 and 0\.0\)",
+        ),
         ({"reward": "worst"}, "'best', 'positives', 'binary' or 'no-embedding'"),
         ({"eta": 0.0}, "eta"),
         ({"bogus": 4}, "bogus: there is no such setting; there are model, prompt"),

@@ -85,6 +85,25 @@ def test_the_forward_process_and_its_targets(prediction_type):
     torch.testing.assert_close(part.target, expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("prediction_type", ["epsilon", "sample", "v_prediction"])
+def test_sampling_begins_from_noise_alone_and_its_targets_lead_to_the_latent(prediction_type):
+    fields = {"prediction_type": prediction_type, "clip_sample": False}
+    scheduler = DDIMScheduler(num_train_timesteps=10, **fields)
+    z_0 = 5 + torch.randn(2000, 1, 2, 2, generator=torch.Generator().manual_seed(1))
+    generator = torch.Generator().manual_seed(0)
+    part = denoising.begun(scheduler, z_0, generator, first_timestep=7)
+    assert set(part.timesteps.tolist()) == {7, 8, 9}
+    assert part.z_t.mean().abs() < 0.05
+    assert part.z_t.std() == pytest.approx(1, abs=0.05)
+    assert torch.corrcoef(torch.stack([part.z_t.flatten(), z_0.flatten()]))[0, 1].abs() < 0.05
+    assert torch.isfinite(part.snr).all()
+    scheduler.set_timesteps(10)
+    for row in range(3):
+        # the step's own estimate of z_0, from a network that answers with the target
+        step = scheduler.step(part.target[row], int(part.timesteps[row]), part.z_t[row])
+        torch.testing.assert_close(step.pred_original_sample, z_0[row], atol=1e-3, rtol=1e-3)
+
+
 @pytest.mark.parametrize("forward_batch_size", [1, 3, 100])
 def test_training_takes_the_gradient_of_the_weighted_terms(forward_batch_size):
     weight = nn.Parameter(torch.tensor(2.0))

@@ -82,6 +82,21 @@ def test_few_failures_are_worth_few_steps(make_config):
         assert ("the model was not changed" in report.note) == (steps is None)
 
 
+def test_steps_that_begin_anew_depend_on_nothing_but_the_judged_latents(make_config, tmp_path):
+    fields = {"inner_epochs": 0, "denoising_steps": 3, "denoising_anew": True}
+    run = HeroPlus(make_config(**SMALL, **fields, lora_ema_decay=0.5))
+    run.learn(run.generate(), HALF_GOOD)
+    run.save(tmp_path / "checkpoint")
+    other = HeroPlus.resume(tmp_path / "checkpoint")
+    other.policy.load_lora_state({k: v + 1 for k, v in other.policy.lora_state().items()})
+    other.denoising_optimizer.state.clear()
+    batch = run.generate()
+    for each in (run, other):
+        each.learn(batch, HALF_GOOD)
+    assert torch.equal(lora_of(run), lora_of(other))
+    assert all(map(torch.equal, run.average.means, other.average.means))
+
+
 def test_a_pull_to_the_pretrained_model_keeps_the_weights_nearer(make_config):
     changes = []
     for weight in (0.0, 100.0):
@@ -186,6 +201,7 @@ def test_with_every_part_a_stopped_run_ends_as_one_that_was_not(make_config, tmp
         "denoising_weights": "rarity",
         "max_denoising_change": 1e-6,
         "negative_share": 0.5,
+        "first_step_share": 0.5,
         "pretrained_weight": 0.1,
         "preservation_weight": 0.1,
         "unconditional_weight": 0.1,
@@ -212,6 +228,19 @@ def test_negatives_and_guidance_change_what_is_learned(make_config):
         assert report.denoising_loss > 0
         loras.append(lora_of(run))
     assert not any(torch.equal(one, other) for one, other in itertools.combinations(loras, 2))
+
+
+def test_a_share_of_the_good_latents_is_learned_from_as_sampling_begins(make_config):
+    run = HeroPlus(make_config(**SMALL, first_step_share=0.25, negative_share=0.5))
+    latents = torch.randn(8, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    run.replay = Replay(latents, torch.tensor([True] * 6 + [False] * 2))
+    denoise = run.policy.denoiser(run.prompt, run.config.unguided)
+    noisy, first = run._terms(denoise, torch.Generator().manual_seed(0))()
+    # of eight latents four are bad, and one in four of the good ones
+    assert noisy.latents.optimality.tolist() == [1.0] * 3 + [0.0] * 4
+    assert first.latents.optimality.tolist() == [1.0]
+    assert (noisy.weight, first.weight) == (7 / 8, 1 / 8)
+    assert first.latents.timesteps.min() >= run.schedule.timesteps[0]
 
 
 def test_judged_latents_are_bad_in_their_own_proportion(make_config):
