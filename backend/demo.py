@@ -41,6 +41,8 @@ class Demo:
     steps: int | None = None
     """Denoising steps of an image; the tiny model's preset says, if None."""
     seed: int = 1
+    method: str = "hero"
+    """What learns from the labels: hero, the paper's, or another of the engine's."""
 
     def config(self) -> dict[str, Any]:
         """The run's configuration, checked, as JSON."""
@@ -49,7 +51,8 @@ class Demo:
             trained = engine.make_config("tiny").trained_steps
             fields |= {"num_inference_steps": self.steps}
             fields |= {"trained_steps": min(trained, self.steps)}
-        config = engine.make_config("tiny", prompt=PROMPT, seed=self.seed, **fields)
+        fields |= {"method": self.method, "seed": self.seed}
+        config = engine.make_config("tiny", prompt=PROMPT, **fields)
         engine.check(config)
         return config.model_dump(mode="json")
 

@@ -25,6 +25,9 @@ def demo(
     epochs: Annotated[int, typer.Option(help="Epochs.")] = 8,
     steps: Annotated[int | None, typer.Option(help="Denoising steps of an image.")] = None,
     seed: Annotated[int, typer.Option(help="Decides every random number of the run.")] = 1,
+    method: Annotated[
+        str, typer.Option(help="What learns from the labels: hero, the paper's, or hero+.")
+    ] = "hero",
 ) -> None:
     """Run the whole circle on this machine, with two simulated people labelling.
 
@@ -35,7 +38,7 @@ def demo(
 
     try:
         with interruptible():
-            run_demo(Demo(images, epochs, steps, seed), out)
+            run_demo(Demo(images, epochs, steps, seed, method), out)
     except KeyboardInterrupt:
         err.print("Stopped, and nothing is left running; the same command goes on from here.")
         raise typer.Exit(130) from None
