@@ -47,11 +47,11 @@ class Demo:
     def config(self) -> dict[str, Any]:
         """The run's configuration, checked, as JSON."""
         fields: dict[str, Any] = {"images_per_epoch": self.images, "epochs": self.epochs}
+        fields |= {"method": self.method, "seed": self.seed}
         if self.steps is not None:
             trained = engine.make_config("tiny").trained_steps
             fields |= {"num_inference_steps": self.steps}
             fields |= {"trained_steps": min(trained, self.steps)}
-        fields |= {"method": self.method, "seed": self.seed}
         config = engine.make_config("tiny", prompt=PROMPT, **fields)
         engine.check(config)
         return config.model_dump(mode="json")

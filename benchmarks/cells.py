@@ -115,8 +115,8 @@ def options(doc: str, name: str, numbers: Mapping[str, Number] | None = None) ->
 
 
 def slug(text: str) -> str:
-    """`1 hand` as a part of a file's name: `1-hand`."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    """`1 hand` as a part of a file's name: `1-hand`; `hand/hero+` is `hand-hero-plus`."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower().replace("+", " plus")).strip("-")
 
 
 def run_cells(cells: Sequence[Cell], said: Options, screen: Console) -> dict[str, list[Row]]:

@@ -35,12 +35,12 @@ def tiny(*prompts: str) -> str:
     who says what a success is. Embeddings of words that no prompt has decide nothing; with no
     prompts given, all count.
     """
-    tables = PIPELINE / "text_encoder" / "model.safetensors"
+    text_encoder = PIPELINE / "text_encoder" / "model.safetensors"
     if not prompts:
         return fingerprint(PIPELINE, JUDGE)
-    found = hashlib.sha256(fingerprint(PIPELINE, JUDGE, without=tables).encode())
+    found = hashlib.sha256(fingerprint(PIPELINE, JUDGE, without=text_encoder).encode())
     used = _tokens(["", *prompts])
-    for name, tensor in sorted(load_file(tables).items()):
+    for name, tensor in sorted(load_file(text_encoder).items()):
         rows = tensor[used] if name.endswith("token_embedding.weight") else tensor
         found.update(name.encode() + rows.tobytes())
     return found.hexdigest()[:16]

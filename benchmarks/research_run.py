@@ -9,8 +9,7 @@ from typing import Any, Literal
 import torch
 
 from benchmarks.jobs import Row
-from benchmarks.training import OnStage, spread
-from hero_engine.batch import Feedback
+from benchmarks.training import OnStage, labels_of, spread
 from hero_engine.config import HeroConfig
 from hero_engine.method import Method
 from tinyworld.annotator import Annotator
@@ -44,13 +43,12 @@ def variant(spec: dict[str, Any], on_stage: OnStage) -> Row:
     """A run to its last epoch, labelled by an annotator without errors."""
     method, judge = Method.create(HeroConfig(model=str(PIPELINE), **spec["config"])), Judge.load()
     config = method.config
-    annotator = Annotator(config.prompt, seed=config.seed, judge=judge)
+    label = labels_of(Annotator(config.prompt, seed=config.seed, judge=judge))
     row: Row = {"seed": config.seed, "labels": [], "success_by_epoch": []}
     row |= {"normal_by_epoch": [], "reports": []}
     while method.epoch < config.epochs:
         batch = method.generate()
-        marks = annotator.mark(batch.images)
-        report = method.learn(batch, Feedback(tuple(marks.good), marks.best))
+        report = method.learn(batch, label(method, batch))
         row["labels"].append(method.epoch * config.images_per_epoch)
         row["success_by_epoch"].append(report.success_rate)
         row["normal_by_epoch"].append(_success(method, judge, spec["epoch_images"]))

@@ -23,8 +23,7 @@ from benchmarks import fingerprint
 from benchmarks.cells import RESULTS, slug
 from benchmarks.jobs import Job, Row, console, run_jobs
 from benchmarks.paper.cells import TASKS
-from benchmarks.training import OnStage
-from hero_engine.batch import Feedback
+from benchmarks.training import OnStage, labels_of
 from hero_engine.config import HeroConfig, preset
 from hero_engine.method import Method
 from tinyworld.annotator import Annotator
@@ -34,7 +33,7 @@ from tinyworld.judge import Judge
 
 DOCS = Path(__file__).parent.parent / "docs"
 METHODS = {"pretrained": ("hero", 0), "HERO": ("hero", 8), "hero+": ("hero+", 4)}
-"""What a row is called -> what learned, and in how many epochs of 64 labels."""
+"""What a row is called -> what learned, and in how many epochs."""
 IMAGES, COLUMNS = 100, 12
 NOISE_SEED = 60_000
 LABEL_WIDTH, FONT_SIZE = 130, 15
@@ -43,12 +42,11 @@ LABEL_WIDTH, FONT_SIZE = 130, 15
 def work(spec: dict[str, Any], on_stage: OnStage) -> Row:
     """One model's success on `IMAGES` fresh images, and the first of them."""
     config, judge = HeroConfig(model=str(PIPELINE), **spec["config"]), Judge.load()
-    annotator = Annotator(config.prompt, seed=config.seed, judge=judge)
+    label = labels_of(Annotator(config.prompt, seed=config.seed, judge=judge))
     method = Method.create(config)
     while method.epoch < spec["epochs"]:
         batch = method.generate()
-        marks = annotator.mark(batch.images)
-        method.learn(batch, Feedback(tuple(marks.good), marks.best))
+        method.learn(batch, label(method, batch))
         on_stage(f"epoch {method.epoch}")
     images = method.sample(spec["images"], seed=NOISE_SEED + config.seed).images
     success = judge.success(images, config.prompt)
@@ -56,6 +54,7 @@ def work(spec: dict[str, Any], on_stage: OnStage) -> Row:
     strip = io.BytesIO()
     grid(images[:COLUMNS], COLUMNS).save(strip, "png")
     return {
+        "labels": method.epoch * config.images_per_epoch,
         "success": sum(success) / len(success),
         "png": base64.b64encode(strip.getvalue()).decode(),
     }
@@ -75,7 +74,7 @@ def jobs(tasks: Sequence[str], seed: int) -> dict[tuple[str, str], Job]:
                 "epochs": epochs,
                 "images": IMAGES,
             }
-            part = RESULTS / "side_by_side" / f"{task}-{slug(name.replace('+', ' plus'))}.part"
+            part = RESULTS / "side_by_side" / f"{task}-{slug(name)}.part"
             found[task, name] = Job(f"{task}, {name}", spec, part, epochs + 1)
     return found
 
@@ -91,8 +90,7 @@ def picture(rows: dict[str, Row]) -> Image.Image:
     for number, (name, strip) in enumerate(strips.items()):
         top = number * (height + 6)
         sheet.paste(strip, (LABEL_WIDTH, top))
-        labels = 64 * METHODS[name][1]
-        told = [name, f"{labels} labels", f"{rows[name]['success']:.0%} good"]
+        told = [name, f"{rows[name]['labels']} labels", f"{rows[name]['success']:.0%} good"]
         for line, text in enumerate(told):
             draw.text((0, top + 4 + line * (FONT_SIZE + 4)), text, "black", font)
     return sheet

@@ -23,10 +23,8 @@ from rich.table import Table
 from benchmarks import fingerprint
 from benchmarks.cells import PROMPT, RESULTS, slug
 from benchmarks.jobs import Job, console, run_jobs
-from benchmarks.training import train
-from hero_engine.batch import Batch, Feedback
+from benchmarks.training import labels_of, train
 from hero_engine.config import HeroConfig, preset
-from hero_engine.method import Method
 from tinyworld.annotator import Annotator
 from tinyworld.bundled import PIPELINE
 from tinyworld.judge import Judge
@@ -35,12 +33,7 @@ from tinyworld.judge import Judge
 def run_seed(spec: dict[str, Any], on_stage: Callable[[str], None]) -> dict[str, Any]:
     """One run from the pretrained model to the last epoch; returns its row of the result file."""
     config, judge = HeroConfig(**spec["config"]), Judge.load()
-    annotator = Annotator(config.prompt, seed=config.seed, judge=judge)
-
-    def label(run: Method, batch: Batch) -> Feedback:
-        marks = annotator.mark(batch.images)
-        return Feedback(good=tuple(marks.good), best=marks.best)
-
+    label = labels_of(Annotator(config.prompt, seed=config.seed, judge=judge))
     return train(config, label, judge, on_stage)
 
 

@@ -17,6 +17,7 @@ from hero_engine.drawing import Samples
 from hero_engine.method import Method
 from hero_engine.metrics import in_batch_diversity
 from hero_engine.report import Report
+from tinyworld.annotator import Annotator
 from tinyworld.judge import Judge
 from tinyworld.tasks import Task
 
@@ -28,6 +29,16 @@ OnStage = Callable[[str], None]
 Label = Callable[[Method, Batch], Feedback]
 Examine = Callable[[Method, str, str, Samples], dict[str, Any]]
 """(run, name of the evaluation, noise, its images) -> more figures for the row."""
+
+
+def labels_of(annotator: Annotator) -> Label:
+    """What a simulated annotator says of each batch."""
+
+    def label(run: Method, batch: Batch) -> Feedback:
+        marks = annotator.mark(batch.images)
+        return Feedback(good=tuple(marks.good), best=marks.best)
+
+    return label
 
 
 def nothing_more(run: Method, name: str, noise: str, samples: Samples) -> dict[str, Any]:

@@ -129,21 +129,23 @@ class HeroPlus(Hero):
         first_timestep = int(self.schedule.timesteps[0])
         pulls = self._pulls()
 
-        def drawn(n: int, *, good: bool) -> list[Tensor]:
-            chosen = weights if good else None
-            return [self.replay.draw(n, generator, good=good, weights=chosen)] if n else []
-
         def terms() -> list[Term]:
             bad = 0 if all_good else self._bad_latents(size, generator)
             first = min(ceil(config.first_step_share * (size - bad)), max(size - bad - 1, 0))
             good = size - bad - first
-            z_0 = torch.cat([*drawn(good, good=True), *drawn(bad, good=False)])
+            z_0 = torch.cat(
+                [
+                    self.replay.draw(good, generator, good=True, weights=weights),
+                    self.replay.draw(bad, generator, good=False),
+                ]
+            )
             optimality = torch.cat([torch.ones(good), torch.zeros(bad)])
             noisy = noised(scheduler, z_0, generator, optimality)
             judged = [Term(noisy, losses, weight=(good + bad) / size)]
-            for z_0 in drawn(first, good=True):
-                at_first = begun(scheduler, z_0, generator, first_timestep=first_timestep)
-                judged.append(Term(at_first, losses, weight=first / size))
+            if first:
+                z_0 = self.replay.draw(first, generator, good=True, weights=weights)
+                noisy = begun(scheduler, z_0, generator, first_timestep=first_timestep)
+                judged.append(Term(noisy, losses, weight=first / size))
             if not pulls:
                 return judged
             rows = torch.randint(

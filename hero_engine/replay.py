@@ -40,6 +40,8 @@ class Replay:
         """n latents of one verdict, drawn with replacement: alike, or in proportion to `weights`,
         one for each latent of that verdict."""
         latents = self.latents[self.good == good]
+        if n == 0:
+            return latents[:0]
         if weights is None:
             rows = torch.randint(len(latents), (n,), generator=generator)
         else:

@@ -13,7 +13,7 @@ from transformers import CLIPTextModel
 
 from tinyworld.data import Rendered, rendered
 from tinyworld.fitting import Plan, fit
-from tinyworld.text import MAX_LENGTH, grown_text_encoder, new_text_encoder, new_tokenizer
+from tinyworld.text import grown_text_encoder, new_text_encoder, new_tokenizer, padded_tokens
 
 PLAN = Plan(
     stage="diffusion",
@@ -105,9 +105,8 @@ def train(
     torch.manual_seed(seed)
     data = rendered(folder, count, seed)
     tokenizer = new_tokenizer()
-    padded = {"padding": "max_length", "max_length": MAX_LENGTH, "return_tensors": "pt"}
-    tokens = tokenizer(data.captions(), **padded).input_ids
-    empty = tokenizer([""], **padded).input_ids[0]
+    tokens = padded_tokens(tokenizer, data.captions())
+    empty = padded_tokens(tokenizer, [""])[0]
     latents = torch.load(folder / "latents.pt", weights_only=True)
     if grown_from is None:
         plan, unet, text_encoder = PLAN, new_unet(), new_text_encoder(tokenizer)

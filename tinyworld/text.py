@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from tinyworld.subjects import subjects
@@ -47,6 +49,12 @@ def new_tokenizer() -> CLIPTokenizer:
         pad_token=END,
         model_max_length=MAX_LENGTH,
     )
+
+
+def padded_tokens(tokenizer: CLIPTokenizer, captions: list[str]) -> Int[Tensor, "count length"]:
+    """As the model is trained on them."""
+    padded = {"padding": "max_length", "max_length": MAX_LENGTH, "return_tensors": "pt"}
+    return tokenizer(captions, **padded).input_ids
 
 
 def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:

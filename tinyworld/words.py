@@ -20,11 +20,11 @@ from torch import Tensor
 
 from tinyworld import world
 from tinyworld.bundled import PIPELINE
-from tinyworld.data import to_tensor
 from tinyworld.diffusion import DenoisingLoss
 from tinyworld.generate import load_pipeline
+from tinyworld.judge_training import encoded
 from tinyworld.subjects import subjects
-from tinyworld.text import MAX_LENGTH
+from tinyworld.text import padded_tokens
 
 BATCH_SIZE = 64
 LEARNING_RATE = 5e-3
@@ -48,7 +48,6 @@ def token_ids(pipeline: StableDiffusionPipeline, words: Iterable[str]) -> list[i
     return [vocabulary[f"{word}</w>"] for word in words]
 
 
-@torch.no_grad()
 def captioned(
     pipeline: StableDiffusionPipeline, subject: str, words: Iterable[str], count: int, seed: int
 ) -> Captioned:
@@ -62,15 +61,8 @@ def captioned(
     if not found:
         raise ValueError(f"no caption of {subject} has all of: {', '.join(sorted(needed))}")
     images = np.stack([np.asarray(scene.image) for scene in found])
-    encode = pipeline.vae.encode
-    parts = [encode(part).latent_dist.mean for part in to_tensor(images).split(100)]
-    return Captioned(torch.cat(parts), tokens(pipeline, [scene.caption for scene in found]))
-
-
-def tokens(pipeline: StableDiffusionPipeline, captions: list[str]) -> Int[Tensor, "count length"]:
-    """As training pads them."""
-    padded = {"padding": "max_length", "max_length": MAX_LENGTH, "return_tensors": "pt"}
-    return pipeline.tokenizer(captions, **padded).input_ids
+    captions = [scene.caption for scene in found]
+    return Captioned(encoded(pipeline.vae, images), padded_tokens(pipeline.tokenizer, captions))
 
 
 def train(
@@ -84,7 +76,7 @@ def train(
     before = table.detach().clone()
     others = torch.ones(len(table), dtype=torch.bool)
     others[ids] = False
-    empty = tokens(pipeline, [""])[0]
+    empty = padded_tokens(pipeline.tokenizer, [""])[0]
     loss = DenoisingLoss(data.latents, data.tokens, empty, text_encoder, unet)
     table.requires_grad_(True)
     optimizer = torch.optim.Adam([table], lr=LEARNING_RATE)

@@ -140,7 +140,7 @@ class Cell:
         return Job(
             name=f"{self.name}, seed {seed}",
             spec=spec,
-            part=folder / f"{slug(self.name.replace('+', ' plus'))}-seed{seed}.part",
+            part=folder / f"{slug(self.name)}-seed{seed}.part",
             stages=config.epochs + len(self.evaluated),
             compared=read_again,
         )

@@ -6,8 +6,7 @@ from typing import Any
 
 from benchmarks.paper.appearance import looks
 from benchmarks.paper.rewards import REWARDS
-from benchmarks.training import OnStage, evaluation_seed, train
-from hero_engine.batch import Batch, Feedback
+from benchmarks.training import OnStage, evaluation_seed, labels_of, train
 from hero_engine.config import HeroConfig
 from hero_engine.drawing import Samples
 from hero_engine.method import Method
@@ -26,10 +25,6 @@ def run_cell(spec: dict[str, Any], on_stage: OnStage) -> dict[str, Any]:
     )
     seen_by = looks(judge, spec["models"])
 
-    def label(run: Method, batch: Batch) -> Feedback:
-        marks = annotator.mark(batch.images)
-        return Feedback(good=tuple(marks.good), best=marks.best)
-
     def examine(run: Method, name: str, noise: str, samples: Samples) -> dict[str, Any]:
         figures = {}
         for look in seen_by:
@@ -44,7 +39,7 @@ def run_cell(spec: dict[str, Any], on_stage: OnStage) -> dict[str, Any]:
 
     row = train(
         config,
-        label,
+        labels_of(annotator),
         judge,
         on_stage,
         spec["evaluated"],

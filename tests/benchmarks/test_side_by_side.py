@@ -33,7 +33,7 @@ def test_the_picture_has_a_strip_a_model() -> None:
     def row(colour: str) -> dict[str, object]:
         kept = io.BytesIO()
         Image.new("RGB", (100, 64), colour).save(kept, "png")
-        return {"success": 0.5, "png": base64.b64encode(kept.getvalue()).decode()}
+        return {"labels": 64, "success": 0.5, "png": base64.b64encode(kept.getvalue()).decode()}
 
     made = picture({"pretrained": row("red"), "HERO": row("lime"), "hero+": row("blue")})
     assert made.size == (side_by_side.LABEL_WIDTH + 100, 3 * 70 - 6)

@@ -3,6 +3,7 @@ import torch
 
 from tinyworld import words, world
 from tinyworld.generate import load_pipeline
+from tinyworld.text import padded_tokens
 
 WORDS = ("viewed", "train", "window")
 
@@ -14,7 +15,7 @@ def pipeline():
 
 def encoded(pipeline, prompt):
     with torch.no_grad():
-        return pipeline.text_encoder(words.tokens(pipeline, [prompt]))[0]
+        return pipeline.text_encoder(padded_tokens(pipeline.tokenizer, [prompt]))[0]
 
 
 def test_scenes_of_one_subject_are_the_same_again():
