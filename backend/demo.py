@@ -41,13 +41,15 @@ class Demo:
     steps: int | None = None
     """Denoising steps of an image; the tiny model's preset says, if None."""
     seed: int = 1
-    method: str = "hero"
-    """What learns from the labels: hero, the paper's, or another of the engine's."""
+    method: str | None = None
+    """What learns from the labels; the tiny model's preset says, if None."""
 
     def config(self) -> dict[str, Any]:
         """The run's configuration, checked, as JSON."""
         fields: dict[str, Any] = {"images_per_epoch": self.images, "epochs": self.epochs}
-        fields |= {"method": self.method, "seed": self.seed}
+        fields |= {"seed": self.seed}
+        if self.method is not None:
+            fields |= {"method": self.method}
         if self.steps is not None:
             trained = engine.make_config("tiny").trained_steps
             fields |= {"num_inference_steps": self.steps}

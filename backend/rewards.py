@@ -16,7 +16,10 @@ def reward_in_words(config: Mapping[str, Any]) -> str:
     """What the rewards and the predictions of a run are, as a phrase."""
     if _method(config) == "ddpo":
         return f"score by the reward model {config.get('reward_model') or 'of the run'}"
-    return REWARDS[config.get("reward", "best")]
+    said = REWARDS[config.get("reward", "best")]
+    if config.get("inner_epochs") == 0:
+        return f"{said}; predictions come of it, while the model learns from the good images alone"
+    return said
 
 
 def loss_in_words(config: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.jobs import Row
-from benchmarks.plots import GREY
+from benchmarks.plots import GREY, save
 
 COLUMNS = 2
 WIDTH, HEIGHT = 12, 3.4
@@ -40,7 +40,7 @@ def draw(
         _panel(axis, family, curves, baseline)
     for axis in axes[len(shown) :]:
         axis.set_axis_off()
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    save(figure, path)
 
 
 def _panel(

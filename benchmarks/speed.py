@@ -262,6 +262,7 @@ def main() -> None:
     options = parser.parse_args()
     config = preset(
         "tiny",
+        method="hero",
         model=options.model,
         images_per_epoch=options.images,
         num_inference_steps=options.steps,

@@ -1,9 +1,11 @@
-"""What `benchmarks.research` compares: the tiny preset with a few fields changed."""
+"""What `benchmarks.research` compares: HERO by the tiny preset with a few fields changed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+
+from hero_engine.config import PRESETS
 
 FAMILIES = (
     HERO,
@@ -34,6 +36,8 @@ FAMILIES = (
     "guards",
     "together",
 )
+BASE: dict[str, Any] = {**PRESETS["tiny"], "method": "hero"}
+"""What they are changes of: HERO by the tiny preset."""
 BASELINE = "hero"
 PLUS = "40 steps at 3e-4"
 """What every ingredient alone is added to."""
@@ -47,7 +51,7 @@ class Variant:
     name: str
     family: str
     config: dict[str, Any]
-    """Fields of the engine's configuration that differ from the tiny preset's."""
+    """Fields of the engine's configuration that differ from `BASE`."""
 
 
 def plus(steps: int = 40, lr: float = 3e-4, **fields: Any) -> dict[str, Any]:

@@ -365,6 +365,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {
         "model": str(Path(__file__).resolve().parent.parent / "tinyworld" / "pipeline"),
         "prompt": "photo of one blue rose in a vase",
+        "method": "hero+",
         "num_inference_steps": 20,
         "guidance_scale": 3.0,
         "sample_batch_size": 32,
@@ -408,15 +409,16 @@ HERO_PLUS: dict[str, dict[str, Any]] = {
         "first_step_share": 1 / 16,
         "snr_weighting": "snr+1",
         "pretrained_weight": 1.0,
+        "step_back_drop": 0.2,
     },
 }
 """More of them where the method is hero+, by preset name: what measured best with that model
-(docs/research.md)."""
+(docs/research.md). Only where it was measured is it the preset's method."""
 
 
 def preset(name: str, **overrides: Any) -> HeroConfig:
-    """The configuration of a named preset, for the method that is asked for, with some fields
-    replaced.
+    """The configuration of a named preset, with some fields replaced, for the method that is asked
+    for or else the preset's own.
 
     Raises `ConfigError` for an unknown name and for a field that cannot be used.
     """
@@ -424,7 +426,8 @@ def preset(name: str, **overrides: Any) -> HeroConfig:
         raise ConfigError(
             f"There is no preset called {name!r}; choose one of {', '.join(PRESETS)}."
         )
-    plus = HERO_PLUS.get(name, {}) if overrides.get("method") == "hero+" else {}
+    method = overrides.get("method", PRESETS[name].get("method"))
+    plus = HERO_PLUS.get(name, {}) if method == "hero+" else {}
     return make_config(**{**PRESETS[name], **plus, **overrides})
 
 

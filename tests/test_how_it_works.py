@@ -53,24 +53,38 @@ def test_every_field_and_method_exists():
 
 
 FIGURES: dict[str, Callable[[dict], float]] = {
-    "success, pretrained": lambda run: run["success_pretrained"],
-    "`hero`, noises from the bank": lambda run: run["success_bank"],
-    "`hero`, fresh noises": lambda run: run["success_normal"],
-    "spread, bank": lambda run: run["diversity_bank"] / run["diversity_pretrained"],
-    "spread, fresh noises": lambda run: run["diversity_normal"] / run["diversity_pretrained"],
+    "fresh noises": lambda run: run["success_normal"],
+    "noises from the bank": lambda run: run["success_bank"],
+    "spread on fresh noises": lambda run: run["diversity_normal"] / run["diversity_pretrained"],
+    "spread from the bank": lambda run: run["diversity_bank"] / run["diversity_pretrained"],
 }
 TASKS = ("blue-rose", "hand", "black-cat", "narcissus", "mountain")
 
 
+@pytest.mark.parametrize("method", ["hero+", "hero"])
 @pytest.mark.parametrize("name", FIGURES)
-def test_figures_are_those_of_the_result_file(name):
+def test_figures_are_those_of_the_result_file(method, name):
+    expected = _means(method, FIGURES[name])
+    assert _figures(f"`{method}`, {name}") == pytest.approx(expected, abs=0.0051)
+
+
+def test_the_pretrained_models_success_is_that_of_the_result_file():
+    of = _means("hero", lambda run: run["success_pretrained"])
+    assert _figures("success, pretrained") == pytest.approx(of, abs=0.0051)
+
+
+def _figures(row: str) -> list[float]:
+    """A row of the page's table, by task."""
+    found = re.search(rf"^\| {re.escape(row)} \| (.*) \|$", PAGE, re.M)
+    assert found is not None
+    return [float(figure) for figure in found.group(1).split(" | ")]
+
+
+def _means(method: str, figure: Callable[[dict], float]) -> list[float]:
     cells = json.loads((ROOT / "benchmarks/results/tables.json").read_text())["cells"]
     runs = {cell["name"]: cell["runs"] for cell in cells}
-    row = re.search(rf"^\| {re.escape(name)} \| (.*) \|$", PAGE, re.M).group(1)
-    for task, figure in zip(TASKS, row.split(" | "), strict=True):
-        of_task = runs[f"{task}/hero"]
-        assert len(of_task) == 3
-        assert float(figure) == pytest.approx(mean(map(FIGURES[name], of_task)), abs=0.0051)
+    assert all(len(runs[f"{task}/{method}"]) == 3 for task in TASKS)
+    return [mean(map(figure, runs[f"{task}/{method}"])) for task in TASKS]
 
 
 def test_speeds_are_those_of_the_result_file():

@@ -54,8 +54,8 @@ def start(
         str | None,
         typer.Option(
             rich_help_panel=DRAW,
-            help="What learns from the labels: hero, the paper's (the default), hero+, d3po, ddpo, "
-            "dreambooth or prompt.",
+            help="What learns from the labels: hero (the paper's, and the default), hero+ (the "
+            "default of the bundled model), d3po, ddpo, dreambooth or prompt.",
         ),
     ] = None,
     seed: Annotated[
@@ -224,7 +224,7 @@ def _described(settings: Settings, run: Run) -> str:
     return (
         f"Run [bold]{run.id}[/] has started: {run.epochs} epochs of {run.images_per_epoch} images, "
         f"{labels} labels in all.\n"
-        f"{escape(_labelled_how(plan))}\n"
+        f"{escape(_labelled_how(plan))} Method: {run.config['method']}.\n"
         f"Label at {run.project_url} once the images are there; `hero watch {run.id}` shows when.\n"
         f"Its page: {settings.page_url(run.id)}"
     )

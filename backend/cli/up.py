@@ -26,8 +26,9 @@ def demo(
     steps: Annotated[int | None, typer.Option(help="Denoising steps of an image.")] = None,
     seed: Annotated[int, typer.Option(help="Decides every random number of the run.")] = 1,
     method: Annotated[
-        str, typer.Option(help="What learns from the labels: hero, the paper's, or hero+.")
-    ] = "hero",
+        str | None,
+        typer.Option(help="What learns from the labels: hero+ (the default) or hero, the paper's."),
+    ] = None,
 ) -> None:
     """Run the whole circle on this machine, with two simulated people labelling.
 

@@ -34,7 +34,7 @@ ENHANCED: dict[str, str] = {
 The paper's are GPT-4's for Stable Diffusion."""
 
 METHODS: dict[str, dict[str, Any]] = {
-    "hero": {},
+    "hero": {"method": "hero"},
     "hero+": {"method": "hero+"},
     "d3po": {"method": "d3po", "learning_rate": 3e-4, "d3po_beta": 1.0},
     "dreambooth": {"method": "dreambooth"},

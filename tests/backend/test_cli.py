@@ -176,15 +176,17 @@ def test_start_without_a_model_takes_the_bundled_one(hero, monkeypatch, config):
     assert (run["images_per_epoch"], run["epochs"], run["seed"]) == (8, 3, 5)
     assert (run["margin"], run["title"]) == (0.4, "red")
     assert "24 labels in all" in answer.stdout
+    assert "Labelling: one image a task. Method: hero+." in answer.stdout
     assert "prompt cut after 'vase'" in answer.stderr
 
 
 def test_start_takes_a_method_by_name_or_as_any_other_hyper_parameter(hero, monkeypatch, config):
     asked = _started(monkeypatch, config)
-    hero("start", "--prompt", "a cat", "--method", "hero+")
+    hero("start", "--prompt", "a cat", "--method", "hero")
     hero("start", "--prompt", "a cat", "--set", "method=d3po")
     hero("start", "--prompt", "a cat")
-    assert [run["method"] for run in asked] == ["hero+", "d3po", "hero"]
+    assert [run["method"] for run in asked] == ["hero", "d3po", "hero+"]
+    assert [run["inner_epochs"] for run in asked] == [2, 2, 0]
 
 
 def test_start_takes_the_default_model_of_the_settings(hero, monkeypatch, config):

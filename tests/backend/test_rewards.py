@@ -14,6 +14,12 @@ def test_every_reward_and_method_has_words():
         assert reward_in_words({"method": method}) and loss_in_words({"method": method})
 
 
+def test_where_rewards_teach_nothing_their_words_say_so():
+    plus = {"method": "hero+", "reward": "best"}
+    assert reward_in_words({**plus, "inner_epochs": 2}) == REWARDS["best"]
+    assert "learns from the good images alone" in reward_in_words({**plus, "inner_epochs": 0})
+
+
 @pytest.mark.parametrize(
     ("config", "anchored"),
     [

@@ -43,10 +43,12 @@ def test_presets_are_the_papers():
 
 
 def test_a_preset_knows_what_hero_plus_is_measured_best_with():
-    plus, hero = preset("tiny", method="hero+"), preset("tiny")
+    plus, hero = preset("tiny"), preset("tiny", method="hero")
+    assert (plus.method, preset("hand").method) == ("hero+", "hero")
     assert (plus.inner_epochs, plus.snr_weighting) == (0, "snr+1")
     assert (hero.inner_epochs, hero.snr_weighting) == (2, "min-snr")
-    assert preset("tiny", method="hero+", denoising_steps=5).denoising_steps == 5
+    assert preset("tiny", method="hero+") == plus
+    assert preset("tiny", denoising_steps=5).denoising_steps == 5
     assert preset("hand", method="hero+") == preset("hand").model_copy(update={"method": "hero+"})
     assert set(HERO_PLUS) <= set(PRESETS)
 

@@ -72,6 +72,15 @@ def test_the_model_and_its_optimizers_are_as_before_the_last_update(make_config,
     assert run.learn(run.generate(), BAD).updated
 
 
+def test_where_nothing_falls_the_guard_changes_nothing(make_config):
+    fields = {"method": "hero+", "denoising_steps": 2, "denoising_batch_size": 4}
+    runs = [Method.create(make_config(step_back_drop=drop, **fields)) for drop in (0.0, 0.3)]
+    for feedback in (BAD, GOOD, GOOD):
+        for run in runs:
+            run.learn(run.generate(), feedback)
+    assert_same(*map(policy_of, runs))
+
+
 def test_a_run_that_was_stopped_steps_back_as_one_that_was_not(make_config, tmp_path):
     run = Method.create(make_config(method="hero+", step_back_drop=0.3, denoising_steps=1))
     for _ in range(2):
