@@ -1,6 +1,6 @@
-"""HERO on the bundled tiny model, labelled by a simulated annotator without errors.
+"""The bundled tiny model, taught as its preset says by a simulated annotator without errors.
 
-    python -m benchmarks.tiny --seeds 1,2,3 [--prompt "1 hand"] [--out FILE] [--set clip_range=2e-4]
+    python -m benchmarks.tiny --seeds 1,2,3 [--prompt "1 hand"] [--out FILE] [--set method=hero]
 
 For each seed: the pretrained model's success on 200 fresh images, success on each epoch's batch,
 and at the end success and diversity on 200 images from pi_HERO (`bank`) and on 200 from
@@ -37,10 +37,10 @@ def run_seed(spec: dict[str, Any], on_stage: Callable[[str], None]) -> dict[str,
     return train(config, label, judge, on_stage)
 
 
-def table(prompt: str, runs: list[dict]) -> Table:
+def table(method: str, prompt: str, runs: list[dict]) -> Table:
     """The printed table: a row a seed, then the mean."""
     columns = ["pretrained", "bank", "normal"]
-    drawn = Table(title=f"HERO, tiny model, “{prompt}”", title_justify="left")
+    drawn = Table(title=f"{method}, tiny model, “{prompt}”", title_justify="left")
     drawn.add_column("seed")
     drawn.add_column("success by epoch", no_wrap=True)
     for name in columns:
@@ -105,7 +105,7 @@ def main() -> None:
     out.write_text(json.dumps({"config": settings, "runs": runs}, indent=1) + "\n")
     for job in jobs:
         job.part.unlink(missing_ok=True)
-    screen.print(table(arguments.prompt, runs))
+    screen.print(table(configs[0].method, arguments.prompt, runs))
     screen.print(f"Written to {out}")
 
 
