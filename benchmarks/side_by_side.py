@@ -36,7 +36,7 @@ METHODS = {"pretrained": ("hero", 0), "HERO": ("hero", 8), "hero+": ("hero+", 4)
 """What a row is called -> what learned, and in how many epochs."""
 IMAGES, COLUMNS = 100, 12
 NOISE_SEED = 60_000
-LABEL_WIDTH, FONT_SIZE = 130, 15
+LABEL_WIDTH, MARGIN, FONT_SIZE = 130, 8, 15
 
 
 def work(spec: dict[str, Any], on_stage: OnStage) -> Row:
@@ -92,7 +92,7 @@ def picture(rows: dict[str, Row]) -> Image.Image:
         sheet.paste(strip, (LABEL_WIDTH, top))
         told = [name, f"{rows[name]['labels']} labels", f"{rows[name]['success']:.0%} good"]
         for line, text in enumerate(told):
-            draw.text((0, top + 4 + line * (FONT_SIZE + 4)), text, "black", font)
+            draw.text((MARGIN, top + 4 + line * (FONT_SIZE + 4)), text, "black", font)
     return sheet
 
 
