@@ -47,9 +47,9 @@ class Demo:
     def config(self) -> dict[str, Any]:
         """The run's configuration, checked, as JSON."""
         fields: dict[str, Any] = {"images_per_epoch": self.images, "epochs": self.epochs}
-        fields |= {"seed": self.seed}
+        fields["seed"] = self.seed
         if self.method is not None:
-            fields |= {"method": self.method}
+            fields["method"] = self.method
         if self.steps is not None:
             trained = engine.make_config("tiny").trained_steps
             fields |= {"num_inference_steps": self.steps}

@@ -16,10 +16,14 @@ def reward_in_words(config: Mapping[str, Any]) -> str:
     """What the rewards and the predictions of a run are, as a phrase."""
     if _method(config) == "ddpo":
         return f"score by the reward model {config.get('reward_model') or 'of the run'}"
-    said = REWARDS[config.get("reward", "best")]
-    if config.get("inner_epochs") == 0:
-        return f"{said}; predictions come of it, while the model learns from the good images alone"
-    return said
+    return REWARDS[config.get("reward", "best")]
+
+
+def rewards_teach(config: Mapping[str, Any]) -> bool:
+    """Whether the model learns from the rewards, not from the verdicts themselves."""
+    if _method(config) != "hero+":
+        return True
+    return config.get("inner_epochs") != 0 or config.get("denoising_weights") == "reward"
 
 
 def loss_in_words(config: Mapping[str, Any]) -> str:

@@ -28,8 +28,8 @@ from tinyworld.bundled import PIPELINE
 RESULTS = Path(__file__).parent / "results"
 PROMPT = "photo of one blue rose in a vase"
 MEASURES = ("bank", "normal")
-HERO = {"method": "hero"}
-"""What all cells are runs of."""
+METHOD = {"method": "hero"}
+"""What the cells are runs of."""
 QUICK = {"epochs": 3}
 QUICK_IMAGES = 50
 
@@ -42,7 +42,7 @@ class Cell:
     people: tuple[Person, ...] = (Person(),)
     labelling: Labelling = field(default_factory=Labelling)
     config: dict[str, Any] = field(default_factory=dict)
-    """Fields of the engine's configuration that differ from the tiny preset's."""
+    """Fields of the engine's configuration that differ from the tiny preset's for HERO."""
     evaluated: tuple[str, ...] = MEASURES
 
 
@@ -148,7 +148,7 @@ def run_cells(cells: Sequence[Cell], said: Options, screen: Console) -> dict[str
 
 def job_of(cell: Cell, seed: int, said: Options) -> Job:
     """One seed's run of a cell."""
-    overrides = {**HERO, "prompt": said.prompt, **cell.config, **(QUICK if said.quick else {})}
+    overrides = {**METHOD, "prompt": said.prompt, **cell.config, **(QUICK if said.quick else {})}
     config = preset("tiny", model=str(PIPELINE), seed=seed, **overrides)
     spec = {
         "weights": fingerprint.tiny(*fingerprint.drawn_with(config)),
@@ -208,7 +208,7 @@ def write(
 ) -> None:
     """The result file: how to make it again, and for each cell its figures and its runs."""
     said.out.parent.mkdir(parents=True, exist_ok=True)
-    config = preset("tiny", **HERO, prompt=said.prompt, **(QUICK if said.quick else {}))
+    config = preset("tiny", **METHOD, prompt=said.prompt, **(QUICK if said.quick else {}))
     result = {
         "command": said.command,
         "seeds": said.seeds,

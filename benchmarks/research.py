@@ -24,8 +24,8 @@ from benchmarks.jobs import Job, Row, console, run_jobs
 from benchmarks.research_figures import GOAL_LABELS, LEVELS, figures
 from benchmarks.research_run import work
 from benchmarks.sheets import Sheet
-from benchmarks.variants import BASE, BASELINE, FAMILIES, Variant, variants
-from hero_engine.config import HeroConfig, make_config
+from benchmarks.variants import BASELINE, FAMILIES, Variant, variants
+from hero_engine.config import PRESETS, HeroConfig, make_config
 from tinyworld.bundled import PIPELINE
 from tinyworld.tasks import tasks
 
@@ -67,7 +67,7 @@ def job_of(variant: Variant | None, seed: int, said: Options, tiny: str) -> Job:
     part = said.out.with_suffix("") / f"{slug(name)}-seed{seed}.part"
     overrides = {"prompt": said.prompt, **(variant.config if variant else {})}
     overrides |= QUICK if said.quick else {}
-    config = make_config(**{**BASE, "model": str(PIPELINE), "seed": seed, **overrides})
+    config = make_config(**{**PRESETS["tiny"], "model": str(PIPELINE), "seed": seed, **overrides})
     return Job(
         name=f"{name}, seed {seed}",
         spec={

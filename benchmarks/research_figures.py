@@ -88,7 +88,7 @@ def figures(rows: Sequence[Row], pretrained: dict[int, Row]) -> dict[str, Any]:
             (fall for row in rows if (fall := fall_afterwards(row)) is not None), default=None
         ),
         "transfer": _mean(sum(change.values()) / len(change) for change in changes),
-        "transfer_by_prompt": dict(sorted(by_prompt.items(), key=lambda item: item[::-1])),
+        "transfer_by_prompt": dict(sorted(by_prompt.items(), key=lambda item: (item[1], item[0]))),
         "collapsed": sum(map(collapsed, rows)),
         "minutes": _mean(row["minutes"] for row in rows),
     }

@@ -79,14 +79,15 @@ def main() -> None:
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="a HeroConfig field"
     )
     arguments = parser.parse_args()
-    words = [] if arguments.prompt == PROMPT else [slug(arguments.prompt)]
-    out = arguments.out or RESULTS / f"{'-'.join(['tiny', *words])}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
     overrides = dict(item.split("=", 1) for item in arguments.set)
     configs = [
         preset("tiny", model=str(PIPELINE), prompt=arguments.prompt, seed=int(seed), **overrides)
         for seed in arguments.seeds.split(",")
     ]
+    words = [slug(configs[0].method)]
+    words += [] if arguments.prompt == PROMPT else [slug(arguments.prompt)]
+    out = arguments.out or RESULTS / f"{'-'.join(['tiny', *words])}.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
     jobs = [
         Job(
             name=f"seed {config.seed}",

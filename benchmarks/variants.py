@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hero_engine.config import PRESETS
-
 FAMILIES = (
     HERO,
     STEPS,
@@ -36,8 +34,6 @@ FAMILIES = (
     "guards",
     "together",
 )
-BASE: dict[str, Any] = {**PRESETS["tiny"], "method": "hero"}
-"""What they are changes of: HERO by the tiny preset."""
 BASELINE = "hero"
 PLUS = "40 steps at 3e-4"
 """What every ingredient alone is added to."""
@@ -51,7 +47,7 @@ class Variant:
     name: str
     family: str
     config: dict[str, Any]
-    """Fields of the engine's configuration that differ from `BASE`."""
+    """Fields of the engine's configuration that differ from the tiny preset's for HERO."""
 
 
 def plus(steps: int = 40, lr: float = 3e-4, **fields: Any) -> dict[str, Any]:

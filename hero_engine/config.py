@@ -365,7 +365,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {
         "model": str(Path(__file__).resolve().parent.parent / "tinyworld" / "pipeline"),
         "prompt": "photo of one blue rose in a vase",
-        "method": "hero+",
         "num_inference_steps": 20,
         "guidance_scale": 3.0,
         "sample_batch_size": 32,
@@ -394,10 +393,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "mountain": {**_PAPER, "prompt": "beautiful mountains viewed from a train window"},
 }
-"""Field overrides by preset name: the bundled tiny model, and the tasks of the paper's Table 1."""
+"""Field overrides by preset name, for HERO: the bundled tiny model, and the tasks of the paper's
+Table 1."""
 
 HERO_PLUS: dict[str, dict[str, Any]] = {
     "tiny": {
+        "method": "hero+",
         "inner_epochs": 0,
         "fresh_share": 0.5,
         "denoising_steps": 120,
@@ -412,8 +413,8 @@ HERO_PLUS: dict[str, dict[str, Any]] = {
         "step_back_drop": 0.2,
     },
 }
-"""More of them where the method is hero+, by preset name: what measured best with that model
-(docs/research.md). Only where it was measured is it the preset's method."""
+"""More of them, by preset name, for hero+: what measured best with that model (docs/research.md),
+and so the preset's method."""
 
 
 def preset(name: str, **overrides: Any) -> HeroConfig:
@@ -426,8 +427,9 @@ def preset(name: str, **overrides: Any) -> HeroConfig:
         raise ConfigError(
             f"There is no preset called {name!r}; choose one of {', '.join(PRESETS)}."
         )
-    method = overrides.get("method", PRESETS[name].get("method"))
-    plus = HERO_PLUS.get(name, {}) if method == "hero+" else {}
+    plus = HERO_PLUS.get(name, {})
+    if overrides.get("method", "hero+") != "hero+":
+        plus = {}
     return make_config(**{**PRESETS[name], **plus, **overrides})
 
 

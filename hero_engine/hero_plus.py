@@ -85,9 +85,16 @@ class HeroPlus(Hero):
         report.set_denoising(losses)
         report.denoising_change = bound.change if bound is not None else None
         if not report.updated:
-            only = contrast.only("the denoising steps on the good images so far")
-            report.note = only if config.inner_epochs else ""
+            report.note = self._steps_alone(contrast)
         report.updated = True
+
+    def _steps_alone(self, contrast: Contrast) -> str:
+        """What people should know of an epoch in which only denoising steps were made."""
+        if self.config.inner_epochs:
+            return contrast.only("the denoising steps on the good images so far")
+        if self.design.embedded and self.anchor is None:
+            return "No best image has been chosen yet, so nothing can be predicted."
+        return contrast.unusual(0.0, needs_anchor=self.design.embedded)
 
     def _steps(self, report: Report) -> int:
         """How many steps there are good latents for (`denoising_repeats`) and reason for
@@ -190,8 +197,8 @@ class HeroPlus(Hero):
         return torch.cat([torch.nn.functional.normalize(e, dim=1) for e in spaces], dim=1).cpu()
 
     def _losses(self, denoise: Denoiser, *, plain: bool) -> Losses:
-        """The denoising loss (`plain`) or DiffusionNFT's, weighted by min-SNR, and the pull to the
-        pretrained model."""
+        """The denoising loss (`plain`) or DiffusionNFT's, weighted by `snr_weighting`, and the pull
+        to the pretrained model."""
         config = self.config
         prediction_type = self.policy.pipe.scheduler.config.prediction_type
         before = [parameter.detach().clone() for parameter in self.policy.parameters]

@@ -55,7 +55,7 @@ def start(
         typer.Option(
             rich_help_panel=DRAW,
             help="What learns from the labels: hero (the paper's, and the default), hero+ (the "
-            "default of the bundled model), d3po, ddpo, dreambooth or prompt.",
+            "default of the preset tiny), d3po, ddpo, dreambooth or prompt.",
         ),
     ] = None,
     seed: Annotated[
@@ -154,8 +154,9 @@ def start(
 ) -> None:
     """Start a run: its project in Label Studio is made, and the worker draws the first images.
 
-    Without --model and --preset it is a run of the small bundled model, which knows roses and
-    hands. Everything is checked first; if something is wrong, nothing is left behind.
+    Without --model and --preset it is a run of the small bundled model, which draws small
+    stand-ins for the paper's tasks. Everything is checked first; if something is wrong, nothing is
+    left behind.
     """
     options = {
         "prompt": prompt,
@@ -224,7 +225,7 @@ def _described(settings: Settings, run: Run) -> str:
     return (
         f"Run [bold]{run.id}[/] has started: {run.epochs} epochs of {run.images_per_epoch} images, "
         f"{labels} labels in all.\n"
-        f"{escape(_labelled_how(plan))} Method: {run.config['method']}.\n"
+        f"{escape(_labelled_how(plan))}\nMethod: {run.config['method']}.\n"
         f"Label at {run.project_url} once the images are there; `hero watch {run.id}` shows when.\n"
         f"Its page: {settings.page_url(run.id)}"
     )

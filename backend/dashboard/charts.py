@@ -78,7 +78,8 @@ def learning(facts: RunFacts) -> list[Chart]:
         _of(
             facts,
             "Rewards",
-            f"Means over the good and over the bad images: {facts.reward}.",
+            f"Means over the good and over the bad images: {facts.reward}."
+            + ("" if facts.rewards_teach else " This run learns from the verdicts alone."),
             {"good": "reward_good", "bad": "reward_bad"},
         ),
         _of(

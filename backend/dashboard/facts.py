@@ -11,7 +11,12 @@ from backend.dashboard import miniatures
 from backend.dashboard.epochs import EpochFacts, annotations_by_epoch, epochs_of
 from backend.effort import seconds_spent
 from backend.records import Annotation, Run
-from backend.rewards import compare_with_best, loss_in_words, reward_in_words
+from backend.rewards import (
+    compare_with_best,
+    loss_in_words,
+    reward_in_words,
+    rewards_teach,
+)
 from backend.runs import WORK, State
 from backend.sample_rows import row_folder
 from backend.settings import Settings
@@ -57,6 +62,11 @@ class RunFacts:
     def reward(self) -> str:
         """What the rewards and predictions are, as a phrase."""
         return reward_in_words(self.run.config)
+
+    @property
+    def rewards_teach(self) -> bool:
+        """Whether the model learns from the rewards, not from the verdicts themselves."""
+        return rewards_teach(self.run.config)
 
     @property
     def loss(self) -> str:

@@ -40,8 +40,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "dreambooth": {"method": "dreambooth"},
     "ddpo": {"method": "ddpo"},
 }
-"""Fields that differ from the tiny preset. D3PO's learning rate is the better of two that were
-tried (blue-rose, seed 101); with 1e-3 most runs collapse to no success within 512 labels."""
+"""Fields that differ from the tiny preset's HERO. D3PO's learning rate is the better of two that
+were tried (blue-rose, seed 101); with 1e-3 most runs collapse to no success within 512 labels."""
 
 BANKED = ("hero", "hero+")
 """The methods that keep noises; the others draw from N(0, I) alone."""

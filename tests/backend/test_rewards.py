@@ -4,7 +4,13 @@ from typing import get_args
 
 import pytest
 
-from backend.rewards import REWARDS, compare_with_best, loss_in_words, reward_in_words
+from backend.rewards import (
+    REWARDS,
+    compare_with_best,
+    loss_in_words,
+    reward_in_words,
+    rewards_teach,
+)
 from hero_engine.config import HeroConfig
 
 
@@ -14,10 +20,17 @@ def test_every_reward_and_method_has_words():
         assert reward_in_words({"method": method}) and loss_in_words({"method": method})
 
 
-def test_where_rewards_teach_nothing_their_words_say_so():
-    plus = {"method": "hero+", "reward": "best"}
-    assert reward_in_words({**plus, "inner_epochs": 2}) == REWARDS["best"]
-    assert "learns from the good images alone" in reward_in_words({**plus, "inner_epochs": 0})
+@pytest.mark.parametrize(
+    ("config", "teach"),
+    [
+        ({}, True),
+        ({"method": "hero+", "inner_epochs": 2}, True),
+        ({"method": "hero+", "inner_epochs": 0, "denoising_weights": "rarity"}, False),
+        ({"method": "hero+", "inner_epochs": 0, "denoising_weights": "reward"}, True),
+    ],
+)
+def test_only_denoising_steps_alone_learn_from_no_reward(config, teach):
+    assert rewards_teach(config) is teach
 
 
 @pytest.mark.parametrize(

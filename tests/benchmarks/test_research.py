@@ -15,8 +15,8 @@ from safetensors.numpy import load_file, save_file
 from benchmarks import fingerprint, research, research_figures, research_plot, research_run
 from benchmarks.cells import Options, slug
 from benchmarks.jobs import Row
-from benchmarks.variants import BASE, BASELINE, FAMILIES, PLUS, variants
-from hero_engine.config import make_config
+from benchmarks.variants import BASELINE, FAMILIES, PLUS, variants
+from hero_engine.config import PRESETS, make_config
 from tinyworld import words
 from tinyworld.bundled import PIPELINE
 from tinyworld.generate import load_pipeline
@@ -63,7 +63,7 @@ def test_variants_are_settings_of_the_engine_with_files_of_their_own() -> None:
     assert {variant.family for variant in found} == set(FAMILIES)
     assert {BASELINE, PLUS, *research.QUICK_VARIANTS} <= {variant.name for variant in found}
     assert len({slug(variant.name) for variant in found}) == len(found)
-    configs = [make_config(**{**BASE, **variant.config}) for variant in found]
+    configs = [make_config(**{**PRESETS["tiny"], **variant.config}) for variant in found]
     for config, variant in zip(configs, found, strict=True):
         assert (config.method == "hero+") == (variant.family != "HERO")
     assert len({config.model_dump_json() for config in configs}) == len(found)

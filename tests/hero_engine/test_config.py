@@ -42,7 +42,7 @@ def test_presets_are_the_papers():
     assert (rose.num_inference_steps, rose.images_per_epoch * rose.epochs) == (50, 512)
 
 
-def test_a_preset_knows_what_hero_plus_is_measured_best_with():
+def test_hero_plus_is_the_method_of_presets_that_know_what_measured_best():
     plus, hero = preset("tiny"), preset("tiny", method="hero")
     assert (plus.method, preset("hand").method) == ("hero+", "hero")
     assert (plus.inner_epochs, plus.snr_weighting) == (0, "snr+1")

@@ -278,6 +278,15 @@ def test_without_passes_over_the_batch_only_the_denoising_steps_teach(make_confi
         make_config(inner_epochs=0)
 
 
+def test_where_the_steps_teach_alone_a_missing_best_is_still_said(make_config):
+    run = HeroPlus(make_config(**SMALL, inner_epochs=0, denoising_steps=1))
+    half = Feedback((True, False) * 4)
+    notes = [run.learn(run.generate(), each).note for each in (half, HALF_GOOD, half)]
+    assert notes[0] == "No best image has been chosen yet, so nothing can be predicted."
+    assert notes[1] == ""
+    assert notes[2] == "No best image was chosen, so an earlier epoch's best stayed the anchor."
+
+
 @pytest.mark.parametrize(
     ("feedback", "note"),
     [
