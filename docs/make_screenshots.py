@@ -129,7 +129,7 @@ def photograph(address: Address, run: Run, marks: Marks, target: Path) -> None:
         if run.labelling.layout == "gallery":
             click_images(page, marks)
         else:
-            page.keyboard.press("g")
+            page.keyboard.press("g" if marks.good[0] else "b")
         page.wait_for_timeout(1000)
         page.screenshot(path=target)
         browser.close()
