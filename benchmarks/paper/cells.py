@@ -36,12 +36,12 @@ The paper's are GPT-4's for Stable Diffusion."""
 METHODS: dict[str, dict[str, Any]] = {
     "hero": {"method": "hero"},
     "hero+": {"method": "hero+"},
-    "d3po": {"method": "d3po", "learning_rate": 3e-4, "d3po_beta": 1.0},
+    "d3po": {"method": "d3po", "learning_rate": 1e-3, "d3po_beta": 100.0},
     "dreambooth": {"method": "dreambooth"},
     "ddpo": {"method": "ddpo"},
 }
-"""Fields that differ from the tiny preset's HERO. D3PO's learning rate is the better of two that
-were tried (blue-rose, seed 101); with 1e-3 most runs collapse to no success within 512 labels."""
+"""Fields that differ from the tiny preset's HERO. D3PO's learning rate and beta are the pair, of
+those tried, with which its batches rose furthest (blue-rose, seed 101; docs/how-it-works.md)."""
 
 BANKED = ("hero", "hero+")
 """The methods that keep noises; the others draw from N(0, I) alone."""
