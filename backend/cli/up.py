@@ -32,7 +32,7 @@ def demo(
 ) -> None:
     """Run the whole circle on this machine, with two simulated people labelling.
 
-    Ends by itself in about six minutes. Ctrl-C stops it; started again, it goes on.
+    Ends by itself in about eight minutes. Ctrl-C stops it; started again, it goes on.
     """
     from backend.demo import Demo, run_demo
     from backend.stack import interruptible
