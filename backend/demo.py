@@ -46,8 +46,11 @@ class Demo:
 
     def config(self) -> dict[str, Any]:
         """The run's configuration, checked, as JSON."""
-        fields: dict[str, Any] = {"images_per_epoch": self.images, "epochs": self.epochs}
-        fields["seed"] = self.seed
+        fields: dict[str, Any] = {
+            "images_per_epoch": self.images,
+            "epochs": self.epochs,
+            "seed": self.seed,
+        }
         if self.method is not None:
             fields["method"] = self.method
         if self.steps is not None:

@@ -22,14 +22,12 @@ from benchmarks.sheets import Sheet
 from benchmarks.team import run_team
 from benchmarks.training import EVALUATED_IMAGES
 from benchmarks.voting import Person
-from hero_engine.config import preset
+from hero_engine.config import HeroConfig, preset
 from tinyworld.bundled import PIPELINE
 
 RESULTS = Path(__file__).parent / "results"
 PROMPT = "photo of one blue rose in a vase"
 MEASURES = ("bank", "normal")
-METHOD = {"method": "hero"}
-"""What the cells are runs of."""
 QUICK = {"epochs": 3}
 QUICK_IMAGES = 50
 
@@ -146,10 +144,15 @@ def run_cells(cells: Sequence[Cell], said: Options, screen: Console) -> dict[str
     return found
 
 
+def config_of(said: Options, **fields: Any) -> HeroConfig:
+    """HERO by the tiny preset, with some fields replaced and what the command line says."""
+    asked = {"prompt": said.prompt, **fields, **(QUICK if said.quick else {})}
+    return preset("tiny", method="hero", **asked)
+
+
 def job_of(cell: Cell, seed: int, said: Options) -> Job:
     """One seed's run of a cell."""
-    overrides = {**METHOD, "prompt": said.prompt, **cell.config, **(QUICK if said.quick else {})}
-    config = preset("tiny", model=str(PIPELINE), seed=seed, **overrides)
+    config = config_of(said, model=str(PIPELINE), seed=seed, **cell.config)
     spec = {
         "weights": fingerprint.tiny(*fingerprint.drawn_with(config)),
         "config": config.model_dump(mode="json", exclude={"model"}, exclude_defaults=True),
@@ -208,7 +211,7 @@ def write(
 ) -> None:
     """The result file: how to make it again, and for each cell its figures and its runs."""
     said.out.parent.mkdir(parents=True, exist_ok=True)
-    config = preset("tiny", **METHOD, prompt=said.prompt, **(QUICK if said.quick else {}))
+    config = config_of(said)
     result = {
         "command": said.command,
         "seeds": said.seeds,

@@ -433,9 +433,7 @@ def preset(name: str, **overrides: Any) -> HeroConfig:
         raise ConfigError(
             f"There is no preset called {name!r}; choose one of {', '.join(PRESETS)}."
         )
-    plus = HERO_PLUS.get(name, {})
-    if overrides.get("method", "hero+") != "hero+":
-        plus = {}
+    plus = HERO_PLUS.get(name, {}) if overrides.get("method", "hero+") == "hero+" else {}
     return make_config(**{**PRESETS[name], **plus, **overrides})
 
 
