@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from rich.table import Table
@@ -39,6 +39,8 @@ MATRIX = 1024
 """Side of the square matrices whose product is taken for the machine's ceiling."""
 STEPS = (10, 20, 40)
 """Numbers of denoising steps for which a trajectory's memory is measured."""
+TRAINED_STEPS: tuple[int | Literal["all"], ...] = (1, 5, 10, "all")
+"""K, for which the update is timed (Table 5)."""
 
 Figures = dict[str, Any]
 
@@ -83,9 +85,23 @@ def timings(config: HeroConfig, repeats: int) -> Figures:
     return {
         "parts": figures,
         "gradient_difference": float(difference / reference.abs().max()),
+        "update_by_trained_steps": by_trained_steps(config, repeats),
         "unet": ceiling(bench, repeats),
         "trajectory": trajectories(config),
     }
+
+
+def by_trained_steps(config: HeroConfig, repeats: int) -> Figures:
+    """The update by K, all values once a round."""
+    bench = Bench(config.model_copy(update={"trained_steps": "all"}))
+    transitions = bench.ours()
+    everything = transitions.timesteps.shape[1]
+
+    def update(steps: int) -> Callable[[], None]:
+        return lambda: bench.update(bench.batched, transitions[:, :steps])
+
+    trained = {str(steps): everything if steps == "all" else steps for steps in TRAINED_STEPS}
+    return in_turns({name: update(steps) for name, steps in trained.items()}, repeats, bench)
 
 
 def checkpoint(bench: Bench, repeats: int) -> Figures:
@@ -237,6 +253,11 @@ def tables(figures: Figures) -> list[Table]:
             str(evaluations) if evaluations else "",
             *("" if value is None else f"{value:.0f}" for value in memory),
         )
+    by_steps = Table(title="The update by trained steps K", title_justify="left")
+    for name in ("K", "seconds", "of the CPU"):
+        by_steps.add_column(name, justify="right")
+    for name, row in figures["update_by_trained_steps"].items():
+        by_steps.add_row(name, f"{row['seconds']:.2f}", f"{row['cpu_seconds']:.2f}")
     kept = Table(title="Bytes kept of an image's trajectory, 5 steps trained", title_justify="left")
     for name in ("steps", "kept", "all of them"):
         kept.add_column(name, justify="right")
@@ -247,7 +268,7 @@ def tables(figures: Figures) -> list[Table]:
         ratio.add_column(name, justify="left" if name == "of" else "right")
     for name in figures["ratios"]["seconds"]:
         ratio.add_row(name, *(f"{figures['ratios'][clock][name]:.2f}" for clock in CLOCKS))
-    return [parts, ratio, kept]
+    return [parts, ratio, by_steps, kept]
 
 
 def main() -> None:

@@ -78,6 +78,14 @@ _BALANCED = {
     "pretrained_weight": 0.5,
 }
 _BY_FAILURES = {"denoising_full_share": 0.25}
+_RARE_FIRST_STEP = {
+    **_BALANCED,
+    **_RARE,
+    **_BY_FAILURES,
+    "pretrained_weight": 1.0,
+    "denoising_repeats": 32,
+    "first_step_share": 1 / 16,
+}
 _HELD = {"preservation_weight": 0.3, "unconditional_weight": 0.3, "prior_images": 64}
 
 
@@ -115,13 +123,8 @@ def variants() -> list[Variant]:
                 120, 1e-3, **_BALANCED, **_BY_FAILURES
             ),
             "first step": plus(120, 1e-3, **_BALANCED, **_BY_FAILURES, first_step_share=1 / 16),
-            "first step, rarity, pull 1": plus(
-                120,
-                1e-3,
-                **{**_BALANCED, **_RARE, "pretrained_weight": 1.0, "denoising_repeats": 32},
-                **_BY_FAILURES,
-                first_step_share=1 / 16,
-            ),
+            "first step, rarity, pull 1": plus(120, 1e-3, **_RARE_FIRST_STEP),
+            "first step, rarity, pull 1, 60 steps": plus(60, 1e-3, **_RARE_FIRST_STEP),
             "v, half fresh, alone, pull 0.5, by failures, average": plus(
                 120, 1e-3, **_BALANCED, **_BY_FAILURES, lora_ema_decay=0.97
             ),

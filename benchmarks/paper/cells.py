@@ -36,12 +36,12 @@ The paper's are GPT-4's for Stable Diffusion."""
 METHODS: dict[str, dict[str, Any]] = {
     "hero": {"method": "hero"},
     "hero+": {"method": "hero+"},
-    "d3po": {"method": "d3po", "learning_rate": 1e-3, "d3po_beta": 100.0},
+    "d3po": {"method": "d3po", "learning_rate": 1e-3, "d3po_beta": 1.0, "d3po_clip": 0.003},
     "dreambooth": {"method": "dreambooth"},
     "ddpo": {"method": "ddpo"},
 }
-"""Fields that differ from the tiny preset's HERO. D3PO's learning rate and beta are the pair, of
-those tried, with which its batches rose furthest (blue-rose, seed 101; docs/how-it-works.md)."""
+"""Fields that differ from the tiny preset's HERO. D3PO's are those, of the ones tried on blue-rose
+with seed 101, with which it learned most and did not collapse (docs/how-it-works.md)."""
 
 BANKED = ("hero", "hero+")
 """The methods that keep noises; the others draw from N(0, I) alone."""

@@ -31,6 +31,7 @@ from tinyworld.judge import Judge
 from tinyworld.tasks import Task, tasks
 
 SECTIONS = plan.sections()
+EVERY_STEP = "hand/hero trained_steps=all"
 CELLS = {cell.name: cell for cell in plan.in_order(SECTIONS)}
 
 
@@ -41,7 +42,7 @@ def _row(cell: Cell, seed: int, success: float = 0.6) -> Row:
         "seed": seed,
         "images_per_epoch": config.images_per_epoch,
         "success_by_epoch": [level / 2] + [level] * (config.epochs - 1),
-        "reports": [{"seconds": {"update": 2.0 * seed}}, {"seconds": {}}],
+        "reports": [],
     }
     if cell.curve_images:
         row["normal_by_epoch"] = [level / 2] * (config.epochs - 1)
@@ -117,10 +118,14 @@ def test_table_4_says_whose_general_reward_it_was_and_takes_pickscore_by_path() 
     assert scored.epochs == 50
 
 
-def test_table_5_compares_the_seconds_with_all_steps() -> None:
-    rows = _rows("hand/hero trained_steps=5", "hand/hero trained_steps=all", seeds=(1,))
-    rows["hand/hero trained_steps=all"][0]["reports"] = [{"seconds": {"update": 6.0}}]
-    five, everything = _lines("table5", rows)
+def test_table_5_compares_the_seconds_with_all_steps(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    speed = tmp_path / "speed.json"
+    timed = {"5": {"seconds": 2.0}, "all": {"seconds": 6.0}}
+    speed.write_text(json.dumps({"update_by_trained_steps": timed}))
+    monkeypatch.setattr(table5, "SPEED", speed)
+    five, everything = _lines("table5", _rows("hand/hero trained_steps=5", EVERY_STEP, seeds=(1,)))
     assert (five["K"], five["seconds"], five["times faster"], five["paper"]) == (
         "5",
         "2.00",
@@ -129,6 +134,14 @@ def test_table_5_compares_the_seconds_with_all_steps() -> None:
     )
     assert everything["times faster"] == "1.0"
     assert table5.cells()[10].name == "hand/hero"
+
+
+def test_table_5_has_no_seconds_before_they_were_measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(table5, "SPEED", tmp_path / "speed.json")
+    (line,) = _lines("table5", _rows(EVERY_STEP))
+    assert (line["seconds"], line["times faster"]) == ("-", "-")
 
 
 def test_a_setting_that_the_preset_has_is_the_presets_own_cell() -> None:
