@@ -1,4 +1,4 @@
-"""Plots of success with error bars."""
+"""Plots of success, with error bars or a thin line a seed."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ class Line:
     y: Sequence[Mean]
     named: bool = True
     """Whether the legend has it."""
+    seeds: Sequence[Sequence[float]] = ()
+    """Each seed's values, where they are drawn instead of the intervals."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,12 @@ def draw(
                 color=GREY,
             )
         for line in panel.lines:
+            for values in line.seeds:
+                axis.plot(line.x, values, color=line.colour, linewidth=0.7, alpha=0.5)
             axis.errorbar(
                 line.x,
                 [mean.mean for mean in line.y],
-                yerr=[mean.half or 0 for mean in line.y],
+                yerr=None if line.seeds else [mean.half or 0 for mean in line.y],
                 label=line.label if line.named else None,
                 marker="o",
                 markersize=4,
@@ -77,7 +81,8 @@ def draw(
         if ticks:
             axis.set_xticks(list(ticks), list(ticks.values()))
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("success (mean and 95 % interval)")
+    by_seed = any(line.seeds for panel in panels for line in panel.lines)
+    axes[0].set_ylabel(f"success (mean and {'each seed' if by_seed else '95 % interval'})")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", frameon=False)
     save(figure, path)

@@ -287,7 +287,9 @@ class HeroConfig(BaseModel):
         0.1,
         gt=0.0,
         lt=1.0,
-        description="Clip of each ratio to the pretrained model's likelihood (eps; d3po).",
+        description="Clip of each ratio to the pretrained model's likelihood (eps; d3po). It "
+        "is not rescaled by the latent's dimensions as clip_range is; on the tiny model, of the ones "
+        "tried, 0.003 measured best.",
     )
 
     reward_model: Literal["pickscore"] | None = Field(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from benchmarks.intervals import Mean
 from benchmarks.jobs import Row
+from benchmarks.plots import Line
 
 Curve = Sequence[tuple[int, float]]
 """(labels given, success), in order."""
@@ -118,7 +119,9 @@ def _factor(logs: Sequence[float], bound: str) -> Factor:
     )
 
 
-def mean_curve(curves: Sequence[Curve]) -> tuple[list[int], list[Mean]]:
-    """The seeds' curves point by point."""
-    labels = [labels for labels, _ in curves[0]]
-    return labels, [Mean.of([value for _, value in points]) for points in zip(*curves, strict=True)]
+def line(label: str, colour: str, curves: Sequence[Curve]) -> Line:
+    """The seeds' curves and their mean, for a plot; what they are drawn over need not be labels."""
+    places = [place for place, _ in curves[0]]
+    seeds = [[value for _, value in curve] for curve in curves]
+    means = [Mean.of(values) for values in zip(*seeds, strict=True)]
+    return Line(label, colour, places, means, seeds=seeds)

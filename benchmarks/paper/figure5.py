@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.intervals import Mean
+from benchmarks.paper import curves
 from benchmarks.paper.cells import Cell, Rows, changed, of_task
 from benchmarks.paper.numbers import BEST_IMAGE_RATIO
 from benchmarks.paper.section import SUCCESS_COLUMNS, Section, last_batch, successes
-from benchmarks.plots import Line, Panel, draw
+from benchmarks.plots import Panel, draw
 from benchmarks.sheets import Sheet
 
 TASK = "black-cat"
@@ -49,9 +49,8 @@ def plot(rows: Rows, path: Path) -> None:
     lines = []
     for number, (setting, cell) in enumerate(cells().items()):
         if found := rows.get(cell.name):
-            epochs = zip(*(row["success_by_epoch"] for row in found), strict=True)
-            means = [Mean.of(values) for values in epochs]
-            lines.append(Line(setting, f"C{number}", range(1, len(means) + 1), means))
+            seeds = [list(enumerate(row["success_by_epoch"], start=1)) for row in found]
+            lines.append(curves.line(setting, f"C{number}", seeds))
     if lines:
         draw([Panel("each epoch's batch, black-cat", lines, {})], path, "epoch")
 

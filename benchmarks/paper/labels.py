@@ -10,7 +10,7 @@ from benchmarks.paper.cells import BANKED, METHODS, TASKS, Cell, Rows
 from benchmarks.paper.curves import Needed
 from benchmarks.paper.numbers import FEWER_LABELS
 from benchmarks.paper.section import BANK, NORMAL, Section
-from benchmarks.plots import Line, Panel, draw
+from benchmarks.plots import Panel, draw
 from benchmarks.sheets import Sheet
 
 TARGET = 0.8
@@ -109,7 +109,7 @@ def curves_plot(named: Mapping[str, Sequence[dict]], path: Path) -> None:
     panels = []
     for noise, title in ((BANK, "what the method draws (pi_HERO)"), (NORMAL, "N(0, I)")):
         lines = [
-            Line(method, f"C{number}", *curves.mean_curve([CURVES[noise](row) for row in rows]))
+            curves.line(method, f"C{number}", [CURVES[noise](row) for row in rows])
             for number, (method, rows) in enumerate(named.items())
         ]
         panels.append(Panel(title, lines, {}))

@@ -8,7 +8,7 @@ from benchmarks.paper.curves import (
     from_bank,
     from_normal,
     labels_needed,
-    mean_curve,
+    line,
     needed,
     reached,
     times_fewer,
@@ -90,7 +90,8 @@ def test_a_method_without_a_bank_has_one_curve() -> None:
     assert from_bank(row) == from_normal(row) == [(0, 0.3), (32, 0.6)]
 
 
-def test_the_mean_of_curves_is_taken_point_by_point() -> None:
-    labels, means = mean_curve([[(0, 0.2), (64, 0.4)], [(0, 0.4), (64, 0.6)]])
-    assert labels == [0, 64]
-    assert [mean.mean for mean in means] == pytest.approx([0.3, 0.5])
+def test_a_line_has_every_curve_and_their_mean_point_by_point() -> None:
+    drawn = line("d3po", "C0", [[(0, 0.2), (64, 0.4)], [(0, 0.4), (64, 0.6)]])
+    assert drawn.x == [0, 64]
+    assert [mean.mean for mean in drawn.y] == pytest.approx([0.3, 0.5])
+    assert drawn.seeds == [[0.2, 0.4], [0.4, 0.6]]
