@@ -68,6 +68,12 @@ def test_figures_are_those_of_the_result_file(method, name):
     assert _figures(f"`{method}`, {name}") == pytest.approx(expected, abs=0.0051)
 
 
+@pytest.mark.parametrize("method", ["dreambooth", "d3po"])
+def test_the_other_methods_success_is_that_of_the_result_file(method):
+    expected = _means(method, FIGURES["fresh noises"])
+    assert _figures(f"`{method}`, fresh noises") == pytest.approx(expected, abs=0.0051)
+
+
 def test_the_pretrained_models_success_is_that_of_the_result_file():
     of = _means("hero", lambda run: run["success_pretrained"])
     assert _figures("success, pretrained") == pytest.approx(of, abs=0.0051)
@@ -91,6 +97,7 @@ def test_speeds_are_those_of_the_result_file():
     speed = json.loads((ROOT / "benchmarks/results/speed.json").read_text())
     ratios, parts = speed["ratios"]["seconds"], speed["parts"]
     processor = speed["ratios"]["cpu_seconds"]
+    by_steps = {k: timed["seconds"] for k, timed in speed["update_by_trained_steps"].items()}
     memory = [parts[name]["peak_megabytes"] for name in ("update", "update, one step at a time")]
     for figure in (
         f"takes {ratios['sampling to bare pipeline']:.2f} of the time",
@@ -98,5 +105,6 @@ def test_speeds_are_those_of_the_result_file():
         f"({processor['one step at a time to update']:.2f} in processor time)",
         f"for {memory[0] / memory[1]:.1f} times the memory",
         f"reaches {100 * speed['unet']['share_of_ceiling']:.0f} % of",
+        f"{by_steps['all'] / by_steps['5']:.1f} times faster than with all 20",
     ):
         assert figure in PAGE

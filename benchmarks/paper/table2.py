@@ -19,7 +19,7 @@ from benchmarks.sheets import Sheet
 
 TRAINED = ("hero", "d3po", "hero+", "dreambooth")
 AUTHORS_CLIP = {"d3po_clip": 0.1}
-"""With which nothing holds D3PO to the pretrained model, and it collapses."""
+"""Of their configuration; with it D3PO collapses in nearly every run."""
 ORDER = ("enhanced prompt", "dreambooth", "d3po d3po_clip=0.1", "d3po", "hero", "hero+")
 
 NOTE = """
