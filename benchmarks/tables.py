@@ -4,7 +4,7 @@
 
 A run is a cell, such as `table2/hand/hero`, with one seed. Finished runs are kept beside the result
 file, so that it goes on where it was stopped; the decisive ones come first. Rows of other weights
-or other settings do not count. `--quick` makes three runs of one task and one seed, with the
+or other settings do not count. `--quick` makes two runs of one task and one seed, with the
 settings of the whole, so that they are kept for it.
 """
 
@@ -31,7 +31,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--seeds", help="comma-separated (default: 1,2,3; quick: 1)")
     parser.add_argument("--only", metavar="REGEX", help="of the cells, such as '^table2/hand/'")
-    parser.add_argument("--quick", action="store_true", help="three cells of blue-rose, one seed")
+    parser.add_argument("--quick", action="store_true", help="two cells of blue-rose, one seed")
     parser.add_argument("--list", action="store_true", help="run nothing; the cells and their time")
     parser.add_argument("--finished", action="store_true", help="run nothing; what is finished")
     parser.add_argument("--fresh", action="store_true", help="do finished runs again")

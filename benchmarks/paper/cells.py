@@ -50,9 +50,9 @@ SEEDS = (1, 2, 3)
 ANNOTATORS = ("cleanest", "biggest", "palest", "warmest")
 """Tastes; each seed is another annotator, who calls another image best."""
 
-SAMPLING_MINUTES = 0.0042
+SAMPLING_MINUTES = 0.0045
 """One core's minutes to draw an image in 20 steps; a rough estimate."""
-LEARNING_MINUTES = 0.0002
+LEARNING_MINUTES = 0.0004
 """One core's minutes to learn from an image at one of its steps; a rough estimate."""
 PAIRED = 1.6
 """D3PO's images per image of the batch: the rarer of good and bad are in several pairs."""

@@ -199,7 +199,7 @@ def test_the_decisive_runs_come_first_and_every_cell_once() -> None:
 
 def test_cells_are_chosen_by_the_name_that_any_table_gives_them() -> None:
     quick = plan.chosen(SECTIONS, plan.QUICK)
-    assert [cell.name.split("/")[1] for cell in quick] == ["hero", "enhanced prompt", "hero+"]
+    assert [cell.name.split("/")[1] for cell in quick] == ["enhanced prompt", "hero+"]
     assert {cell.name for cell in plan.chosen(SECTIONS, "table5/hand/hero$")} == {"hand/hero"}
     assert "table4/blue-rose/hero" in plan.names_of(CELLS["blue-rose/hero"], SECTIONS)
 
