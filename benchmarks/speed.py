@@ -35,6 +35,7 @@ from hero_engine.config import HeroConfig, preset
 from hero_engine.hero import Hero
 from hero_engine.noise import NoiseBank
 
+SPEED = RESULTS / "speed.json"
 MATRIX = 1024
 """Side of the square matrices whose product is taken for the machine's ceiling."""
 STEPS = (10, 20, 40)
@@ -279,7 +280,7 @@ def main() -> None:
     parser.add_argument("--trained-steps", type=int, default=5, help="steps of each in the update")
     parser.add_argument("--repeats", type=int, default=3, help="rounds; the fastest counts")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path, default=RESULTS / "speed.json")
+    parser.add_argument("--out", type=Path, default=SPEED)
     options = parser.parse_args()
     config = preset(
         "tiny",

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 
-from benchmarks.cells import RESULTS
 from benchmarks.paper.cells import Cell, Rows, changed, of_task
 from benchmarks.paper.numbers import FASTER_AT_5
 from benchmarks.paper.section import SUCCESS_COLUMNS, Section, successes
 from benchmarks.sheets import Sheet
+from benchmarks.speed import SPEED, TRAINED_STEPS
 
 TASK = "hand"
-STEPS: tuple[int | str, ...] = (1, 5, 10, "all")
-SPEED = RESULTS / "speed.json"
 
 NOTE = """
 Seconds of one pass of the policy update over 16 images, by `benchmarks.speed`: all values of K in
@@ -23,11 +21,11 @@ steps; the paper's figure is of 20 steps too. Success after 512 labels, as in Ta
 
 def cells() -> dict[int | str, Cell]:
     """By K; the preset's own is Table 2's cell."""
-    return {steps: of_task(TASK, "hero", **changed("trained_steps", steps)) for steps in STEPS}
+    return {k: of_task(TASK, "hero", **changed("trained_steps", k)) for k in TRAINED_STEPS}
 
 
 def seconds() -> dict[str, float]:
-    """Of an update by K, as text; empty before `benchmarks.speed` was run."""
+    """Of an update, for every K as text; empty before `benchmarks.speed` was run."""
     if not SPEED.exists():
         return {}
     timed = json.loads(SPEED.read_text()).get("update_by_trained_steps", {})
@@ -43,11 +41,11 @@ def sheet(rows: Rows) -> Sheet:
     spent = seconds()
     for steps, cell in cells().items():
         if found := rows.get(cell.name):
-            own, longest = spent.get(str(steps)), spent.get("all")
+            own = spent.get(str(steps))
             table.add(
                 steps,
                 None if own is None else f"{own:.2f}",
-                None if own is None or longest is None else f"{longest / own:.1f}",
+                None if own is None else f"{spent['all'] / own:.1f}",
                 f"{FASTER_AT_5.value:.0f}" if steps == 5 else None,
                 len(found),
                 *successes(found),
