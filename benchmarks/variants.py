@@ -124,7 +124,9 @@ def variants() -> list[Variant]:
             ),
             "first step": plus(120, 1e-3, **_BALANCED, **_BY_FAILURES, first_step_share=1 / 16),
             "first step, rarity, pull 1": plus(120, 1e-3, **_RARE_FIRST_STEP),
-            "first step, rarity, pull 1, 60 steps": plus(60, 1e-3, **_RARE_FIRST_STEP),
+            "first step, rarity, pull 1, by all failures": plus(
+                120, 1e-3, **{**_RARE_FIRST_STEP, "denoising_full_share": 1.0}
+            ),
             "v, half fresh, alone, pull 0.5, by failures, average": plus(
                 120, 1e-3, **_BALANCED, **_BY_FAILURES, lora_ema_decay=0.97
             ),
