@@ -36,7 +36,7 @@ NUMBERS = {
     "transfer_images": Number(40, 8, "images of each other prompt"),
 }
 QUICK = {"epochs": 2, "images_per_epoch": 16}
-QUICK_VARIANTS = ("hero", "wide, held, guarded")
+QUICK_VARIANTS = ("hero", "first step, rarity, pull 1")
 
 
 def others(prompt: str) -> list[str]:
