@@ -9,6 +9,7 @@ FAMILIES = (
     HERO,
     STEPS,
     NOISIEST,
+    AT_ONCE,
     ANEW,
     GUIDED,
     FRESH,
@@ -21,6 +22,7 @@ FAMILIES = (
     "HERO",
     "denoising steps",
     "the noisiest timesteps",
+    "half of the labels at once",
     "anew in every epoch",
     "guided prediction",
     "fresh, no policy gradient",
@@ -72,6 +74,8 @@ _RARE_FIRST_STEP = {
     "denoising_repeats": 32,
     "first_step_share": 1 / 16,
 }
+_AT_ONCE = {**_RARE_FIRST_STEP, "images_per_epoch": 256, "epochs": 2}
+_LARGER_BATCH = {"denoising_batch_size": 64, "first_step_share": 1 / 64, "denoising_repeats": 128}
 _GUIDED = {"denoising_guided": True}
 _EMPTY_CAPTION = {"unconditional_weight": 0.3, "prior_images": 64}
 _TWO_ROSES = {
@@ -117,16 +121,27 @@ def variants() -> list[Variant]:
             "first step, rarity, pull 1, two red roses held": plus(
                 120, 1e-3, **_RARE_FIRST_STEP, **_TWO_ROSES
             ),
+            "v, half fresh, alone, pull 0.5, by failures, half bad": plus(
+                120, 1e-3, **_BALANCED, **_BY_FAILURES, negative_share=0.5
+            ),
             "v, half fresh, alone, pull 0.5, by failures, average": plus(
                 120, 1e-3, **_BALANCED, **_BY_FAILURES, lora_ema_decay=0.97
             ),
             "v, half fresh, alone, pull 0.5, average, empty caption 0.3": plus(
-                80,
-                1e-3,
-                **_BALANCED,
-                lora_ema_decay=0.97,
-                **_EMPTY_CAPTION,
+                80, 1e-3, **_BALANCED, lora_ema_decay=0.97, **_EMPTY_CAPTION
             ),
+            "v, half fresh, alone, pull 0.5, average, rarity": plus(
+                80, 1e-3, **{**_BALANCED, **_RARE, "denoising_repeats": 32}, lora_ema_decay=0.97
+            ),
+        },
+        AT_ONCE: {
+            "256 at once": plus(120, 1e-3, **_AT_ONCE),
+            "256 at once, all alike": plus(
+                120, 1e-3, **{**_AT_ONCE, "denoising_weights": "uniform"}
+            ),
+            "256 at once, novelty": plus(120, 1e-3, **{**_AT_ONCE, "denoising_weights": "novelty"}),
+            "256 at once, pull 2": plus(120, 1e-3, **{**_AT_ONCE, "pretrained_weight": 2.0}),
+            "256 at once, batches of 64": plus(120, 1e-3, **{**_AT_ONCE, **_LARGER_BATCH}),
         },
         ANEW: {
             "anew, 200 steps": plus(200, 1e-3, **_BALANCED, denoising_anew=True),
@@ -167,6 +182,7 @@ def variants() -> list[Variant]:
         },
         FEEDBACK: {
             "embedding replay": plus(embedding_replay=True),
+            "no replay": plus(denoising_replay=False),
             "ensemble": plus(**_ENSEMBLE),
         },
         GUARDS: {

@@ -193,6 +193,11 @@ class HeroConfig(BaseModel):
         "far there are fewer of those steps, so that the model does not copy them; 0 is no limit "
         "(hero+).",
     )
+    denoising_replay: bool = Field(
+        True,
+        description="Whether those steps learn from the good latents of all epochs, or from the "
+        "present batch's alone, after which embedding_replay has nothing to replay either (hero+).",
+    )
     denoising_full_share: float = Field(
         0.0,
         ge=0.0,

@@ -46,7 +46,9 @@ class HeroPlus(Hero):
             self.average.follow(self.denoising_optimizer)
 
     def _keep(self, batch: Batch, feedback: Feedback) -> None:
-        self.replay = self.replay.add(batch, feedback)
+        empty = Replay.empty(self.policy.latent_shape)
+        kept = self.replay if self.config.denoising_replay else empty
+        self.replay = kept.add(batch, feedback)
 
     def _learn(
         self, batch: Batch, feedback: Feedback, report: Report, on_progress: OnProgress | None

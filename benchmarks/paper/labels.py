@@ -39,7 +39,8 @@ Labels until success is first reached on fresh images from N(0, I) ({CURVE_IMAGE
 the labels is interpolated, before the first epoch the labels. Geometric mean over the seeds and its
 95 % interval. *At least*, *at most*: some run did not get there with the labels given, and counts
 with all of them. *Times fewer*: D3PO's labels on N(0, I), which is all that it draws from, over
-the method's. Both are first passages of noisy curves (standard error about 0.05), so a single high
+the method's. Half of each batch of hero+ is from N(0, I) (`fresh_share`), the other half from
+pi_HERO. Both are first passages of noisy curves (standard error about 0.05), so a single high
 batch counts. The paper says {FEWER_LABELS.value:.0f} times fewer, on hand, at a success of about a
 third, on pi_HERO ({FEWER_LABELS.where}).
 """

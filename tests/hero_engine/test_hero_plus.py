@@ -178,6 +178,14 @@ def test_the_embedding_may_learn_from_all_epochs(make_config):
     assert torch.equal(good[2:], batch.latents[[0, 4]])
 
 
+def test_the_steps_may_learn_from_the_present_batch_alone(make_config):
+    run = HeroPlus(make_config(**SMALL, denoising_replay=False))
+    for _ in range(2):
+        batch = run.generate()
+        run.learn(batch, HALF_GOOD)
+    assert torch.equal(run.replay.latents, batch.latents[[0, 1, 3, 4, 5, 7]])
+
+
 def test_denoising_steps_end_once_the_model_has_changed_enough(make_config):
     reports = []
     for limit in (0.0, 1e-9, 1e9):
