@@ -139,8 +139,6 @@ def variants() -> list[Variant]:
             "256 at once, all alike": plus(
                 120, 1e-3, **{**_AT_ONCE, "denoising_weights": "uniform"}
             ),
-            "256 at once, novelty": plus(120, 1e-3, **{**_AT_ONCE, "denoising_weights": "novelty"}),
-            "256 at once, pull 2": plus(120, 1e-3, **{**_AT_ONCE, "pretrained_weight": 2.0}),
             "256 at once, batches of 64": plus(120, 1e-3, **{**_AT_ONCE, **_LARGER_BATCH}),
         },
         ANEW: {
