@@ -75,7 +75,7 @@ _RARE_FIRST_STEP = {
     "first_step_share": 1 / 16,
 }
 _AT_ONCE = {**_RARE_FIRST_STEP, "images_per_epoch": 256, "epochs": 2}
-_LARGER_BATCH = {"denoising_batch_size": 64, "first_step_share": 1 / 64, "denoising_repeats": 128}
+_LARGER_BATCH = {"denoising_batch_size": 64, "denoising_repeats": 128}
 _GUIDED = {"denoising_guided": True}
 _EMPTY_CAPTION = {"unconditional_weight": 0.3, "prior_images": 64}
 _TWO_ROSES = {
@@ -93,7 +93,6 @@ def variants() -> list[Variant]:
             "hero, half fresh": {"fresh_share": 0.5},
             "hero, all fresh": {"noise": "normal"},
             "hero, ensemble": _ENSEMBLE,
-            "hero, half fresh, ensemble": {"fresh_share": 0.5, **_ENSEMBLE},
             "hero, no floor": {"reward_std_floor": 1e-6},
         },
         STEPS: {
@@ -140,6 +139,9 @@ def variants() -> list[Variant]:
                 120, 1e-3, **{**_AT_ONCE, "denoising_weights": "uniform"}
             ),
             "256 at once, batches of 64": plus(120, 1e-3, **{**_AT_ONCE, **_LARGER_BATCH}),
+            "256 at once, batches of 64, first step in one of them": plus(
+                120, 1e-3, **{**_AT_ONCE, **_LARGER_BATCH, "first_step_share": 1 / 64}
+            ),
         },
         ANEW: {
             "anew, 200 steps": plus(200, 1e-3, **_BALANCED, denoising_anew=True),
@@ -148,7 +150,6 @@ def variants() -> list[Variant]:
             "guided": plus(**_GUIDED),
             "guided, 80 steps": plus(80, **_GUIDED),
             "guided, 40 at 1e-3": plus(40, 1e-3, **_GUIDED),
-            "guided, 40 at 1e-3, empty caption 0.3": plus(40, 1e-3, **_GUIDED, **_EMPTY_CAPTION),
             "guided, with bad": plus(**_GUIDED, negative_share="judged"),
         },
         FRESH: {
@@ -173,7 +174,6 @@ def variants() -> list[Variant]:
             "all fresh": plus(noise="normal"),
         },
         PULLS: {
-            "pull 0.1": plus(pretrained_weight=0.1),
             "pull 1": plus(pretrained_weight=1.0),
             "own latents 0.3": plus(preservation_weight=0.3, prior_images=64),
             "empty caption 0.3": plus(**_EMPTY_CAPTION),
@@ -181,11 +181,9 @@ def variants() -> list[Variant]:
         FEEDBACK: {
             "embedding replay": plus(embedding_replay=True),
             "no replay": plus(denoising_replay=False),
-            "ensemble": plus(**_ENSEMBLE),
         },
         GUARDS: {
             "average": plus(lora_ema_decay=0.97),
-            "step back 0.15": plus(step_back_drop=0.15),
             "bound": plus(max_denoising_change=1e-3),
         },
     }
