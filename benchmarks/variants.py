@@ -117,9 +117,6 @@ def variants() -> list[Variant]:
             "first step, rarity, pull 1, by all failures": plus(
                 120, 1e-3, **{**_RARE_FIRST_STEP, "denoising_full_share": 1.0}
             ),
-            "first step, rarity, pull 1, two red roses held": plus(
-                120, 1e-3, **_RARE_FIRST_STEP, **_TWO_ROSES
-            ),
             "v, half fresh, alone, pull 0.5, by failures, half bad": plus(
                 120, 1e-3, **_BALANCED, **_BY_FAILURES, negative_share=0.5
             ),
@@ -139,6 +136,9 @@ def variants() -> list[Variant]:
                 120, 1e-3, **{**_AT_ONCE, "denoising_weights": "uniform"}
             ),
             "256 at once, batches of 64": plus(120, 1e-3, **{**_AT_ONCE, **_LARGER_BATCH}),
+            "256 at once, batches of 64, two red roses held": plus(
+                120, 1e-3, **{**_AT_ONCE, **_LARGER_BATCH, **_TWO_ROSES}
+            ),
             "256 at once, batches of 64, first step in one of them": plus(
                 120, 1e-3, **{**_AT_ONCE, **_LARGER_BATCH, "first_step_share": 1 / 64}
             ),
