@@ -131,10 +131,6 @@ def variants() -> list[Variant]:
             ),
         },
         AT_ONCE: {
-            "256 at once": plus(120, 1e-3, **_AT_ONCE),
-            "256 at once, all alike": plus(
-                120, 1e-3, **{**_AT_ONCE, "denoising_weights": "uniform"}
-            ),
             "256 at once, batches of 64": plus(120, 1e-3, **{**_AT_ONCE, **_LARGER_BATCH}),
             "256 at once, batches of 64, two red roses held": plus(
                 120, 1e-3, **{**_AT_ONCE, **_LARGER_BATCH, **_TWO_ROSES}
