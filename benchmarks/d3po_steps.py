@@ -17,6 +17,8 @@ from torch import Tensor
 
 from benchmarks.cells import RESULTS
 from benchmarks.jobs import command, console
+from benchmarks.paper.cells import METHODS
+from benchmarks.paper.table2 import AUTHORS_CLIP
 from benchmarks.sheets import Sheet
 from benchmarks.training import labels_of
 from hero_engine import ddpo
@@ -31,17 +33,8 @@ IMAGES = 32
 
 def config_of(seed: int) -> HeroConfig:
     """The settings that Table 2 has as D3PO with a clip of 0.1, with all steps trained."""
-    return preset(
-        "tiny",
-        model=str(PIPELINE),
-        seed=seed,
-        method="d3po",
-        learning_rate=1e-3,
-        d3po_beta=1.0,
-        d3po_clip=0.1,
-        trained_steps="all",
-        images_per_epoch=IMAGES,
-    )
+    settings = {**METHODS["d3po"], **AUTHORS_CLIP, "trained_steps": "all"}
+    return preset("tiny", model=str(PIPELINE), seed=seed, images_per_epoch=IMAGES, **settings)
 
 
 def log_ratios(run: Method) -> Float[Tensor, "image step"]:

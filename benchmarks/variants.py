@@ -53,8 +53,7 @@ def plus(steps: int = 40, lr: float = 3e-4, **fields: Any) -> dict[str, Any]:
     return {"method": "hero+", "denoising_steps": steps, "denoising_lr": lr, **fields}
 
 
-_FRESH = {"noise": "normal"}
-_ALONE = {**_FRESH, **NO_POLICY_GRADIENT}
+_ALONE = {"noise": "normal", **NO_POLICY_GRADIENT}
 _V = {"snr_weighting": "snr+1"}
 _ENSEMBLE = {"embedding_ensemble": 4, "disagreement_weight": 1.0}
 _RARE = {"denoising_weights": "rarity", "denoising_space": "latents"}
@@ -74,8 +73,13 @@ _RARE_FIRST_STEP = {
     "denoising_repeats": 32,
     "first_step_share": 1 / 16,
 }
-_AT_ONCE = {**_RARE_FIRST_STEP, "images_per_epoch": 256, "epochs": 2}
-_LARGER_BATCH = {"denoising_batch_size": 64, "denoising_repeats": 128}
+_AT_ONCE = {
+    **_RARE_FIRST_STEP,
+    "images_per_epoch": 256,
+    "epochs": 2,
+    "denoising_batch_size": 64,
+    "denoising_repeats": 128,
+}
 _GUIDED = {"denoising_guided": True}
 _EMPTY_CAPTION = {"unconditional_weight": 0.3, "prior_images": 64}
 _TWO_ROSES = {
@@ -131,12 +135,12 @@ def variants() -> list[Variant]:
             ),
         },
         AT_ONCE: {
-            "256 at once, batches of 64": plus(120, 1e-3, **{**_AT_ONCE, **_LARGER_BATCH}),
+            "256 at once, batches of 64": plus(120, 1e-3, **_AT_ONCE),
             "256 at once, batches of 64, two red roses held": plus(
-                120, 1e-3, **{**_AT_ONCE, **_LARGER_BATCH, **_TWO_ROSES}
+                120, 1e-3, **_AT_ONCE, **_TWO_ROSES
             ),
             "256 at once, batches of 64, first step in one of them": plus(
-                120, 1e-3, **{**_AT_ONCE, **_LARGER_BATCH, "first_step_share": 1 / 64}
+                120, 1e-3, **{**_AT_ONCE, "first_step_share": 1 / 64}
             ),
         },
         ANEW: {
