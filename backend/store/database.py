@@ -1,12 +1,13 @@
 """The connection to the database: SQLite (write-ahead log) or PostgreSQL, migrated when opened."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
+from filelock import FileLock
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
@@ -38,13 +39,17 @@ class Database:
         """Like `open`, by SQLAlchemy URL; `now` replaces the clock."""
         try:
             parsed = make_url(url)
+            alone = nullcontext()
             if parsed.get_backend_name() == "sqlite" and parsed.database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+                # Of two that turn a new file to WAL, SQLite refuses one without waiting.
+                alone = FileLock(f"{parsed.database}.lock", timeout=60)
             engine = sa.create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
             if engine.dialect.name == "sqlite":
                 sa.event.listen(engine, "connect", _sqlite_connect)
                 sa.event.listen(engine, "begin", _sqlite_begin)
-            _migrate(engine)
+            with alone:
+                _migrate(engine)
         except (DBAPIError, ArgumentError, NoSuchModuleError, OSError) as error:
             shown = url if "@" not in url else make_url(url).render_as_string(hide_password=True)
             reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]

@@ -52,6 +52,18 @@ def test_several_may_open_a_new_database_at_once(database_url: str):
     store.close()
 
 
+def test_no_opening_of_a_new_file_is_refused(tmp_path: Path):
+    gate = threading.Barrier(8)
+
+    def open_store(file: Path) -> None:
+        gate.wait()
+        Store.connect(f"sqlite:///{file}").close()
+
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(20):
+            list(pool.map(open_store, [tmp_path / f"{number}.db"] * 8))
+
+
 def test_opening_again_keeps_the_rows(database_url: str):
     first = Store.connect(database_url)
     run = first.create_run(CONFIG)
