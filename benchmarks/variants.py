@@ -118,6 +118,9 @@ def variants() -> list[Variant]:
             ),
             "first step": plus(120, 1e-3, **_BALANCED, **_BY_FAILURES, first_step_share=1 / 16),
             "first step, rarity, pull 1": plus(120, 1e-3, **_RARE_FIRST_STEP),
+            "first step, rarity, pull 1, two red roses held": plus(
+                120, 1e-3, **_RARE_FIRST_STEP, **_TWO_ROSES
+            ),
             "first step, rarity, pull 1, by all failures": plus(
                 120, 1e-3, **{**_RARE_FIRST_STEP, "denoising_full_share": 1.0}
             ),
@@ -138,6 +141,9 @@ def variants() -> list[Variant]:
             "256 at once, batches of 64": plus(120, 1e-3, **_AT_ONCE),
             "256 at once, batches of 64, two red roses held": plus(
                 120, 1e-3, **_AT_ONCE, **_TWO_ROSES
+            ),
+            "256 at once, batches of 64, one in 32, two red roses held": plus(
+                120, 1e-3, **{**_AT_ONCE, **_TWO_ROSES, "first_step_share": 1 / 32}
             ),
             "256 at once, batches of 64, first step in one of them": plus(
                 120, 1e-3, **{**_AT_ONCE, "first_step_share": 1 / 64}

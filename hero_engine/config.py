@@ -217,9 +217,10 @@ class HeroConfig(BaseModel):
         0.0,
         ge=0.0,
         lt=1.0,
-        description="Share of a step's good latents that are learned from as sampling begins: from "
-        "noise alone, at its first timestep. Noised images of that timestep still have their "
-        "coarse shape in them, so without it what the model sees in noise is left to chance "
+        description="Share of a step's good latents, and of the pretrained model's own, that are "
+        "learned from as sampling begins: from noise alone, at its first timestep. Noised images "
+        "of that timestep still have their coarse shape in them, so without it what the model "
+        "sees in noise is left to chance "
         "(hero+).",
     )
     snr_weighting: Literal["min-snr", "snr+1"] = Field(

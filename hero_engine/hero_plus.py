@@ -140,7 +140,7 @@ class HeroPlus(Hero):
 
         def terms() -> list[Term]:
             bad = 0 if all_good else self._bad_latents(size, generator)
-            first = min(ceil(config.first_step_share * (size - bad)), max(size - bad - 1, 0))
+            first = self._first_step_latents(size - bad)
             good = size - bad - first
             z_0 = torch.cat(
                 [
@@ -157,13 +157,28 @@ class HeroPlus(Hero):
                 judged.append(Term(noisy, losses, weight=first / size))
             if not pulls:
                 return judged
-            rows = torch.randint(
-                len(self.prior), (config.denoising_batch_size,), generator=generator
-            )
-            own = noised(scheduler, self.prior[rows], generator)
-            return [*judged, *(Term(own, pull, weight) for pull, weight in pulls)]
+            own = self._own_latents(size, generator)
+            return judged + [
+                Term(part, pull, weight=weight * len(part) / size)
+                for part in own
+                for pull, weight in pulls
+            ]
 
         return terms
+
+    def _own_latents(self, size: int, generator: torch.Generator) -> list[Noised]:
+        """A step's latents of the pretrained model, as many of them where sampling begins."""
+        scheduler, first_timestep = self.policy.pipe.scheduler, int(self.schedule.timesteps[0])
+        z_0 = self.prior[torch.randint(len(self.prior), (size,), generator=generator)]
+        first = self._first_step_latents(size)
+        noisy = noised(scheduler, z_0[first:], generator)
+        if not first:
+            return [noisy]
+        return [noisy, begun(scheduler, z_0[:first], generator, first_timestep=first_timestep)]
+
+    def _first_step_latents(self, count: int) -> int:
+        """How many of so many latents are put where sampling begins (`first_step_share`)."""
+        return min(ceil(self.config.first_step_share * count), max(count - 1, 0))
 
     def _bad_latents(self, size: int, generator: torch.Generator) -> int:
         """How many of a step's latents are bad ones (`negative_share`)."""

@@ -17,13 +17,15 @@ CHANGES: tuple[tuple[str, Any], ...] = (
     ("clip_range", 5e-4),
     ("learning_rate", 1e-3),
     ("learning_rate", 1e-2),
+    ("reward_std_floor", 1e-6),
 )
 
 NOTE = """
 One setting of the tiny preset changed at a time; 512 labels; success as in Table 2. `additive` is
 Eq. 5 as printed, the preset's form is the authors' code's; a variance of 0.1 is the paper's; `last`
-trains the last K steps, as Eq. 8 says, the preset K random ones, as the authors' code does. The
-paper gives no figures for these.
+trains the last K steps, as Eq. 8 says, the preset K random ones, as the authors' code does; the
+paper and the authors' code know no floor under the rewards' deviation. The paper gives no figures
+for these.
 """
 
 

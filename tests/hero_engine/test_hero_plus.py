@@ -251,6 +251,24 @@ def test_a_share_of_the_good_latents_is_learned_from_as_sampling_begins(make_con
     assert first.latents.timesteps.min() >= run.schedule.timesteps[0]
 
 
+@pytest.mark.parametrize(("share", "counts"), [(0.0, [8]), (0.25, [6, 2]), (0.9, [1, 7])])
+def test_the_model_is_held_on_its_own_latents_where_sampling_begins_too(make_config, share, counts):
+    weights = {"preservation_weight": 0.5, "unconditional_weight": 0.25}
+    run = HeroPlus(make_config(**SMALL, **weights, first_step_share=share))
+    run.replay = Replay(torch.zeros(8, 4, 16, 16), torch.tensor([True] * 8))
+    run.prior = torch.ones(3, 4, 16, 16)
+    denoise = run.policy.denoiser(run.prompt, run.config.unguided)
+    terms = run._terms(denoise, torch.Generator().manual_seed(0))()
+    own = terms[len(counts) :]
+    assert [len(term.latents) for term in own] == [count for count in counts for _ in weights]
+    assert [term.weight for term in own] == [
+        weight * count / 8 for count in counts for weight in weights.values()
+    ]
+    for begun in own[2:]:
+        assert begun.latents.timesteps.min() >= run.schedule.timesteps[0]
+        assert begun.latents.z_t.std() == pytest.approx(1, abs=0.1)
+
+
 def test_judged_latents_are_bad_in_their_own_proportion(make_config):
     run = HeroPlus(make_config(**SMALL, negative_share="judged"))
     run.replay = Replay(torch.zeros(8, 4, 16, 16), torch.tensor([True] * 6 + [False] * 2))
