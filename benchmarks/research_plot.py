@@ -52,5 +52,6 @@ def _panel(
     for name, points in curves.items():
         axis.plot(*points, marker="o", markersize=3, linewidth=1.2, label=name)
     axis.set(title=family, xlabel="labels", ylabel="success on N(0, I)", ylim=(0, 1.03))
+    axis.tick_params(labelbottom=True)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
