@@ -220,8 +220,7 @@ class HeroConfig(BaseModel):
         description="Share of a step's good latents, and of the pretrained model's own, that are "
         "learned from as sampling begins: from noise alone, at its first timestep. Noised images "
         "of that timestep still have their coarse shape in them, so without it what the model "
-        "sees in noise is left to chance "
-        "(hero+).",
+        "sees in noise is left to chance (hero+).",
     )
     snr_weighting: Literal["min-snr", "snr+1"] = Field(
         "min-snr",
