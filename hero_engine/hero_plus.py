@@ -135,7 +135,6 @@ class HeroPlus(Hero):
         plain = (all_good or not config.negative_share) and config.nft_beta == 1
         losses = self._losses(denoise, plain=plain)
         weights = self._weights()
-        first_timestep = int(self.schedule.timesteps[0])
         pulls = self._pulls()
 
         def terms() -> list[Term]:
@@ -153,8 +152,7 @@ class HeroPlus(Hero):
             judged = [Term(noisy, losses, weight=(good + bad) / size)]
             if first:
                 z_0 = self.replay.draw(first, generator, good=True, weights=weights)
-                noisy = begun(scheduler, z_0, generator, first_timestep=first_timestep)
-                judged.append(Term(noisy, losses, weight=first / size))
+                judged.append(Term(self._begun(z_0, generator), losses, weight=first / size))
             if not pulls:
                 return judged
             own = self._own_latents(size, generator)
@@ -168,13 +166,17 @@ class HeroPlus(Hero):
 
     def _own_latents(self, size: int, generator: torch.Generator) -> list[Noised]:
         """A step's latents of the pretrained model, as many of them where sampling begins."""
-        scheduler, first_timestep = self.policy.pipe.scheduler, int(self.schedule.timesteps[0])
         z_0 = self.prior[torch.randint(len(self.prior), (size,), generator=generator)]
         first = self._first_step_latents(size)
-        noisy = noised(scheduler, z_0[first:], generator)
-        if not first:
-            return [noisy]
-        return [noisy, begun(scheduler, z_0[:first], generator, first_timestep=first_timestep)]
+        noisy = noised(self.policy.pipe.scheduler, z_0[first:], generator)
+        return [noisy, self._begun(z_0[:first], generator)] if first else [noisy]
+
+    def _begun(
+        self, z_0: Float[Tensor, "batch channel height width"], generator: torch.Generator
+    ) -> Noised:
+        """Latents where this run's sampling begins."""
+        first_timestep = int(self.schedule.timesteps[0])
+        return begun(self.policy.pipe.scheduler, z_0, generator, first_timestep=first_timestep)
 
     def _first_step_latents(self, count: int) -> int:
         """How many of so many latents are put where sampling begins (`first_step_share`)."""

@@ -1,7 +1,7 @@
 """The connection to the database: SQLite (write-ahead log) or PostgreSQL, migrated when opened."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -39,16 +39,13 @@ class Database:
         """Like `open`, by SQLAlchemy URL; `now` replaces the clock."""
         try:
             parsed = make_url(url)
-            alone = nullcontext()
             if parsed.get_backend_name() == "sqlite" and parsed.database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-                # Of two that turn a new file to WAL, SQLite refuses one without waiting.
-                alone = FileLock(f"{parsed.database}.lock", timeout=60)
             engine = sa.create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
             if engine.dialect.name == "sqlite":
                 sa.event.listen(engine, "connect", _sqlite_connect)
                 sa.event.listen(engine, "begin", _sqlite_begin)
-            with alone:
+            with _one_at_a_time(engine):
                 _migrate(engine)
         except (DBAPIError, ArgumentError, NoSuchModuleError, OSError) as error:
             shown = url if "@" not in url else make_url(url).render_as_string(hide_password=True)
@@ -100,6 +97,14 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
         "foreign_keys=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _one_at_a_time(engine: Engine) -> AbstractContextManager[object]:
+    """Of two that turn a new file to WAL, SQLite refuses one without waiting."""
+    file = engine.url.database
+    if engine.dialect.name != "sqlite" or not file:
+        return nullcontext()
+    return FileLock(f"{file}.lock", timeout=60)
 
 
 def _sqlite_begin(connection: Connection) -> None:
