@@ -5,7 +5,6 @@ it ends by itself. Interrupted anywhere and started again, it goes on with the s
 """
 
 import json
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,8 @@ from rich.console import Console
 from backend import engine, pictures, screen
 from backend.demo_annotators import Annotators, arrive
 from backend.errors import DemoFailed, RunNotFound
+from backend.exports import export
+from backend.exports.target import file_name
 from backend.label_studio import Gateway
 from backend.local_label_studio import write_private
 from backend.runs import ENDED, Event, State
@@ -78,10 +79,9 @@ class Folder:
         """Success per epoch, as a picture."""
         return self.path / "curve.png"
 
-    @property
-    def lora(self) -> Path:
-        """What was learned, for diffusers' `load_lora_weights`."""
-        return self.path / "lora"
+    def lora(self, run: Run) -> Path:
+        """What was learned, as `hero export --what lora` writes it."""
+        return self.path / file_name(run, "lora", "safetensors")
 
     @property
     def accounts(self) -> Path:
@@ -144,7 +144,8 @@ def _begin(settings: Settings, store: Store, config: dict[str, Any], folder: Fol
     for path in folder.path.glob("grid-epoch-*.png"):
         path.unlink()
     folder.curve.unlink(missing_ok=True)
-    shutil.rmtree(folder.lora, ignore_errors=True)
+    for path in folder.path.glob("*-lora.safetensors"):
+        path.unlink()
     run = start_run(settings, store, config, title="HERO demo: one blue rose")
     _write_report(store, run, folder)
     return run
@@ -192,7 +193,7 @@ def _finish(stack: Stack, store: Store, run: Run, folder: Folder, seconds: float
         folder.curve,
         title=run.prompt,
     )
-    engine.export_lora(stack.settings, run, folder.lora)
+    export(stack.settings, store, run, "lora", out=folder.lora(run), force=True)
     _check_in_label_studio(Gateway(stack.settings), run)
     _write_report(store, run, folder, finished=True, seconds=seconds, address=stack.address)
 
@@ -251,7 +252,7 @@ def _write_report(
     if address is not None:
         report["label_studio"] = address.label_studio
     if finished:
-        report["files"] = {"curve": folder.curve.name, "lora": folder.lora.name}
+        report["files"] = {"curve": folder.curve.name, "lora": folder.lora(run).name}
     write_private(folder.report, json.dumps(report, indent=1))
 
 
@@ -277,7 +278,7 @@ def _tell(store: Store, run: Run, folder: Folder, address: Address, console: Con
     for what, path in {
         "success per epoch": folder.curve,
         "images per epoch": folder.path / "grid-epoch-*.png",
-        "LoRA": folder.lora,
+        "LoRA": folder.lora(run),
         "numbers": folder.report,
     }.items():
         shown = path.relative_to(here) if path.is_relative_to(here) else path

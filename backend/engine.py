@@ -107,14 +107,24 @@ def sample(
         )
 
 
-def export_lora(settings: Settings, run: Run, folder: Path) -> Path:
-    """Write the run's LoRA for diffusers' `load_lora_weights(folder)`; the path of the file.
+def export_lora(settings: Settings, run: Run, path: Path, labels: int) -> Path:
+    """Write the run's LoRA as one safetensors file for diffusers, ComfyUI and AUTOMATIC1111/Forge.
+
+    Args:
+        labels: how many images people have judged, for the file's metadata.
 
     Raises:
         EngineFailed, DiskFull
     """
+    about = {
+        "modelspec.title": run.id,
+        "ss_output_name": run.id,
+        "hero.run": run.id,
+        "hero.epochs": str(run.epoch),
+        "hero.labels": str(labels),
+    }
     with _engine_errors():
-        return _load(settings, run).export_lora(folder)
+        return _load(settings, run).export_lora(path, about)
 
 
 def export_noise(settings: Settings, run: Run, folder: Path) -> Path:

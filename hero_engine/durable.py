@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +72,13 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+def write_tensors(
+    path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
     """Tensors as safetensors; a full disk is an `OSError`, as for any other file."""
+    copies = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
     try:
-        save_file(
-            {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}, path
-        )
+        save_file(copies, path, dict(metadata) if metadata else None)
     except SafetensorError as error:
         raise OSError(None, str(error)) from error
 

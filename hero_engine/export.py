@@ -1,36 +1,49 @@
 """The fine-tuned model for other programs."""
 
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
-from diffusers import StableDiffusionPipeline
-from diffusers.utils import convert_state_dict_to_diffusers
+from diffusers.utils import convert_state_dict_to_kohya
 from torch import Tensor
 
 from hero_engine.checkpoint import Checkpoint
+from hero_engine.config import HeroConfig
 from hero_engine.durable import storing, sync, write_tensors
 from hero_engine.errors import NoiseBankEmpty
 
-LORA_FILE = "pytorch_lora_weights.safetensors"
 NOISE_FILE = "noise_bank.safetensors"
 
 
-def export_lora(lora: dict[str, Tensor], folder: Path) -> Path:
-    """Write the LoRA for diffusers' `load_lora_weights(folder)`; the path of the file.
+def export_lora(lora: dict[str, Tensor], path: Path, about: Mapping[str, str]) -> Path:
+    """Write the LoRA as one safetensors file that diffusers, ComfyUI and AUTOMATIC1111/Forge take.
 
-    The keys are diffusers' own (`unet.` and so on), without which other programs load the file and
-    change nothing. The LoRA's alpha is its rank, so it is applied at full strength. Raises
-    `StorageError`.
+    The keys are kohya's: `lora_unet_<layer>.lora_down.weight`, `.lora_up.weight` and `.alpha`,
+    which equals the rank, so that strength 1 is what was trained. `about` becomes the file's
+    metadata. Raises `StorageError`.
     """
-    with storing("the LoRA", folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as partial:
-            StableDiffusionPipeline.save_lora_weights(
-                partial, unet_lora_layers=convert_state_dict_to_diffusers(lora)
-            )
-            written = Path(partial) / LORA_FILE
-            sync(written)
-            return written.rename(folder / LORA_FILE)
+    keys = convert_state_dict_to_kohya({f"unet.{name}": tensor for name, tensor in lora.items()})
+    with storing("the LoRA", path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_tensors(path, {name: t.float() for name, t in keys.items()}, about)
+        sync(path)
+    return path
+
+
+def lora_metadata(config: HeroConfig) -> dict[str, str]:
+    """What a LoRA's file says of itself: keys of ModelSpec, of kohya's trainer, and of HERO."""
+    rank = str(config.lora_rank)
+    return {
+        "modelspec.sai_model_spec": "1.0.0",
+        "modelspec.trigger_phrase": config.prompt,
+        "modelspec.license": f"That of the base model, {config.model}, applies.",
+        "ss_sd_model_name": config.model,
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": rank,
+        "ss_network_alpha": rank,
+        "hero.prompt": config.prompt,
+        "hero.base_model": config.model,
+        "hero.method": config.method,
+    }
 
 
 def export_noise(checkpoint: Checkpoint, folder: Path) -> Path:

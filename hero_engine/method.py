@@ -9,7 +9,7 @@ import contextlib
 import importlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,7 @@ from hero_engine.checkpoint import Checkpoint, load_optimizer_tensors, optimizer
 from hero_engine.config import HeroConfig
 from hero_engine.drawing import OnImage, Samples, draw_samples
 from hero_engine.errors import CheckpointError, FeedbackError, NoiseBankEmpty
-from hero_engine.export import export_lora
+from hero_engine.export import export_lora, lora_metadata
 from hero_engine.lora_average import LoraAverage
 from hero_engine.metrics import in_batch_diversity, success_rate
 from hero_engine.noise import NoiseBank
@@ -220,10 +220,11 @@ class Method(ABC):
                 on_progress=on_progress,
             )
 
-    def export_lora(self, folder: Path) -> Path:
-        """Write the LoRA for diffusers' `load_lora_weights(folder)`; the path of the file."""
+    def export_lora(self, path: Path, about: Mapping[str, str] | None = None) -> Path:
+        """Write the LoRA as the safetensors file `path`, with metadata to which `about` adds."""
         with self._given_away():
-            return export_lora(self.policy.lora_state(), folder)
+            metadata = {**lora_metadata(self.config), **(about or {})}
+            return export_lora(self.policy.lora_state(), path, metadata)
 
     def save(self, folder: Path) -> None:
         """Write a complete checkpoint, whole or not at all. Raises `StorageError`."""

@@ -95,3 +95,7 @@ def export(
             err.print(f"[yellow]Note:[/] what was fetched before is exported. {escape(reason)}")
         made = exports.export(settings, store, run, what, format, target, force=force)
     out.print(f"Wrote {made}", soft_wrap=True, markup=False)
+    if what == "lora":
+        from backend.exports.lora import how_to_use
+
+        out.print(how_to_use(made), soft_wrap=True, markup=False, highlight=False)

@@ -38,7 +38,7 @@ KINDS = {
     "agreement": Kind("how far the annotators agree, and each one's part", ("json", "csv"),
                       fetched=True),
     "images": Kind("the images, with their verdicts in metadata.jsonl", ("hf",)),
-    "lora": Kind("the LoRA, for diffusers' load_lora_weights", ("safetensors",)),
+    "lora": Kind("the LoRA, for diffusers, ComfyUI and AUTOMATIC1111/Forge", ("safetensors",)),
     "noise": Kind("the noises of the good images, to draw from", ("safetensors",),
                   folder=("safetensors",)),
     "report": Kind("the whole run as one page that opens without a network", ("html",),

@@ -5,7 +5,7 @@ from pathlib import Path
 from backend import engine
 from backend.exports.formats import write_card
 from backend.exports.source import Source
-from backend.exports.target import LORA_FILE
+from backend.exports.target import file_name
 
 _CARD = """
 # Noise bank of the run {run}
@@ -65,4 +65,5 @@ def write(source: Source, format: str, path: Path) -> None:
     additive = config.noise_form == "additive"
     keep = "1.0" if additive else f"math.sqrt(1 - {config.noise_variance})"
     fields = config.model_dump()
-    write_card(path, _CARD.format(run=source.run.id, keep=keep, lora=LORA_FILE, **fields))
+    lora = file_name(source.run, "lora", "safetensors")
+    write_card(path, _CARD.format(run=source.run.id, keep=keep, lora=lora, **fields))

@@ -49,6 +49,11 @@ class Source:
                 votes[row.epoch, row.index][row.value] += 1
         return votes
 
+    @property
+    def labels(self) -> int:
+        """How many images have a verdict that the model could learn from."""
+        return sum(image.verdict is not None for image in self.images if image.epoch in self.closed)
+
     def judged(self) -> list[Image]:
         """The images of the closed epochs.
 

@@ -11,8 +11,6 @@ from backend.errors import DiskFull, TargetUnusable
 from backend.records import Run
 from backend.settings import Settings
 
-LORA_FILE = "pytorch_lora_weights.safetensors"
-"""The name by which diffusers' `load_lora_weights` finds a LoRA in a folder."""
 CARD = "README.md"
 MARK = "Made by `hero export`"
 """Stands in the README of every folder that `hero export` makes: only such a folder is replaced."""
@@ -28,15 +26,17 @@ def place(
         folder: the export is a folder.
     """
     exports = settings.run_dir(run.id) / "exports"
-    if what == "lora":
-        named = out is not None and out.suffix == ".safetensors" and not out.is_dir()
-        return out if named else (out or exports / "lora") / LORA_FILE
     if folder:
         return out or exports / f"{run.id}-{what}-{format}"
-    name = f"{run.id}-{what}.{format}"
+    name = file_name(run, what, format)
     if out is None:
         return exports / name
     return out / name if out.is_dir() else out
+
+
+def file_name(run: Run, what: str, format: str) -> str:
+    """What an export that is a file is called, unless the person says otherwise."""
+    return f"{run.id}-{what}.{format}"
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def test_the_noise_bank_draws_what_hero_generate_draws(
     run = learned(settings, store, pipeline, ["good", "bad", "best", "good"], 2)
     folder = export(settings, store, run, "noise", None, tmp_path / "noise")
     lora = export(settings, store, run, "lora", None, folder)
-    assert lora == folder / "pytorch_lora_weights.safetensors"
+    assert lora == folder / f"{run.id}-lora.safetensors"
     bank = load_file(folder / "noise_bank.safetensors")
     assert {name: tuple(noise.shape) for name, noise in bank.items()} == {
         "good": (3, 4, 8, 8),
@@ -106,7 +106,7 @@ def test_a_lora_by_its_own_name(settings, store, pipeline, tmp_path):
     assert export(settings, store, run, "lora", None, tmp_path / "rose.safetensors").stat().st_size
     default = export(settings, store, run, "lora")
     assert default.relative_to(settings.run_dir(run.id)) == Path(
-        "exports/lora/pytorch_lora_weights.safetensors"
+        f"exports/{run.id}-lora.safetensors"
     )
     assert [path.name for path in tmp_path.glob("rose*")] == ["rose.safetensors"]
 

@@ -113,7 +113,7 @@ def test_a_run_by_its_commands(service, tmp_path: Path):
 
     made = re.search(r"Wrote (\S+)", hero("export", run.id, "--what", "lora"))
     assert made is not None
-    assert Path(made.group(1)).name == "pytorch_lora_weights.safetensors"
+    assert Path(made.group(1)).name == f"{run.id}-lora.safetensors"
     assert Path(made.group(1)).stat().st_size > 100
 
     assert "stopped" in hero("stop", run.id)

@@ -94,7 +94,7 @@ def test_the_demo_can_be_stopped_goes_on_and_closes_the_circle(
         assert {"generating", "publishing", "labelling", "learning"} <= epoch["seconds"].keys()
         assert Image.open(home / "demo" / epoch["grid"]).width > 500
     assert Image.open(home / "demo" / "curve.png").width > 500
-    with safe_open(home / "demo/lora/pytorch_lora_weights.safetensors", "pt") as lora:
+    with safe_open(home / "demo" / told["files"]["lora"], "pt") as lora:
         assert len(list(lora.keys())) > 0
     samples = home / "runs" / told["run"] / "samples"
     assert [len(list((samples / f"epoch-{n:04d}").glob("*.png"))) for n in range(3)] == [6, 6, 6]
