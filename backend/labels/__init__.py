@@ -1,0 +1,1 @@
+"""From Label Studio's annotations to rows."""

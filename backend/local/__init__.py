@@ -1,0 +1,1 @@
+"""Everything on one machine: `hero up` and `hero demo`."""

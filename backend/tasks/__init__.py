@@ -1,0 +1,1 @@
+"""From images to Label Studio tasks."""

@@ -1,0 +1,1 @@
+"""The process that Label Studio and browsers talk to."""

@@ -1,0 +1,1 @@
+"""The processes: sampling steps with their likelihood, and the forward process."""

@@ -1,0 +1,1 @@
+"""What people's marks become: noise bank, embedding, rewards, replay."""

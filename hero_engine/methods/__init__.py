@@ -1,0 +1,1 @@
+"""What learns from the feedback, one method per file."""

@@ -1,0 +1,1 @@
+"""Families of image models behind one interface, with LoRA on attention."""

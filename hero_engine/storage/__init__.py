@@ -1,0 +1,1 @@
+"""Batches and checkpoints on the disk, whole or not at all."""
