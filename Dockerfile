@@ -10,4 +10,4 @@ RUN pip install --no-cache-dir --constraint constraints.txt '.[postgres]'
 USER hero
 ENV HERO_HOME=/data/hero HERO_HOST=0.0.0.0
 EXPOSE 9090
-CMD ["gunicorn", "--bind", "0.0.0.0:9090", "--workers", "1", "--threads", "8", "--timeout", "0", "--no-control-socket", "backend.server:create_app()"]
+CMD ["gunicorn", "--bind", "0.0.0.0:9090", "--workers", "1", "--threads", "8", "--timeout", "0", "--no-control-socket", "backend.web.app:create_app()"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from backend.consensus import BAD
 from backend.disk import is_disk_full
 from backend.errors import BadInput, DiskFull, EngineFailed
-from backend.records import Run
+from backend.run.records import Run
 from backend.settings import Settings
 from hero_engine.config import PRESETS, HeroConfig, preset
 from hero_engine.config import make_config as make_engine_config
@@ -134,8 +134,8 @@ def export_noise(settings: Settings, run: Run, folder: Path) -> Path:
         EngineFailed, DiskFull
     """
     with _engine_errors():
-        from hero_engine.checkpoint import Checkpoint
-        from hero_engine.export import export_noise
+        from hero_engine.models.export import export_noise
+        from hero_engine.storage.checkpoint import Checkpoint
 
         saved = Checkpoint.load(checkpoint_folder(settings, run.id, run.epoch))
         return export_noise(saved, folder)
@@ -181,7 +181,7 @@ class Engine:
         if folder.exists():
             return folder
         with self._using(run) as hero:
-            from hero_engine.durable import whole_folder, write_json
+            from hero_engine.storage.durable import whole_folder, write_json
 
             batch = hero.generate(on_progress=_reporting(on_progress))
             with whole_folder(folder) as partial:
@@ -245,7 +245,7 @@ class Engine:
                 raise _Needed
 
         with self._using(run) as hero:
-            from hero_engine.durable import whole_folder
+            from hero_engine.storage.durable import whole_folder
 
             try:
                 samples = hero.sample(n, seed=ROW_SEED, on_progress=go_on)

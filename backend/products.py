@@ -7,8 +7,9 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from backend import engine, pictures
+from backend import engine
 from backend.settings import Settings
+from backend.show import pictures
 from backend.store import Run
 
 

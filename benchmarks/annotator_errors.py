@@ -1,6 +1,6 @@
 """HERO on the bundled tiny model, labelled by people who err.
 
-    python -m benchmarks.noise [--seeds 1,2,3] [--quick]
+    python -m benchmarks.annotator_errors [--seeds 1,2,3] [--quick]
 
 Three simulated annotators with an error rate of 0, 0.1, 0.2 or 0.3, or an adversary beside two with
 an error rate of 0.1; their votes are merged by each of the service's policies. For comparison one
@@ -15,7 +15,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any, get_args
 
-from backend.labelling import Labelling, Policy
+from backend.run.labelling import Labelling, Policy
 from benchmarks.cells import (
     MEASURES,
     Cell,

@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from backend.labelling import Labelling
+from backend.run.labelling import Labelling
 from benchmarks import fingerprint
 from benchmarks.intervals import Mean
 from benchmarks.jobs import Job, Row, command, run_jobs

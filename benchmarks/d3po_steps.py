@@ -21,9 +21,9 @@ from benchmarks.paper.cells import METHODS
 from benchmarks.paper.table2 import AUTHORS_CLIP
 from benchmarks.sheets import Sheet
 from benchmarks.training import labels_of
-from hero_engine import ddpo
 from hero_engine.config import HeroConfig, preset
-from hero_engine.method import Method
+from hero_engine.methods import policy_gradient
+from hero_engine.methods.base import Method
 from tinyworld.annotator import Annotator
 from tinyworld.bundled import PIPELINE
 from tinyworld.judge import Judge
@@ -43,7 +43,7 @@ def log_ratios(run: Method) -> Float[Tensor, "image step"]:
     label = labels_of(Annotator(run.config.prompt, seed=run.config.seed, judge=judge))
     batch = run.generate()
     run.learn(batch, label(run, batch))
-    after = ddpo.rescored(
+    after = policy_gradient.rescored(
         run.policy.denoiser(batch.prompt, run.config),
         run.schedule,
         batch.transitions,

@@ -24,9 +24,9 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from benchmarks.cells import RESULTS
 from benchmarks.jobs import command, console, device
 from benchmarks.sheets import Sheet
-from hero_engine.batch import Batch, Feedback
 from hero_engine.config import preset
-from hero_engine.method import Method
+from hero_engine.methods.base import Method
+from hero_engine.storage.batch import Batch, Feedback
 from tinyworld.bundled import PIPELINE
 
 UNET = {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8}

@@ -5,8 +5,8 @@
 From the second epoch on one annotator without errors is asked about 32 or 16 of the 64 images,
 those of which the embedding is least sure and the likely bests, and the embedding judges the others
 (`hero start --label-budget`). For comparison all 64, and the simple way to the same number of
-labels: to draw only 32 or 16 images an epoch, in more epochs. Success as in benchmarks.noise;
-finished runs are kept beside the result file.
+labels: to draw only 32 or 16 images an epoch, in more epochs. Success as in
+benchmarks.annotator_errors; finished runs are kept beside the result file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from backend.labelling import Labelling
+from backend.run.labelling import Labelling
 from benchmarks.cells import (
     MEASURES,
     Cell,

@@ -11,7 +11,7 @@ import torch
 from benchmarks.jobs import Row
 from benchmarks.training import OnStage, labels_of, spread
 from hero_engine.config import HeroConfig
-from hero_engine.method import Method
+from hero_engine.methods.base import Method
 from tinyworld.annotator import Annotator
 from tinyworld.bundled import PIPELINE
 from tinyworld.judge import Judge

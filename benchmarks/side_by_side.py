@@ -25,7 +25,7 @@ from benchmarks.jobs import Job, Row, console, run_jobs
 from benchmarks.paper.cells import TASKS
 from benchmarks.training import OnStage, labels_of
 from hero_engine.config import HeroConfig, preset
-from hero_engine.method import Method
+from hero_engine.methods.base import Method
 from tinyworld.annotator import Annotator
 from tinyworld.bundled import PIPELINE
 from tinyworld.grid import grid

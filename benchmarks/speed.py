@@ -32,8 +32,8 @@ from benchmarks.cells import RESULTS
 from benchmarks.jobs import command, console
 from benchmarks.speed_parts import TRAIN_BATCH, Bench
 from hero_engine.config import HeroConfig, preset
-from hero_engine.hero import Hero
-from hero_engine.noise import NoiseBank
+from hero_engine.feedback.noise_bank import NoiseBank
+from hero_engine.methods.hero import Hero
 
 SPEED = RESULTS / "speed.json"
 MATRIX = 1024

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from hero_engine import ddpo
 from hero_engine.config import HeroConfig
-from hero_engine.embedding import train_embedding
-from hero_engine.hero import Hero
-from hero_engine.sampling import Transitions, draw_trained_steps, sample
+from hero_engine.diffusion.sampling import Transitions, draw_trained_steps, sample
+from hero_engine.feedback.embedding import train_embedding
+from hero_engine.methods import policy_gradient
+from hero_engine.methods.hero import Hero
 
 TRAIN_BATCH = 2
 """Images in one forward pass of the reference update."""
@@ -84,9 +84,11 @@ class Bench:
         denoise = hero.policy.denoiser(hero.config.prompt, hero.config)
         for rows in torch.arange(len(transitions)).split(TRAIN_BATCH):
             for step in range(transitions.timesteps.shape[1]):
-                pairs = ddpo.flatten_pairs(transitions[rows[:, None], [[step]]])
-                log_probs = ddpo.pair_log_probs(denoise, hero.schedule, pairs, hero.policy.device)
-                losses, _ = ddpo.clipped_losses(
+                pairs = policy_gradient.flatten_pairs(transitions[rows[:, None], [[step]]])
+                log_probs = policy_gradient.pair_log_probs(
+                    denoise, hero.schedule, pairs, hero.policy.device
+                )
+                losses, _ = policy_gradient.clipped_losses(
                     log_probs, pairs.log_prob, advantages[rows], clip_range
                 )
                 (losses.sum() / transitions.timesteps.numel()).backward()
@@ -94,7 +96,7 @@ class Bench:
     def batched(self, transitions: Transitions, advantages: Tensor) -> None:
         """The same gradient, several (image, step) pairs in a forward pass: ours."""
         hero = self.hero
-        ddpo.accumulate_gradient(
+        policy_gradient.accumulate_gradient(
             hero.policy.denoiser(hero.config.prompt, hero.config),
             hero.schedule,
             transitions,
@@ -106,7 +108,9 @@ class Bench:
 
     @property
     def _clip_range(self) -> float:
-        return ddpo.scaled_clip_range(self.hero.config.clip_range, self.noises[0].numel())
+        return policy_gradient.scaled_clip_range(
+            self.hero.config.clip_range, self.noises[0].numel()
+        )
 
     def gradient(self, accumulate: Callable, transitions: Transitions) -> Tensor:
         """What `accumulate` adds up for the first minibatch."""

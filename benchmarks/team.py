@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from backend import asking, consensus
+from backend import consensus
 from backend.consensus import BAD
-from backend.labelling import Labelling
-from backend.predictions import good_from, verdicts
-from backend.records import Annotation, Epoch
+from backend.run.labelling import Labelling
+from backend.run.records import Annotation, Epoch
+from backend.tasks import selection
+from backend.tasks.predictions import good_from, verdicts
 from benchmarks.training import OnStage, train
 from benchmarks.voting import Person, annotators, votes
-from hero_engine.batch import Batch, Feedback
 from hero_engine.config import HeroConfig
-from hero_engine.method import Method
+from hero_engine.methods.base import Method
+from hero_engine.storage.batch import Batch, Feedback
 from tinyworld.annotator import Annotator
 from tinyworld.bundled import PIPELINE
 from tinyworld.judge import Judge
@@ -39,7 +40,7 @@ class Team:
         images = len(batch.images)
         predictions = run.predict(batch.latents) or [None] * images
         threshold = good_from(self.learned, batch.epoch)
-        asked = asking.choose(predictions, threshold, self.labelling.label_budget)
+        asked = selection.choose(predictions, threshold, self.labelling.label_budget)
         cast = votes(self.people, batch.images, batch.epoch, asked)
         decision = consensus.decide(
             cast,

@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hero_engine.batch import Batch, Feedback
 from hero_engine.config import HeroConfig
-from hero_engine.drawing import Samples
-from hero_engine.method import Method
-from hero_engine.metrics import in_batch_diversity
+from hero_engine.feedback.metrics import in_batch_diversity
+from hero_engine.methods.base import Method
+from hero_engine.models.drawing import Samples
 from hero_engine.report import Report
+from hero_engine.storage.batch import Batch, Feedback
 from tinyworld.annotator import Annotator
 from tinyworld.judge import Judge
 from tinyworld.tasks import Task

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from PIL import Image
 
 from backend.consensus import BAD, BEST, GOOD
-from backend.records import Annotation
+from backend.run.records import Annotation
 from tinyworld.annotator import Annotator
 from tinyworld.judge import Judge
 

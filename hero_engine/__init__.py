@@ -14,21 +14,21 @@ from hero_engine.config import PRESETS, HeroConfig, preset
 from hero_engine.errors import HeroError
 
 if TYPE_CHECKING:
-    from hero_engine.batch import Batch, Feedback
-    from hero_engine.drawing import Samples
-    from hero_engine.hero import Hero
-    from hero_engine.method import Method, check_run
+    from hero_engine.methods.base import Method, check_run
+    from hero_engine.methods.hero import Hero
+    from hero_engine.models.drawing import Samples
     from hero_engine.report import Progress, Report
+    from hero_engine.storage.batch import Batch, Feedback
 
 _HOMES = {
-    "Batch": "batch",
-    "Feedback": "batch",
-    "Hero": "hero",
-    "Method": "method",
+    "Batch": "storage.batch",
+    "Feedback": "storage.batch",
+    "Hero": "methods.hero",
+    "Method": "methods.base",
     "Progress": "report",
     "Report": "report",
-    "Samples": "drawing",
-    "check_run": "method",
+    "Samples": "models.drawing",
+    "check_run": "methods.base",
 }
 
 __all__ = [

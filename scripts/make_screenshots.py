@@ -1,4 +1,4 @@
-"""Makes the documentation's pictures: `python docs/make_screenshots.py [HERO_HOME]`.
+"""Makes the documentation's pictures: `python scripts/make_screenshots.py [HERO_HOME]`.
 
 `labelling.png` and `gallery.png` are the labelling pages of two short runs that are started for it
 and taken away again; `finished-run.png` puts the first and last grid of the home's finished demo
@@ -14,20 +14,21 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from backend import engine, processes
-from backend.criteria import default_criteria
-from backend.images import image_key
-from backend.label_config import controls, template
+from backend import engine
 from backend.label_studio import Gateway
-from backend.labelling import Labelling, Layout
-from backend.member import Member
-from backend.runs import Event, State
-from backend.stack import Address, Stack, interruptible
-from backend.start import start_run
+from backend.label_studio.browser_session import Member
+from backend.local import processes
+from backend.local.stack import Address, Stack, interruptible
+from backend.run.labelling import Labelling, Layout
+from backend.run.states import Event, State
+from backend.starting.criteria import default_criteria
+from backend.starting.start_run import start_run
 from backend.store import Run, Store
+from backend.tasks.images import image_key
+from backend.tasks.label_config import controls, template
 from tinyworld.annotator import Annotator, Marks
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).parents[1] / "docs"
 HEIGHT = 620
 
 

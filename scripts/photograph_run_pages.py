@@ -1,4 +1,4 @@
-"""Makes the pictures of the run pages from a finished run: `python docs/photograph_run_pages.py`.
+"""Takes the pictures of the run pages: `python scripts/photograph_run_pages.py`.
 
 Takes the newest run of HERO_HOME (.hero by default), such as the one that `make demo` leaves.
 """
@@ -10,11 +10,11 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 from werkzeug.serving import make_server
 
-from backend.server import create_app
 from backend.settings import Settings, ensure_secrets
 from backend.store import Store
+from backend.web.app import create_app
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).parents[1] / "docs"
 
 
 def main() -> None:

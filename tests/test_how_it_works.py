@@ -40,7 +40,15 @@ def test_every_place_in_the_code_exists(name):
 
 def test_the_page_covers_the_engine():
     places = {name.partition(":")[0] for name in NAMED}
-    mathematics = {"noise", "sampling", "embedding", "reward", "ddpo", "denoising", "replay"}
+    mathematics = {
+        "diffusion/sampling",
+        "diffusion/forward_process",
+        "feedback/embedding",
+        "feedback/noise_bank",
+        "feedback/replay",
+        "feedback/reward",
+        "methods/policy_gradient",
+    }
     assert {f"hero_engine/{name}.py" for name in mathematics} <= places
 
 

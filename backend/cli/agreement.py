@@ -7,9 +7,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from backend.agreement import Agreement, Person, RunAgreement, of_run
 from backend.cli.shared import TEAM, RunId, app, find_run, open_store, out
 from backend.errors import BadInput
+from backend.labels.agreement import Agreement, Person, RunAgreement, of_run
 
 
 @app.command(rich_help_panel=TEAM)

@@ -31,20 +31,22 @@ def import_annotations(
     They are made in the run's own project, under the people who labelled. Importing a file twice
     makes nothing twice. What cannot be imported is named, with the reason.
     """
-    from backend import collect, importing
     from backend.label_studio import Gateway
+    from backend.labels import collect, import_annotations
 
     settings = Settings.load()
     with open_store(settings) as store:
         run = find_run(store, run_id)
         gateway = Gateway(settings)
-        plan = importing.plan(store, gateway, run, file, annotators or ())
+        plan = import_annotations.plan(store, gateway, run, file, annotators or ())
         with Progress(console=err, transient=True) as progress:
             task = progress.add_task("importing", total=len(plan.new))
-            importing.carry_out(gateway, plan, lambda done: progress.update(task, completed=done))
+            import_annotations.carry_out(
+                gateway, plan, lambda done: progress.update(task, completed=done)
+            )
         collect.reconcile(store, gateway, run)
         emails = gateway.emails()
-    people = importing.count_by_person(plan, emails)
+    people = import_annotations.count_by_person(plan, emails)
     said = ", ".join(f"{count} by {email}" for email, count in people.items())
     out.print(f"Imported {len(plan.new)} annotations{f': {said}' if said else ''}.", markup=False)
     if plan.present:

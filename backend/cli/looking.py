@@ -11,17 +11,17 @@ from backend.settings import Settings
 @app.command(rich_help_panel=LOOKING)
 def runs() -> None:
     """List all runs: state, epoch, labels, success so far."""
-    from backend import screen
+    from backend.show import terminal
 
     with open_store() as store:
-        views = [screen.read(store, run.id) for run in store.runs()]
+        views = [terminal.read(store, run.id) for run in store.runs()]
     if not views:
         out.print(
             f"There is no run in {Settings.load().home} yet: `hero start --prompt '...'` starts "
             "one; runs of another folder show where HERO_HOME names it."
         )
         return
-    screen.show_overview(views, out)
+    terminal.show_overview(views, out)
     out.print(f"\nAs pages: {Settings.load().page_url()}", style="dim", soft_wrap=True)
 
 
@@ -33,25 +33,25 @@ def status(
     ] = None,
 ) -> None:
     """Show a run: its state, its labels, what it waits for, its success so far."""
-    from backend import screen
+    from backend.show import terminal
 
     if run_id is None:
         runs()
         return
     settings = Settings.load()
     with open_store(settings) as store:
-        view = screen.read(store, find_run(store, run_id).id)
-    out.print(screen.render(view))
+        view = terminal.read(store, find_run(store, run_id).id)
+    out.print(terminal.render(view))
     out.print(f"  As a page: {settings.page_url(view.run.id)}\n", style="dim", soft_wrap=True)
 
 
 @app.command(rich_help_panel=LOOKING)
 def watch(run_id: RunId) -> None:
     """Show a run live until it ends or you press Ctrl-C; the run itself goes on."""
-    from backend import screen
+    from backend.show import terminal
 
     with open_store() as store:
-        screen.watch(store, find_run(store, run_id).id, out)
+        terminal.watch(store, find_run(store, run_id).id, out)
 
 
 @app.command(rich_help_panel=LOOKING)

@@ -1,7 +1,7 @@
 """What can be done with a run that has been started."""
 
 from backend.cli.shared import RUNS, RunId, app, find_run, let, open_store, out
-from backend.runs import Event
+from backend.run.states import Event
 from backend.settings import Settings
 
 
@@ -26,8 +26,8 @@ def stop(run_id: RunId) -> None:
 @app.command(rich_help_panel=RUNS)
 def advance(run_id: RunId) -> None:
     """Learn now, from the labels there are, without waiting for the rest of the epoch."""
-    from backend import collect
     from backend.label_studio import Gateway
+    from backend.labels import collect
 
     settings = Settings.load()
     with open_store(settings) as store:

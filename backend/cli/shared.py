@@ -10,7 +10,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from backend.errors import HeroServiceError, RunNotFound
-from backend.runs import Event
+from backend.run.states import Event
 from backend.settings import Settings
 from backend.store import Run, Store
 

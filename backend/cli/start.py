@@ -8,8 +8,8 @@ from rich.markup import escape
 
 from backend.cli.shared import STARTING, app, err, open_store, out
 from backend.errors import BadInput
-from backend.labelling import Labelling, Layout, Order, Policy
-from backend.records import Run
+from backend.run.labelling import Labelling, Layout, Order, Policy
+from backend.run.records import Run
 from backend.settings import Settings
 
 TEACH, DRAW, LABEL, ELSE = "What to teach", "How it draws and learns", "How people label", "Else"
@@ -185,8 +185,8 @@ def start(
 
 def _start(options: dict[str, Any], file: Path | None) -> str:
     from backend import engine
-    from backend.plan import make_plan
-    from backend.start import missing_people, start_run, untested_version
+    from backend.starting.plan import make_plan
+    from backend.starting.start_run import missing_people, start_run, untested_version
 
     settings = Settings.load()
     plan, config = make_plan(settings, options, file)

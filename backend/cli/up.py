@@ -14,7 +14,7 @@ def up() -> None:
     With LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY set, that Label Studio is used instead of one of
     our own. Everything lives in HERO_HOME (.hero in this folder).
     """
-    from backend.up import keep_up
+    from backend.local.up import keep_up
 
     keep_up(out)
 
@@ -34,8 +34,8 @@ def demo(
 
     Ends by itself in about eight minutes. Ctrl-C stops it; started again, it goes on.
     """
-    from backend.demo import Demo, run_demo
-    from backend.stack import interruptible
+    from backend.local.demo import Demo, run_demo
+    from backend.local.stack import interruptible
 
     try:
         with interruptible():

@@ -18,7 +18,7 @@ from backend.consensus.votes import (
     latest_votes,
     name_of,
 )
-from backend.labelling import Labelling
+from backend.run.labelling import Labelling
 
 By = Literal["people", "adjudicator", "embedding"]
 

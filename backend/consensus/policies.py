@@ -7,7 +7,7 @@ votes alone, and crowd-kit (whose import takes seconds) is needed for those alon
 from collections.abc import Callable, Mapping, Sequence
 
 from backend.consensus.votes import BAD, GOOD, Vote, is_good, person_of
-from backend.labelling import Policy
+from backend.run.labelling import Policy
 
 Split = Mapping[int, Sequence[Vote]]
 """The votes on the images whose votes differ, by index."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from backend.labelling import Labelling
+from backend.run.labelling import Labelling
 
 GOOD, BAD, BEST = "good", "bad", "best"
 VALUES = (GOOD, BAD, BEST)

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from backend import plots
 from backend.dashboard.epochs import EpochFacts
 from backend.dashboard.facts import RunFacts
-from backend.plots import Series
+from backend.show import plots
+from backend.show.plots import Series
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What can be done with a run in a terminal, to copy from its page."""
 
-from backend.records import Run
-from backend.runs import ENDED, State
+from backend.run.records import Run
+from backend.run.states import ENDED, State
 
 
 def commands(run: Run) -> list[tuple[str, str]]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from backend import consensus
-from backend.pictures import wilson_interval
-from backend.predictions import good_from
-from backend.records import Annotation, Epoch, Image, Run
+from backend.run.records import Annotation, Epoch, Image, Run
+from backend.show.pictures import wilson_interval
 from backend.store import Store
+from backend.tasks.predictions import good_from
 
 
 @dataclass(frozen=True)

@@ -5,22 +5,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from backend import awaited, screen
-from backend.agreement import RunAgreement, of_run
 from backend.dashboard import miniatures
 from backend.dashboard.epochs import EpochFacts, annotations_by_epoch, epochs_of
-from backend.effort import seconds_spent
-from backend.records import Annotation, Run
+from backend.labels import progress_text
+from backend.labels.agreement import RunAgreement, of_run
+from backend.labels.annotation_time import seconds_spent
 from backend.rewards import (
     compare_with_best,
     loss_in_words,
     reward_in_words,
     rewards_teach,
 )
-from backend.runs import WORK, State
-from backend.sample_rows import row_folder
+from backend.run.records import Annotation, Run
+from backend.run.states import WORK, State
 from backend.settings import Settings
+from backend.show import terminal
 from backend.store import Store
+from backend.worker.sample_rows import row_folder
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Setting:
 class RunFacts:
     """A run with everything that a page or the report shows."""
 
-    view: screen.RunView
+    view: terminal.RunView
     epochs: tuple[EpochFacts, ...]
     samples: tuple[Samples, ...]
     settings: tuple[Setting, ...]
@@ -88,7 +89,7 @@ class RunFacts:
         """Who or what the run waits for, as a sentence begins."""
         said = self.view.awaited
         if self.run.state is State.labelling and self.view.counts is not None:
-            said = awaited.sentence(self.view.counts)
+            said = progress_text.sentence(self.view.counts)
         return f"Epoch {self.view.epoch} of {self.run.epochs}: {said}"
 
     @property
@@ -148,7 +149,7 @@ def read_run(settings: Settings, store: Store, run_id: str) -> RunFacts:
     Raises:
         RunNotFound, RunAmbiguous: no run, or several, of that id.
     """
-    view = screen.read(store, run_id)
+    view = terminal.read(store, run_id)
     run = view.run
     annotations = annotations_by_epoch(store, run)
     epochs = epochs_of(store, run, annotations)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from backend.dashboard import miniatures
 from backend.dashboard.epochs import EpochFacts
 from backend.dashboard.facts import Samples
-from backend.records import Image
+from backend.run.records import Image
 from backend.settings import Settings
 
 REPORT_SIDE = 192

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from backend.pictures import BORDER, SMALLEST_SIDE
+from backend.show.pictures import BORDER, SMALLEST_SIDE
 
 THUMBNAIL_SIDE = 320
 """Twice what a tile measures on a page, for sharp displays."""

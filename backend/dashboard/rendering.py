@@ -9,8 +9,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from backend.runs import ENDED, State
-from backend.screen import STAGES
+from backend.run.states import ENDED, State
+from backend.show.terminal import STAGES
 
 HERE = Path(__file__).parent
 

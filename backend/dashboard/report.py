@@ -8,7 +8,7 @@ from backend.dashboard.facts import read_run
 from backend.dashboard.links import InFile
 from backend.dashboard.rendering import render
 from backend.exports.target import whole
-from backend.records import Run
+from backend.run.records import Run
 from backend.settings import Settings
 from backend.store import Store
 

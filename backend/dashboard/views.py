@@ -8,16 +8,16 @@ from flask import Blueprint, Response, make_response, redirect, request, send_fi
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
-from backend import screen
 from backend.dashboard import charts, links, miniatures
 from backend.dashboard.commands import commands
 from backend.dashboard.epochs import EpochFacts, Tile, read_epochs
 from backend.dashboard.facts import read_run, read_samples
 from backend.dashboard.rendering import HERE, render
 from backend.errors import HeroServiceError, NotAuthorized, RunNotFound
-from backend.records import Image
-from backend.runs import ACTIVE
+from backend.run.records import Image
+from backend.run.states import ACTIVE
 from backend.settings import Settings
+from backend.show import terminal
 from backend.store import Store
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def pages(settings: Settings, store: Store) -> Blueprint:
 
     @blueprint.get("/runs")
     def all_runs() -> Response:
-        views = [screen.read(store, run.id) for run in store.runs()]
+        views = [terminal.read(store, run.id) for run in store.runs()]
         return _page("runs.html", views=views, running=any(v.run.state in ACTIVE for v in views))
 
     @blueprint.get("/runs/<run_id>")

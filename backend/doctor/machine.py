@@ -3,11 +3,10 @@
 import importlib.metadata
 import shutil
 
-from backend import migrations
 from backend.doctor.finding import Note
 from backend.errors import SettingsInvalid
 from backend.settings import Settings
-from backend.store import Store
+from backend.store import Store, migrations
 
 PACKAGES = ("torch", "diffusers", "transformers", "peft", "accelerate", "label-studio-sdk")
 LEAST_FREE_GIGABYTES = 2.0

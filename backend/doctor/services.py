@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from backend import pulse
 from backend.doctor.finding import Note
 from backend.errors import BackendUnreachable, ProjectGone
 from backend.label_studio import Gateway, Server, check_backend_url
-from backend.runs import ACTIVE
+from backend.run.states import ACTIVE
 from backend.settings import Settings
 from backend.store import Store
+from backend.worker import liveness
 
 TOKEN_EXPIRES_SOON_DAYS = 14
 
@@ -78,7 +78,7 @@ def backend(settings: Settings) -> str:
 
 def worker(settings: Settings) -> str:
     """One has left a sign of life in this home folder."""
-    living = pulse.living(settings)
+    living = liveness.living(settings)
     if living:
         return f"alive on {', '.join(living)}"
     kind = BackendUnreachable if not settings.database_url else Note

@@ -13,11 +13,11 @@ from PIL import Image
 
 from backend.doctor.finding import Note
 from backend.errors import HeroServiceError, ImageUnresolvable
-from backend.images import image_path, image_url, storage_folder
 from backend.label_studio import Gateway
-from backend.local_label_studio import Account
-from backend.member import Member
+from backend.label_studio.browser_session import Member
+from backend.local.label_studio_server import Account
 from backend.settings import Settings
+from backend.tasks.images import image_path, image_url, storage_folder
 
 NAME = "hero-doctor"
 

@@ -84,8 +84,8 @@ def export(
 
 def fetch(settings: Settings, store: Store, run: Run) -> str | None:
     """Bring the annotations of all epochs up to date; why not, if Label Studio cannot be asked."""
-    from backend import collect
     from backend.label_studio import Gateway
+    from backend.labels import collect
 
     published = {image.epoch for image in store.images(run.id) if image.task_id is not None}
     try:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from backend.agreement import Agreement, of_run
 from backend.exports.formats import write_table
 from backend.exports.source import Source
+from backend.labels.agreement import Agreement, of_run
 
 SCHEMA = pa.schema(
     [

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from backend.exports.formats import TIME, write_table
 from backend.exports.source import Source
-from backend.images import image_key
-from backend.records import Annotation
+from backend.run.records import Annotation
+from backend.tasks.images import image_key
 
 SCHEMA = pa.schema(
     [

@@ -29,8 +29,8 @@ from pyarrow import parquet
 
 from backend.exports.formats import HF_FILE, write_card, write_table
 from backend.exports.source import Source
-from backend.images import image_key
-from backend.records import Image
+from backend.run.records import Image
+from backend.tasks.images import image_key
 
 PICK_A_PIC = {
     "are_different": pa.bool_(),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from backend.disk import is_disk_full
 from backend.errors import DiskFull, TargetUnusable
-from backend.records import Run
+from backend.run.records import Run
 from backend.settings import Settings
 
 CARD = "README.md"

@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from backend.exports.formats import write_table
 from backend.exports.source import Source
-from backend.images import image_key
-from backend.records import Image
+from backend.run.records import Image
+from backend.tasks.images import image_key
 
 SCHEMA = pa.schema(
     [

@@ -7,7 +7,7 @@ from backend.label_studio.projects import Project
 from backend.label_studio.tasks import Tasks
 from backend.label_studio.trials import Trials
 from backend.label_studio.wiring import Wiring, check_backend_url
-from backend.publishing import NewTask
+from backend.tasks.publishing import NewTask
 
 __all__ = ["Gateway", "NewTask", "Project", "Server", "check_backend_url"]
 

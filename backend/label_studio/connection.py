@@ -7,7 +7,7 @@ from label_studio_sdk import LabelStudio
 
 from backend.errors import SettingsInvalid, TokenRefused
 from backend.label_studio.errors import Errors
-from backend.local_label_studio import VERSION
+from backend.local.label_studio_server import VERSION
 from backend.settings import Settings
 
 ONCE = {"max_retries": 0}

@@ -16,8 +16,8 @@ from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
 
 from backend.label_studio import filters
-from backend.publishing import Shown
-from backend.reading import person_of
+from backend.labels.parsing import person_of
+from backend.tasks.publishing import Shown
 
 
 def put_away(client: LabelStudio, project_id: int, run_id: str, epoch: int) -> None:

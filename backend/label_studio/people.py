@@ -3,8 +3,8 @@
 import time
 from collections.abc import Collection
 
+from backend.label_studio.browser_session import invitation
 from backend.label_studio.connection import Connection
-from backend.member import invitation
 from backend.settings import Settings
 
 

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from backend import label_config
 from backend.errors import LabelStudioError
 from backend.label_studio import tabs
 from backend.label_studio.adopting import MARK, adopted
 from backend.label_studio.connection import ONCE, Connection
-from backend.labelling import Labelling, Layout
+from backend.run.labelling import Labelling, Layout
+from backend.tasks import label_config
 
 logger = logging.getLogger(__name__)
 

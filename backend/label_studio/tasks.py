@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backend import label_config
 from backend.errors import LabelStudioRefused, LabelStudioUnreachable
 from backend.label_studio import filters, leftovers
 from backend.label_studio.connection import ONCE, Connection
-from backend.publishing import NewTask, Shown
-from backend.records import TaskLabels
+from backend.run.records import TaskLabels
+from backend.tasks import label_config
+from backend.tasks.publishing import NewTask, Shown
 
 
 class Tasks(Connection):

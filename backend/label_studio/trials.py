@@ -2,8 +2,8 @@
 
 import httpx
 
-from backend import label_config
 from backend.label_studio.connection import ONCE, Connection
+from backend.tasks import label_config
 
 
 class Trials(Connection):

@@ -8,12 +8,12 @@ import httpx
 from label_studio_sdk.core.api_error import ApiError
 
 from backend.errors import ImageUnresolvable, SettingsInvalid
-from backend.images import storage_folder
 from backend.label_studio.connection import ONCE
 from backend.label_studio.errors import words_of
 from backend.label_studio.projects import Projects
-from backend.labelling import Layout
-from backend.webhooks import LABEL_ACTIONS, SECRET_HEADER
+from backend.label_studio.webhook_contract import LABEL_ACTIONS, SECRET_HEADER
+from backend.run.labelling import Layout
+from backend.tasks.images import storage_folder
 
 ML_TITLE = "HERO"
 

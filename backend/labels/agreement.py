@@ -22,8 +22,8 @@ from backend.consensus import (
     name_of,
     person_of,
 )
-from backend.labelling import Labelling
-from backend.records import Annotation, Epoch
+from backend.run.labelling import Labelling
+from backend.run.records import Annotation, Epoch
 
 Judgements = Sequence[tuple[Any, str, str]]
 """What was judged, by whom, and as what; a person judges a thing once."""

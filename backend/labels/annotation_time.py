@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from itertools import groupby
 
-from backend.records import Annotation
+from backend.run.records import Annotation
 
 LONGEST = 600.0
 """Seconds that an annotation is taken to have needed at most: beyond, somebody had gone away."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from backend.errors import HeroServiceError, NotEnoughFeedback, WrongState
-from backend.reading import editor_of, person_of, read
-from backend.records import Annotation, Counts, Image, Run, TaskLabels
-from backend.runs import Event, State
+from backend.labels.parsing import editor_of, person_of, read
+from backend.run.records import Annotation, Counts, Image, Run, TaskLabels
+from backend.run.states import Event, State
 from backend.store import Store
 
 logger = logging.getLogger(__name__)

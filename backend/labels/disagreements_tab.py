@@ -11,10 +11,10 @@ from typing import Protocol
 
 from backend.consensus import last_words, latest_votes
 from backend.errors import HeroServiceError
-from backend.images import gallery_key, image_key
-from backend.labelling import Labelling
-from backend.records import Annotation, Run
+from backend.run.labelling import Labelling
+from backend.run.records import Annotation, Run
 from backend.store import Store
+from backend.tasks.images import gallery_key, image_key
 
 logger = logging.getLogger(__name__)
 

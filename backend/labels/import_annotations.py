@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from backend.errors import BadInput, LabelStudioError
-from backend.import_people import People
-from backend.publishing import Shown
-from backend.reading import read
-from backend.records import Run, TaskLabels
+from backend.labels.import_people import People
+from backend.labels.parsing import read
+from backend.run.records import Run, TaskLabels
 from backend.store import Store
+from backend.tasks.publishing import Shown
 
 MARK = uuid.UUID("6f1d5a06-6a5e-4a3c-9d0b-0d2c9a4e7f11")
 """Namespace of the unique ids that imported annotations get."""

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from backend.consensus import VALUES
-from backend.gallery import read_page
-from backend.images import image_key
-from backend.records import Annotation, Run, TaskLabels
+from backend.run.records import Annotation, Run, TaskLabels
+from backend.tasks.gallery import read_page
+from backend.tasks.images import image_key
 
 
 def read(

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from backend.awaited import seconds_left
 from backend.consensus import BEST, Decision, latest_votes, name_of, person_of
-from backend.records import Annotation, Counts, Run
+from backend.labels.progress_text import seconds_left
+from backend.run.records import Annotation, Counts, Run
 
 
 def progress(run: Run, rows: Sequence[Annotation], decision: Decision, now: datetime) -> Counts:

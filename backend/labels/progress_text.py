@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import pairwise
 from statistics import median
 
-from backend.records import Counts
+from backend.run.records import Counts
 
 FEWEST = 4
 """Labels from which a pace can be told."""

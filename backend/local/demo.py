@@ -13,19 +13,20 @@ from typing import Any
 from PIL import Image as Picture
 from rich.console import Console
 
-from backend import engine, pictures, screen
-from backend.demo_annotators import Annotators, arrive
+from backend import engine
 from backend.errors import DemoFailed, RunNotFound
 from backend.exports import export
 from backend.exports.target import file_name
 from backend.label_studio import Gateway
-from backend.local_label_studio import write_private
-from backend.runs import ENDED, Event, State
-from backend.sample_rows import missing_rows
+from backend.local.demo_annotators import Annotators, arrive
+from backend.local.label_studio_server import write_private
+from backend.local.stack import Address, Stack
+from backend.run.states import ENDED, Event, State
 from backend.settings import Settings
-from backend.stack import Address, Stack
-from backend.start import start_run
+from backend.show import pictures, terminal
+from backend.starting.start_run import start_run
 from backend.store import Run, Store
+from backend.worker.sample_rows import missing_rows
 
 PROMPT = "photo of one blue rose in a vase"
 _REFRESH_SECONDS = 0.25
@@ -104,7 +105,7 @@ def run_demo(demo: Demo, console: Console, home: Path | None = None) -> None:
     config = demo.config()
     folder = Folder(Settings.load(home).home / "demo")
     folder.path.mkdir(parents=True, exist_ok=True)
-    with screen.Waiting(console) as waiting, Stack(home, say=waiting.say) as stack:
+    with terminal.Waiting(console) as waiting, Stack(home, say=waiting.say) as stack:
         store = Store.open(stack.settings)
         try:
             run = _unfinished(store, folder) or _begin(stack.settings, store, config, folder)
@@ -161,10 +162,10 @@ def _go_round(
 ) -> Run:
     notes = (_login(stack.address), "Ctrl-C stops; `make demo` goes on from there.")
     drawn = 0
-    with screen.Screen(console, notes=notes) as shown:
+    with terminal.Screen(console, notes=notes) as shown:
         while True:
             stack.check()
-            view = screen.read(store, run.id)
+            view = terminal.read(store, run.id)
             shown.update(view)
             run = view.run
             if run.state is State.labelling and run.project_id is not None:
@@ -186,7 +187,7 @@ def _finish(stack: Stack, store: Store, run: Run, folder: Folder, seconds: float
             f"into {stack.address.logs} if it fails again."
         )
     _wait_for_rows(stack, run)
-    lines = screen.read(store, run.id).lines
+    lines = terminal.read(store, run.id).lines
     pictures.curve(
         [line.good for line in lines],
         [line.judged for line in lines],
@@ -230,7 +231,7 @@ def _write_report(
     seconds: float | None = None,
     address: Address | None = None,
 ) -> None:
-    lines = {line.number: line for line in screen.read(store, run.id).lines}
+    lines = {line.number: line for line in terminal.read(store, run.id).lines}
     epochs = [
         {
             "epoch": row.epoch,
@@ -272,7 +273,7 @@ def _draw_grid(settings: Settings, store: Store, run: Run, epoch: int, folder: F
 
 def _tell(store: Store, run: Run, folder: Folder, address: Address, console: Console) -> None:
     console.print()
-    console.print(screen.epoch_table(screen.read(store, run.id)))
+    console.print(terminal.epoch_table(terminal.read(store, run.id)))
     console.print()
     here = Path.cwd()
     for what, path in {

@@ -21,9 +21,9 @@ from PIL import Image
 
 from backend.consensus import BAD, BEST, GOOD
 from backend.errors import LabelStudioRefused
-from backend.label_config import VerdictControl, template, verdict_control
-from backend.local_label_studio import write_private
-from backend.member import Member, invitation
+from backend.label_studio.browser_session import Member, invitation
+from backend.local.label_studio_server import write_private
+from backend.tasks.label_config import VerdictControl, template, verdict_control
 from tinyworld.annotator import Annotator
 from tinyworld.judge import Judge
 

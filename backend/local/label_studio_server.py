@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from backend.errors import LabelStudioDidNotStart
-from backend.processes import Child, free_port, wait_until
+from backend.local.processes import Child, free_port, wait_until
 
 VERSION = "1.23.2"
 OWNER = "owner@example.com"

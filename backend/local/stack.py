@@ -20,15 +20,15 @@ from typing import Self
 import httpx
 from filelock import FileLock, Timeout
 
-from backend import processes
 from backend.errors import (
     AlreadyRunning,
     LabelStudioUnreachable,
     PortInUse,
     ProcessDied,
 )
-from backend.local_label_studio import Account, LocalLabelStudio, no_proxy_for_loopback
-from backend.processes import Child
+from backend.local import processes
+from backend.local.label_studio_server import Account, LocalLabelStudio, no_proxy_for_loopback
+from backend.local.processes import Child
 from backend.settings import Settings, ensure_secrets, write_env
 from backend.store import Store
 
@@ -301,10 +301,10 @@ def _web_command(settings: Settings) -> list[str]:
     """gunicorn as Label Studio's backends use it; waitress where there is no fork."""
     here = f"{settings.host}:{settings.port}"
     if os.name == "nt":
-        arguments = ["--listen", here, "--threads", "8", "--call", "backend.server:create_app"]
+        arguments = ["--listen", here, "--threads", "8", "--call", "backend.web.app:create_app"]
         return [sys.executable, "-m", "waitress", *arguments]
     arguments = ["--bind", here, "--workers", "1", "--threads", "8", "--timeout", "0"]
-    command = [sys.executable, "-m", "gunicorn", "backend.server:create_app()"]
+    command = [sys.executable, "-m", "gunicorn", "backend.web.app:create_app()"]
     return [*command, *arguments, "--no-control-socket"]
 
 

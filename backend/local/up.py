@@ -6,9 +6,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.panel import Panel
 
-from backend.runs import ACTIVE
-from backend.screen import Waiting
-from backend.stack import Stack, interruptible
+from backend.local.stack import Stack, interruptible
+from backend.run.states import ACTIVE
+from backend.show.terminal import Waiting
 from backend.store import Run, Store
 
 _CHECK_SECONDS = 0.5

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from backend.labelling import Labelling
-from backend.runs import State
+from backend.run.labelling import Labelling
+from backend.run.states import State
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from backend import awaited
-from backend.runs import ACTIVE, ENDED, State
+from backend.labels import progress_text
+from backend.run.states import ACTIVE, ENDED, State
 from backend.store import Counts, Epoch, Image, Run, Store
 
 _BAR_BLOCKS = 16
@@ -109,7 +109,7 @@ class RunView:
             return _SENTENCE[self.run.state]
         if not (self.counts.annotators or self.counts.silent):
             return _SENTENCE[State.labelling]
-        return ", ".join(awaited.still(self.counts))
+        return ", ".join(progress_text.still(self.counts))
 
     @property
     def success(self) -> str:
@@ -122,7 +122,7 @@ class RunView:
     @property
     def notices(self) -> list[str]:
         """What is to be known of labels that cannot be used."""
-        return awaited.notices(self.counts) if self.counts is not None else []
+        return progress_text.notices(self.counts) if self.counts is not None else []
 
 
 def read(store: Store, run_id: str) -> RunView:

@@ -9,10 +9,10 @@ import yaml
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from backend import engine
-from backend.criteria import default_criteria
 from backend.errors import BadInput
-from backend.labelling import Labelling, make_labelling
+from backend.run.labelling import Labelling, make_labelling
 from backend.settings import Settings
+from backend.starting.criteria import default_criteria
 
 ENGINE_FIELDS = {
     "prompt": "prompt",

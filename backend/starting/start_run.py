@@ -9,8 +9,8 @@ from backend.engine import image_side
 from backend.errors import HeroServiceError
 from backend.label_studio import Gateway, Project
 from backend.label_studio.adopting import taken
-from backend.labelling import Labelling
-from backend.records import Run
+from backend.run.labelling import Labelling
+from backend.run.records import Run
 from backend.settings import Settings, ensure_secrets
 from backend.store import Store
 

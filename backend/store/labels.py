@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from backend import tables
-from backend.records import Annotation, Hint, Run
-from backend.runs import State
+from backend.run.records import Annotation, Hint, Run
+from backend.run.states import State
+from backend.store import tables
 from backend.store.rows import frozen_at, of_run, record, run_row, update
 from backend.store.runs import Runs
 

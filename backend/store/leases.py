@@ -6,10 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from backend import tables
 from backend.errors import LeaseLost
-from backend.records import Claim, Run
-from backend.runs import WORK
+from backend.run.records import Claim, Run
+from backend.run.states import WORK
+from backend.store import tables
 from backend.store.database import Database
 from backend.store.rows import NO_LEASE, check_claim, run_row, update
 

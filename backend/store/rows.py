@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from backend import tables
 from backend.errors import LeaseLost, RunNotFound
-from backend.labelling import Labelling
-from backend.records import Claim, Epoch, Run
-from backend.runs import State
+from backend.run.labelling import Labelling
+from backend.run.records import Claim, Epoch, Run
+from backend.run.states import State
+from backend.store import tables
 
 NO_LEASE = {"lease_owner": None, "lease_until": None}
 NO_STAGE = {"stage": None, "stage_done": None, "stage_total": None, "stage_started_at": None}

@@ -11,12 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from backend import consensus, tables
+from backend import consensus
 from backend.errors import ProjectTaken, RunAmbiguous, RunNotFound
-from backend.labelling import Labelling
-from backend.progress import progress
-from backend.records import Annotation, Counts, Epoch, Image, Run
-from backend.runs import State
+from backend.labels.progress import progress
+from backend.run.labelling import Labelling
+from backend.run.records import Annotation, Counts, Epoch, Image, Run
+from backend.run.states import State
+from backend.store import tables
 from backend.store.database import Database
 from backend.store.rows import frozen_at, of_run, record, run_row, update
 

@@ -6,10 +6,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from backend import consensus, tables
+from backend import consensus
 from backend.errors import RunChanged
-from backend.records import Annotation, Claim, Run
-from backend.runs import ENDED, WORK, Event, next_state
+from backend.run.records import Annotation, Claim, Run
+from backend.run.states import ENDED, WORK, Event, next_state
+from backend.store import tables
 from backend.store.database import Database
 from backend.store.rows import (
     NO_LEASE,

@@ -15,7 +15,7 @@ from itsdangerous import Signer
 
 from backend.disk import is_disk_full
 from backend.errors import ImageUnresolvable
-from backend.records import Image
+from backend.run.records import Image
 from backend.settings import Settings
 
 

@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 
 from backend.consensus import BAD, BEST, VALUES
 from backend.errors import LabelConfigUnusable
-from backend.gallery import BEST_CONTROL, GOOD_CONTROL, NONE_IS_GOOD
-from backend.labelling import Layout
-from backend.predictions import Prediction
+from backend.run.labelling import Layout
+from backend.tasks.gallery import BEST_CONTROL, GOOD_CONTROL, NONE_IS_GOOD
+from backend.tasks.predictions import Prediction
 
 TEMPLATES: dict[Layout, str] = {
     "image": "label_config.xml",
@@ -63,13 +63,13 @@ def template(layout: Layout = "image", *, pixelated: bool = False) -> str:
     """The label config that new projects get.
 
     Args:
-        layout: see `backend.labelling`.
+        layout: see `backend.run.labelling`.
         pixelated: show each pixel as a square: for images so small that enlarging blurs them.
     """
     here = Path(__file__).parent
     name = TEMPLATES[layout]
     packaged = here / name
-    page = (packaged if packaged.exists() else here.parent / name).read_text()
+    page = (packaged if packaged.exists() else here.parents[1] / name).read_text()
     if not pixelated:
         return page
     page = page.replace('smoothing="true"', 'smoothing="false"')

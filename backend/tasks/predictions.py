@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from backend.consensus import BAD, BEST, GOOD
-from backend.images import image_key
-from backend.records import Epoch, Run
+from backend.run.records import Epoch, Run
+from backend.tasks.images import image_key
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from backend import asking
-from backend.gallery import NONE_IS_GOOD
-from backend.images import gallery_key, image_url, parse_key
-from backend.labelling import Layout
-from backend.predictions import Prediction, Predictions, good_from
-from backend.records import Epoch, Image, Run
+from backend.run.labelling import Layout
+from backend.run.records import Epoch, Image, Run
 from backend.settings import Settings
+from backend.tasks import selection
+from backend.tasks.gallery import NONE_IS_GOOD
+from backend.tasks.images import gallery_key, image_url, parse_key
+from backend.tasks.predictions import Prediction, Predictions, good_from
 
 _NO_KEY = "f19"
 """Hotkey of every choice of a gallery page. Without one Label Studio gives a letter or digit to the
@@ -68,7 +68,7 @@ def tasks(
     """
     similarities = [image.prediction for image in images]
     predictions = Predictions.of(run, epochs, run.epoch, similarities)
-    order = asking.arrange(
+    order = selection.arrange(
         [image.index for image in images if image.asked],
         similarities,
         good_from(epochs, run.epoch),

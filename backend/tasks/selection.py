@@ -6,7 +6,7 @@ Eq. 4's similarity to the best image so far. Near the threshold between good and
 
 from collections.abc import Iterable, Sequence
 
-from backend.labelling import Order
+from backend.run.labelling import Order
 
 LIKELY_BESTS_SHARE = 0.25
 """Share of a label budget that goes to the images most like the best so far."""

@@ -15,12 +15,12 @@ from werkzeug.exceptions import HTTPException
 from backend import dashboard, logs
 from backend.dashboard.access import FORWARDED, needs_no_login
 from backend.errors import BadWebhook, HeroServiceError, NotAuthorized
-from backend.images import signature_fits
-from backend.ml_backend import HeroModel, versions_of
-from backend.runs import State
+from backend.label_studio.webhook_contract import SECRET_HEADER, START_TRAINING
+from backend.run.states import State
 from backend.settings import Settings, ensure_secrets
 from backend.store import Store
-from backend.webhooks import SECRET_HEADER, START_TRAINING
+from backend.tasks.images import signature_fits
+from backend.web.ml_backend import HeroModel, versions_of
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ MAX_BODY_BYTES = 64 * 2**20
 
 
 def create_app(settings: Settings | None = None, store: Store | None = None) -> Flask:
-    """The Flask app: `gunicorn "backend.server:create_app()"`.
+    """The Flask app: `gunicorn "backend.web.app:create_app()"`.
 
     Args:
         settings: from the environment by default.

@@ -1,7 +1,7 @@
 """HERO under label-studio-ml's own server, where that package is installed (extra `ml`).
 
 from label_studio_ml.api import init_app
-from backend.label_studio_ml_adapter import HeroMLBackend
+from backend.web.label_studio_ml_adapter import HeroMLBackend
 
 app = init_app(model_class=HeroMLBackend)
 """
@@ -10,9 +10,9 @@ from typing import Any
 
 from label_studio_ml.model import LabelStudioMLBase
 
-from backend.ml_backend import HeroModel
 from backend.settings import Settings
 from backend.store import Store
+from backend.web.ml_backend import HeroModel
 
 
 class HeroMLBackend(LabelStudioMLBase):

@@ -8,13 +8,13 @@ every answer is instant: learning happens in the worker.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backend import label_config
 from backend.errors import BadWebhook, RunNotFound
-from backend.predictions import Predictions, model_version
-from backend.publishing import Shown
-from backend.records import Run
+from backend.label_studio.webhook_contract import LABEL_ACTIONS, START_TRAINING
+from backend.run.records import Run
 from backend.store import Store
-from backend.webhooks import LABEL_ACTIONS, START_TRAINING
+from backend.tasks import label_config
+from backend.tasks.predictions import Predictions, model_version
+from backend.tasks.publishing import Shown
 
 
 class HeroModel:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import psutil
 
 from backend.errors import LeaseLost
-from backend.records import Claim
+from backend.run.records import Claim
 from backend.store import Store
 
 logger = logging.getLogger(__name__)

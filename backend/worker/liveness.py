@@ -1,4 +1,4 @@
-"""The worker's sign of life, and the health check that looks for it: `python -m backend.pulse`.
+"""The worker's sign of life. `python -m backend.worker.liveness` is the health check.
 
 A worker has no port to ask. Its poller, which also looks at the database, leaves a sign each time
 round, whatever step the worker is in.

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from backend import asking, collect, logs, publishing, pulse
+from backend import logs
 from backend.disk import is_disk_full
 from backend.engine import Engine
 from backend.errors import (
@@ -27,17 +27,20 @@ from backend.errors import (
     SettingsInvalid,
     WrongState,
 )
-from backend.holding import Heart, is_dead, process_name
-from backend.images import place_images
 from backend.label_studio import Gateway
-from backend.poller import PASSING, Poller, cleared_by, of_project
-from backend.predictions import good_from
-from backend.records import Claim, Epoch, Image, Run
-from backend.runs import WORK, Event, State
-from backend.sample_rows import SampleRows
+from backend.labels import collect
+from backend.run.records import Claim, Epoch, Image, Run
+from backend.run.states import WORK, Event, State
 from backend.settings import Settings, ensure_secrets
-from backend.start import pixelated
+from backend.starting.start_run import pixelated
 from backend.store import Store
+from backend.tasks import publishing, selection
+from backend.tasks.images import place_images
+from backend.tasks.predictions import good_from
+from backend.worker import liveness
+from backend.worker.lease import Heart, is_dead, process_name
+from backend.worker.poller import PASSING, Poller, cleared_by, of_project
+from backend.worker.sample_rows import SampleRows
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +108,7 @@ class Worker:
         while not self._ending.wait(TICK_SECONDS):
             try:
                 reached = self.poll_once()
-                pulse.beat(self._settings)
+                liveness.beat(self._settings)
             except Exception as error:
                 _log(error)
                 reached = False
@@ -174,7 +177,7 @@ class Worker:
                 ) from error
             raise
         predictions = json.loads((batch / "predictions.json").read_text())
-        asked = asking.choose(
+        asked = selection.choose(
             predictions or [None] * len(paths),
             good_from(self._store.epochs(run.id), run.epoch),
             run.labelling.label_budget,
@@ -248,7 +251,7 @@ class Worker:
         try:
             from PIL.Image import open as open_image
 
-            from backend.pictures import epoch_grid
+            from backend.show.pictures import epoch_grid
 
             rows = self._store.images(run.id, run.epoch)
             pictures = [open_image(self._settings.images_dir / row.path) for row in rows]
@@ -309,7 +312,3 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     Worker(settings, Store.open(settings)).run_forever()
-
-
-if __name__ == "__main__":
-    main()

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from backend import collect
-from backend.disagreements import Disagreements
 from backend.engine import batch_folder
 from backend.errors import (
     HeroServiceError,
@@ -22,13 +20,15 @@ from backend.errors import (
     TokenRefused,
     WrongState,
 )
-from backend.images import missing_images, place_images
 from backend.label_studio import Gateway
-from backend.records import Hint, Run
-from backend.runs import Event, State
+from backend.label_studio.webhook_contract import START_TRAINING
+from backend.labels import collect
+from backend.labels.disagreements_tab import Disagreements
+from backend.run.records import Hint, Run
+from backend.run.states import Event, State
 from backend.settings import Settings
 from backend.store import Store
-from backend.webhooks import START_TRAINING
+from backend.tasks.images import missing_images, place_images
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from backend.engine import Engine, checkpoint_folder
-from backend.records import Run
-from backend.runs import ACTIVE, State
+from backend.run.records import Run
+from backend.run.states import ACTIVE, State
 from backend.settings import Settings
 from backend.store import Store
 

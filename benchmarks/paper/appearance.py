@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from hero_engine.errors import ModelNotFound
-from hero_engine.metrics import in_batch_diversity
+from hero_engine.feedback.metrics import in_batch_diversity
 from tinyworld.data import to_tensor
 from tinyworld.judge import MARGIN_LIMIT, Judge
 from tinyworld.tasks import task

@@ -8,8 +8,8 @@ from benchmarks.paper.appearance import looks
 from benchmarks.paper.rewards import REWARDS
 from benchmarks.training import OnStage, evaluation_seed, labels_of, train
 from hero_engine.config import HeroConfig
-from hero_engine.drawing import Samples
-from hero_engine.method import Method
+from hero_engine.methods.base import Method
+from hero_engine.models.drawing import Samples
 from tinyworld.annotator import Annotator
 from tinyworld.bundled import PIPELINE
 from tinyworld.judge import Judge

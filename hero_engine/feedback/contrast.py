@@ -7,7 +7,7 @@ on such a batch as on any other lost all it had learned, right after its first p
 
 from dataclasses import dataclass
 
-from hero_engine.batch import Feedback
+from hero_engine.storage.batch import Feedback
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from hero_engine.batch import Batch, Feedback
+from hero_engine.storage.batch import Batch, Feedback
 
 
 @dataclass(frozen=True)

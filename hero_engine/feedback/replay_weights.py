@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hero_engine.reward import advantages
+from hero_engine.feedback.reward import advantages
 
 NEIGHBOURS = 5
 """Nearest others that `novelty` looks at."""

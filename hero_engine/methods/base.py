@@ -18,31 +18,38 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hero_engine import ddpo, sampling
-from hero_engine.baselines.reward_models import check_reward
-from hero_engine.batch import Batch, Feedback
-from hero_engine.checkpoint import Checkpoint, load_optimizer_tensors, optimizer_tensors
 from hero_engine.config import HeroConfig
-from hero_engine.drawing import OnImage, Samples, draw_samples
+from hero_engine.diffusion import sampling
+from hero_engine.diffusion.sampling import Transitions
 from hero_engine.errors import CheckpointError, FeedbackError, NoiseBankEmpty
-from hero_engine.export import export_lora, lora_metadata
-from hero_engine.lora_average import LoraAverage
-from hero_engine.metrics import in_batch_diversity, success_rate
-from hero_engine.noise import NoiseBank
-from hero_engine.pipelines import Policy, check_model, device_for, load_schedule, prompt_warnings
+from hero_engine.feedback.metrics import in_batch_diversity, success_rate
+from hero_engine.feedback.noise_bank import NoiseBank
+from hero_engine.feedback.reward import advantages
+from hero_engine.methods import policy_gradient
+from hero_engine.methods.lora_average import LoraAverage
+from hero_engine.methods.reward_models import check_reward
+from hero_engine.methods.rollback import StepBack
+from hero_engine.models.drawing import OnImage, Samples, draw_samples
+from hero_engine.models.export import export_lora, lora_metadata
+from hero_engine.models.stable_diffusion import (
+    Policy,
+    check_model,
+    device_for,
+    load_schedule,
+    prompt_warnings,
+)
 from hero_engine.report import OnProgress, Report, reporting
-from hero_engine.reward import advantages
-from hero_engine.sampling import Transitions
-from hero_engine.step_back import StepBack
+from hero_engine.storage.batch import Batch, Feedback
+from hero_engine.storage.checkpoint import Checkpoint, load_optimizer_tensors, optimizer_tensors
 from hero_engine.streams import stream
 
 METHODS = {
-    "hero": "hero_engine.hero:Hero",
-    "hero+": "hero_engine.hero_plus:HeroPlus",
-    "d3po": "hero_engine.baselines.d3po:D3po",
-    "ddpo": "hero_engine.baselines.reward_ddpo:RewardDdpo",
-    "dreambooth": "hero_engine.baselines.dreambooth:DreamBooth",
-    "prompt": "hero_engine.baselines.prompt:Prompt",
+    "hero": "hero_engine.methods.hero:Hero",
+    "hero+": "hero_engine.methods.hero_plus:HeroPlus",
+    "d3po": "hero_engine.methods.d3po:D3po",
+    "ddpo": "hero_engine.methods.reward_ddpo:RewardDdpo",
+    "dreambooth": "hero_engine.methods.dreambooth:DreamBooth",
+    "prompt": "hero_engine.methods.enhanced_prompt:Prompt",
 }
 """Where each `HeroConfig.method` lives; loaded when it is used."""
 
@@ -330,7 +337,7 @@ class Method(ABC):
         if not config.inner_epochs:
             return
         with timed(report, "update"):
-            stats = ddpo.update(
+            stats = policy_gradient.update(
                 self.policy.denoiser(batch.prompt, config),
                 self.schedule,
                 self.optimizer,

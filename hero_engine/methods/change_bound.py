@@ -6,9 +6,9 @@ to a factor a timestep, of the predictions. Fixed latents at fixed timesteps mea
 
 import torch
 
-from hero_engine import denoising
-from hero_engine.denoising import Noised
-from hero_engine.sampling import Denoiser
+from hero_engine.diffusion import forward_process
+from hero_engine.diffusion.forward_process import Noised
+from hero_engine.diffusion.sampling import Denoiser
 
 
 class ChangeBound:
@@ -24,7 +24,7 @@ class ChangeBound:
 
     def __call__(self) -> bool:
         """Measure the change on the probe; costs one forward pass without gradient."""
-        self.change = float(denoising.squared_errors(self._predict(), self._before).mean())
+        self.change = float(forward_process.squared_errors(self._predict(), self._before).mean())
         return self.change > self._limit
 
     @torch.no_grad()

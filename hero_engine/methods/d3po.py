@@ -21,13 +21,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from hero_engine import ddpo
-from hero_engine.batch import Batch, Feedback
-from hero_engine.contrast import Contrast
-from hero_engine.ddpo import Pairs
-from hero_engine.method import Method, timed
+from hero_engine.diffusion.sampling import Denoiser, Transitions, draw_trained_steps
+from hero_engine.feedback.contrast import Contrast
+from hero_engine.methods import policy_gradient
+from hero_engine.methods.base import Method, timed
+from hero_engine.methods.policy_gradient import Pairs
 from hero_engine.report import OnProgress, Report, reporting
-from hero_engine.sampling import Denoiser, Transitions, draw_trained_steps
+from hero_engine.storage.batch import Batch, Feedback
 
 
 class D3po(Method):
@@ -87,7 +87,7 @@ class D3po(Method):
         """The judged images' transitions with the pretrained model's log-probabilities."""
         judged = torch.tensor(sorted(contrast.good + contrast.bad))
         with self.policy.pretrained():
-            return ddpo.rescored(
+            return policy_gradient.rescored(
                 denoise,
                 self.schedule,
                 transitions,
@@ -101,13 +101,13 @@ class D3po(Method):
     ) -> tuple[Float[Tensor, " pair"], Bool[Tensor, " ratio"]]:
         """Add the gradient of the mean loss of some preferences; losses, and which are clipped."""
         device, config = self.policy.device, self.config
-        good = ddpo.flatten_pairs(transitions[preferences[:, 0]])
-        bad = ddpo.flatten_pairs(transitions[preferences[:, 1]])
+        good = policy_gradient.flatten_pairs(transitions[preferences[:, 0]])
+        bad = policy_gradient.flatten_pairs(transitions[preferences[:, 1]])
         losses, clipped = [], []
         size = max(1, config.forward_batch_size // 2)
         for better, worse in zip(good.split(size), bad.split(size), strict=True):
             both = Pairs.concatenate([better, worse])
-            log_probs = ddpo.pair_log_probs(denoise, self.schedule, both, device)
+            log_probs = policy_gradient.pair_log_probs(denoise, self.schedule, both, device)
             log_ratios = log_probs - both.log_prob.to(device)
             loss = preference_losses(
                 *log_ratios.chunk(2), beta=config.d3po_beta, clip=config.d3po_clip

@@ -13,14 +13,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from hero_engine import denoising
-from hero_engine.batch import Batch, Feedback
 from hero_engine.config import HeroConfig
-from hero_engine.denoising import Losses, Noised, Term, noised
-from hero_engine.method import Method, timed
-from hero_engine.prior import draw_prior, prior_prompt
+from hero_engine.diffusion import forward_process
+from hero_engine.diffusion.forward_process import Losses, Noised, Term, noised
+from hero_engine.diffusion.sampling import Denoiser
+from hero_engine.methods.base import Method, timed
+from hero_engine.methods.prior import draw_prior, prior_prompt
 from hero_engine.report import OnProgress, Report, reporting
-from hero_engine.sampling import Denoiser
+from hero_engine.storage.batch import Batch, Feedback
 
 REFERENCES = 4
 """Images that are learned; the paper's number."""
@@ -52,7 +52,7 @@ class DreamBooth(Method):
             with timed(report, "prior"):
                 self.prior = draw_prior(self.policy, self.schedule, config, on_progress)
         with timed(report, "denoising"):
-            losses = denoising.train(
+            losses = forward_process.train(
                 self.optimizer,
                 self._terms(references, self._stream("denoising")),
                 steps=config.denoising_steps,
@@ -69,7 +69,7 @@ class DreamBooth(Method):
         self,
         references: Float[Tensor, "reference channel height width"],
         generator: torch.Generator,
-    ) -> denoising.Terms:
+    ) -> forward_process.Terms:
         config, n = self.config, self.config.denoising_batch_size
         instance = self._losses(config.instance_prompt or config.prompt)
         preservation = self._losses(prior_prompt(config))
@@ -90,7 +90,7 @@ class DreamBooth(Method):
         denoise: Denoiser = self.policy.denoiser(prompt, self.config.unguided)
 
         def losses(part: Noised) -> Tensor:
-            return denoising.squared_errors(denoise(part.z_t, part.timesteps), part.target)
+            return forward_process.squared_errors(denoise(part.z_t, part.timesteps), part.target)
 
         return losses
 

@@ -1,8 +1,8 @@
 """An enhanced prompt and no training (paper, Sec. 5, SD-enhanced; App. E.2)."""
 
-from hero_engine.batch import Batch, Feedback
-from hero_engine.method import Method
+from hero_engine.methods.base import Method
 from hero_engine.report import OnProgress, Report
+from hero_engine.storage.batch import Batch, Feedback
 
 
 class Prompt(Method):

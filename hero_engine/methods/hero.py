@@ -7,15 +7,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hero_engine.batch import Batch, Feedback
 from hero_engine.config import HeroConfig
-from hero_engine.contrast import Contrast
-from hero_engine.embedding import Embedding, train_embedding
 from hero_engine.errors import NoiseBankEmpty
-from hero_engine.method import Method, timed
-from hero_engine.noise import NoiseBank, fresh_count, pi_hero
+from hero_engine.feedback.contrast import Contrast
+from hero_engine.feedback.embedding import Embedding, train_embedding
+from hero_engine.feedback.noise_bank import NoiseBank, fresh_count, pi_hero
+from hero_engine.feedback.reward import REWARDS, Represent, binary, cautious, similarity
+from hero_engine.methods.base import Method, timed
 from hero_engine.report import OnProgress, Report, reporting
-from hero_engine.reward import REWARDS, Represent, binary, cautious, similarity
+from hero_engine.storage.batch import Batch, Feedback
 from hero_engine.streams import stream_seed
 
 

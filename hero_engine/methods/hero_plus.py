@@ -18,19 +18,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hero_engine import denoising, replay_weights
-from hero_engine.batch import Batch, Feedback
-from hero_engine.change_bound import ChangeBound
-from hero_engine.checkpoint import load_optimizer_tensors, optimizer_tensors
 from hero_engine.config import HeroConfig
-from hero_engine.contrast import Contrast
-from hero_engine.denoising import Losses, Noised, Term, begun, noised
-from hero_engine.hero import Hero
-from hero_engine.method import adamw, timed
-from hero_engine.prior import draw_prior, prior_prompt
-from hero_engine.replay import Replay
+from hero_engine.diffusion import forward_process
+from hero_engine.diffusion.forward_process import Losses, Noised, Term, begun, noised
+from hero_engine.diffusion.sampling import Denoiser
+from hero_engine.feedback import replay_weights
+from hero_engine.feedback.contrast import Contrast
+from hero_engine.feedback.replay import Replay
+from hero_engine.methods.base import adamw, timed
+from hero_engine.methods.change_bound import ChangeBound
+from hero_engine.methods.hero import Hero
+from hero_engine.methods.prior import draw_prior, prior_prompt
 from hero_engine.report import OnProgress, Report, reporting
-from hero_engine.sampling import Denoiser
+from hero_engine.storage.batch import Batch, Feedback
+from hero_engine.storage.checkpoint import load_optimizer_tensors, optimizer_tensors
 
 
 class HeroPlus(Hero):
@@ -74,7 +75,7 @@ class HeroPlus(Hero):
             if config.denoising_anew:
                 self._begin_anew()
             bound = self._bound(denoise)
-            losses = denoising.train(
+            losses = forward_process.train(
                 self.denoising_optimizer,
                 self._terms(denoise, self._stream("denoising")),
                 steps=steps,
@@ -128,7 +129,7 @@ class HeroPlus(Hero):
             return super()._embedding_examples(batch, contrast)
         return self.replay.latents[self.replay.good], self.replay.latents[~self.replay.good]
 
-    def _terms(self, denoise: Denoiser, generator: torch.Generator) -> denoising.Terms:
+    def _terms(self, denoise: Denoiser, generator: torch.Generator) -> forward_process.Terms:
         """What a step learns from: latents good and bad, and the pretrained model's own."""
         config, scheduler = self.config, self.policy.pipe.scheduler
         size, all_good = config.denoising_batch_size, bool(self.replay.good.all())
@@ -233,19 +234,19 @@ class HeroPlus(Hero):
                         pretrained = denoise(part.z_t, part.timesteps)
             prediction = denoise(part.z_t, part.timesteps)
             if old is None:
-                loss = denoising.squared_errors(prediction, part.target)
+                loss = forward_process.squared_errors(prediction, part.target)
             else:
-                loss = denoising.nft_losses(
+                loss = forward_process.nft_losses(
                     prediction, old, part.target, part.optimality, config.nft_beta
                 )
-            loss = loss * denoising.snr_weights(
+            loss = loss * forward_process.snr_weights(
                 part.snr,
                 prediction_type,
                 weighting=config.snr_weighting,
                 gamma=config.snr_gamma,
             )
             if pretrained is not None:
-                pull = denoising.squared_errors(prediction, pretrained)
+                pull = forward_process.squared_errors(prediction, pretrained)
                 loss = loss + config.pretrained_weight * pull
             return loss
 
@@ -265,7 +266,7 @@ class HeroPlus(Hero):
         def losses(part: Noised) -> Tensor:
             with torch.no_grad(), self.policy.pretrained():
                 pretrained = denoise(part.z_t, part.timesteps)
-            return denoising.squared_errors(denoise(part.z_t, part.timesteps), pretrained)
+            return forward_process.squared_errors(denoise(part.z_t, part.timesteps), pretrained)
 
         return losses
 

@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hero_engine.config import REFERENCE_LATENT_SIZE, HeroConfig
+from hero_engine.diffusion.sampling import Denoiser, Schedule, Transitions, log_prob
 from hero_engine.errors import RatioError
-from hero_engine.sampling import Denoiser, Schedule, Transitions, log_prob
 
 RATIO_TOLERANCE = 1e-5
 """How far from 1 the importance ratio may be before the first update."""

@@ -4,11 +4,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hero_engine import sampling
 from hero_engine.config import HeroConfig
-from hero_engine.pipelines import Policy
+from hero_engine.diffusion import sampling
+from hero_engine.diffusion.sampling import Schedule
+from hero_engine.models.stable_diffusion import Policy
 from hero_engine.report import OnProgress, reporting
-from hero_engine.sampling import Schedule
 from hero_engine.streams import stream
 
 

@@ -8,13 +8,13 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from hero_engine.baselines.reward_models import load_reward
-from hero_engine.batch import Batch, Feedback
 from hero_engine.config import HeroConfig
-from hero_engine.contrast import Contrast
 from hero_engine.errors import RewardError
-from hero_engine.method import Method, timed
+from hero_engine.feedback.contrast import Contrast
+from hero_engine.methods.base import Method, timed
+from hero_engine.methods.reward_models import load_reward
 from hero_engine.report import OnProgress, Report
+from hero_engine.storage.batch import Batch, Feedback
 
 Reward = Callable[[list[Image.Image], list[str]], Sequence[float] | Tensor]
 """(images, their prompts) -> one number an image, higher for better."""

@@ -8,11 +8,11 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from hero_engine import sampling
 from hero_engine.config import HeroConfig
-from hero_engine.pipelines import Policy
+from hero_engine.diffusion import sampling
+from hero_engine.diffusion.sampling import Schedule
+from hero_engine.models.stable_diffusion import Policy
 from hero_engine.report import OnProgress, OnStep, reporting
-from hero_engine.sampling import Schedule
 from hero_engine.streams import stream
 
 OnImage = Callable[[int, Image.Image], None]

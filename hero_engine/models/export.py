@@ -6,10 +6,10 @@ from pathlib import Path
 from diffusers.utils import convert_state_dict_to_kohya
 from torch import Tensor
 
-from hero_engine.checkpoint import Checkpoint
 from hero_engine.config import HeroConfig
-from hero_engine.durable import storing, sync, write_tensors
 from hero_engine.errors import NoiseBankEmpty
+from hero_engine.storage.checkpoint import Checkpoint
+from hero_engine.storage.durable import storing, sync, write_tensors
 
 NOISE_FILE = "noise_bank.safetensors"
 

@@ -20,8 +20,8 @@ from torch import Tensor
 from transformers import CLIPTokenizer
 
 from hero_engine.config import HeroConfig
+from hero_engine.diffusion.sampling import Denoiser, Schedule
 from hero_engine.errors import ConfigError, ModelNotFound, UnsupportedModel
-from hero_engine.sampling import Denoiser, Schedule
 from hero_engine.streams import stream_seed
 
 ATTENTION_LAYERS = ("to_q", "to_k", "to_v", "to_out.0")

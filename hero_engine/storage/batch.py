@@ -10,9 +10,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from hero_engine.durable import storing, sync_folder, write_json, write_tensors
+from hero_engine.diffusion.sampling import Transitions
 from hero_engine.errors import CheckpointError, FeedbackError
-from hero_engine.sampling import Transitions
+from hero_engine.storage.durable import storing, sync_folder, write_json, write_tensors
 
 FORMAT = 1
 

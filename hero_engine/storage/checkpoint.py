@@ -23,8 +23,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from hero_engine.config import HeroConfig, make_config
-from hero_engine.durable import previous, storing, whole_folder, write_json, write_tensors
 from hero_engine.errors import CheckpointError, ConfigError
+from hero_engine.storage.durable import previous, storing, whole_folder, write_json, write_tensors
 
 FORMAT = 1
 COMMON = ("format", "epoch", "config", "sha256")

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from backend.engine import OnProgress, batch_folder, checkpoint_folder
-from backend.records import Run
+from backend.run.records import Run
 from backend.settings import Settings
 
 

@@ -12,12 +12,12 @@ from backend.errors import (
     LabelStudioUnreachable,
     ProjectGone,
 )
-from backend.images import image_key
 from backend.label_studio import NewTask, Project, Server
 from backend.label_studio.leftovers import overlaps
-from backend.labelling import Labelling, Layout
-from backend.publishing import Shown
-from backend.records import TaskLabels
+from backend.run.labelling import Labelling, Layout
+from backend.run.records import TaskLabels
+from backend.tasks.images import image_key
+from backend.tasks.publishing import Shown
 
 Value = str | list[dict[str, Any]] | None
 """good, bad, best, ..., or a whole result; None for nothing."""

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from PIL import Image
 
 from backend import consensus
-from backend.images import image_path
-from backend.records import Annotation, Run
-from backend.runs import Event
+from backend.run.records import Annotation, Run
+from backend.run.states import Event
 from backend.settings import Settings
 from backend.store import Store
+from backend.tasks.images import image_path
 from tests.backend.votes import ballots
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

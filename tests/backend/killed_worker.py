@@ -13,12 +13,12 @@ from typing import Any
 
 from backend.settings import Settings
 from backend.store import Store
-from backend.worker import Worker
+from backend.worker.loop import Worker
 from tests.backend.fake_label_studio import FakeLabelStudio
 
 # Its children start with torch loaded, which takes seconds otherwise.
 _WITH_TORCH = multiprocessing.get_context("forkserver")
-_WITH_TORCH.set_forkserver_preload(["hero_engine.hero", "backend.worker"])
+_WITH_TORCH.set_forkserver_preload(["hero_engine.methods.hero", "backend.worker"])
 _WITHOUT = multiprocessing.get_context("spawn")
 
 

@@ -6,14 +6,13 @@ from typing import Any
 import sqlalchemy as sa
 from PIL import Image
 
-from backend import tables
-from backend.images import image_path
-from backend.labelling import make_labelling
-from backend.predictions import good_from
-from backend.records import Annotation, Claim, Run
-from backend.runs import Event, State
+from backend.run.labelling import make_labelling
+from backend.run.records import Annotation, Claim, Run
+from backend.run.states import Event, State
 from backend.settings import Settings
-from backend.store import Store
+from backend.store import Store, tables
+from backend.tasks.images import image_path
+from backend.tasks.predictions import good_from
 
 PROMPT = "photo of one blue rose in a vase"
 REPORT = {

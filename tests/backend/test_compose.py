@@ -9,7 +9,7 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
-from backend.local_label_studio import VERSION, Account, environment
+from backend.local.label_studio_server import VERSION, Account, environment
 from tests.compose import BY_HAND, COMPOSE, EXAMPLE, GPU, ROOT, filled_env, parsed
 
 REQUIRED = sorted(set(re.findall(r"\$\{(\w+):\?", (ROOT / COMPOSE).read_text())))

@@ -11,7 +11,7 @@ import pytest
 from backend import engine as engine_module
 from backend.engine import Engine, batch_folder, check, checkpoint_folder, make_config, presets
 from backend.errors import BadInput, DiskFull, EngineFailed
-from backend.records import Run
+from backend.run.records import Run
 from backend.settings import Settings
 from backend.store import Store
 
@@ -196,7 +196,7 @@ class TestFullDisk:
     ):
         engine.generate(run, silent)
         with monkeypatch.context() as patch:
-            patch.setattr("hero_engine.checkpoint.write_tensors", self.full)
+            patch.setattr("hero_engine.storage.checkpoint.write_tensors", self.full)
             with pytest.raises(DiskFull):
                 engine.learn(run, VERDICTS, 2, silent)
         assert not checkpoint_folder(settings, run.id, 1).exists()
@@ -224,7 +224,7 @@ def test_out_of_memory_says_what_to_lower(
 def test_after_a_run(settings: Settings, run: Run, engine: Engine, tmp_path: Path):
     samples = engine_module.sample(settings, run, 2, prompt="two roses", seed=1)
     assert len(samples.images) == 2
-    assert engine_module.export_lora(settings, run, tmp_path / "lora").exists()
+    assert engine_module.export_lora(settings, run, tmp_path / "l.safetensors", 4).exists()
     with pytest.raises(EngineFailed, match="good"):
         engine_module.sample(settings, run, 2, noise="bank")
 

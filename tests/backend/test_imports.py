@@ -8,7 +8,7 @@ import pytest
 
 @pytest.mark.parametrize(
     "module",
-    ["backend.server", "backend.worker"],
+    ["backend.web.app", "backend.worker"],
 )
 def test_torch_stays_out(module: str):
     code = f"import {module}, sys; sys.exit('torch' in sys.modules)"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from backend.records import Annotation
+from backend.run.records import Annotation
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from benchmarks import label_budget, noise
+from benchmarks import annotator_errors, label_budget
 from benchmarks.cells import Options, job_of, run_cells, write
 from benchmarks.intervals import Mean
 from benchmarks.jobs import Job, Row, device, run_jobs
@@ -56,10 +56,10 @@ def test_a_table_in_markdown() -> None:
 
 
 def test_the_noise_benchmark_begins_with_the_cells_that_decide() -> None:
-    names = [cell.name for cell in noise.cells()]
+    names = [cell.name for cell in annotator_errors.cells()]
     assert names[:3] == ["errors 0", "errors 0.2, majority", "errors 0.2, dawid-skene"]
     assert len(set(names)) == len(names) == 1 + 3 + 4 * 4
-    assert {cell for _, _, cell in noise.table_rows()} == set(names)
+    assert {cell for _, _, cell in annotator_errors.table_rows()} == set(names)
 
 
 def test_the_noise_table_compares_seed_by_seed_with_the_annotator_who_does_not_err() -> None:
@@ -67,7 +67,7 @@ def test_the_noise_table_compares_seed_by_seed_with_the_annotator_who_does_not_e
         "errors 0": [_row(1, 0.9), _row(2, 0.8)],
         "errors 0.2, majority": [_row(1, 0.8), _row(2, 0.7)],
     }
-    perfect, majority = noise.sheet(runs, "1 hand").rows
+    perfect, majority = annotator_errors.sheet(runs, "1 hand").rows
     assert perfect[1] == "one annotator, or three by any policy"
     assert perfect[6:8] == ["-", "-"]
     assert majority[:3] == ["0.2", "majority", "2"]
@@ -99,7 +99,10 @@ def test_results_are_written_with_what_makes_them_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("plot", "runs"),
     [
-        (noise.plot, {"errors 0": [_row(1, 0.9)], "errors 0.2, majority": [_row(1, 0.7)]}),
+        (
+            annotator_errors.plot,
+            {"errors 0": [_row(1, 0.9)], "errors 0.2, majority": [_row(1, 0.7)]},
+        ),
         (label_budget.plot, {"all 64": [_row(1, 0.9)], "32 drawn": [_row(1, 0.7)]}),
     ],
 )
@@ -152,7 +155,7 @@ def test_what_was_made_with_other_weights_is_neither_shown_nor_overwritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = _said(tmp_path / "noise.json", finished=True, seeds=[2])
-    cell = noise.cells()[0]
+    cell = annotator_errors.cells()[0]
     monkeypatch.setattr("benchmarks.fingerprint.tiny", lambda *_: "before")
     kept = job_of(cell, 2, said)
     kept.part.parent.mkdir()

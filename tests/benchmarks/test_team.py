@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from backend.labelling import Labelling
+from backend.run.labelling import Labelling
 from benchmarks.team import Team
 from benchmarks.voting import Person, annotators
 from tests.tinyworld.bright import PROMPT, BrightIsGood

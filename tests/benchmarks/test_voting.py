@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from backend.consensus import BAD, BEST, decide
-from backend.labelling import Labelling, Policy
+from backend.run.labelling import Labelling, Policy
 from benchmarks.voting import Person, annotators, votes
 from tests.tinyworld.bright import PROMPT, BrightIsGood
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backend.local_label_studio import VERSION, LocalLabelStudio
-from backend.member import Member, invitation
-from backend.processes import free_port, stop
+from backend.label_studio.browser_session import Member, invitation
+from backend.local.label_studio_server import VERSION, LocalLabelStudio
+from backend.local.processes import free_port, stop
 
 
 @dataclass

@@ -10,17 +10,17 @@ from label_studio_sdk import LabelStudio
 from werkzeug.serving import make_server
 
 from backend import engine
-from backend.label_config import template, verdict_control
 from backend.label_studio import Gateway
-from backend.labelling import Labelling
-from backend.processes import free_port
-from backend.records import Run
-from backend.runs import State
-from backend.server import create_app
+from backend.local.processes import free_port
+from backend.run.labelling import Labelling
+from backend.run.records import Run
+from backend.run.states import State
 from backend.settings import Settings, ensure_secrets
-from backend.start import start_run
+from backend.starting.start_run import start_run
 from backend.store import Store
-from backend.worker import Worker
+from backend.tasks.label_config import template, verdict_control
+from backend.web.app import create_app
+from backend.worker.loop import Worker
 
 
 class Service:

@@ -7,14 +7,14 @@ import pytest
 from PIL import Image as Picture
 from playwright.sync_api import Page, expect
 
-from backend.gallery import read_page
-from backend.images import gallery_key, image_key, image_path
 from backend.label_studio import Gateway
-from backend.labelling import Labelling
-from backend.publishing import tasks
-from backend.records import Image, Run
+from backend.run.labelling import Labelling
+from backend.run.records import Image, Run
 from backend.settings import Settings
 from backend.store import Store
+from backend.tasks.gallery import read_page
+from backend.tasks.images import gallery_key, image_key, image_path
+from backend.tasks.publishing import tasks
 from tests.e2e import browser
 
 pytestmark = [pytest.mark.browser, pytest.mark.label_studio, pytest.mark.slow]

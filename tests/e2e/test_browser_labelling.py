@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import pytest
 from playwright.sync_api import Page, expect
 
-from backend import engine, processes
-from backend.labelling import Labelling
-from backend.records import Run
-from backend.stack import Stack
-from backend.start import start_run
+from backend import engine
+from backend.local import processes
+from backend.local.stack import Stack
+from backend.run.labelling import Labelling
+from backend.run.records import Run
+from backend.starting.start_run import start_run
 from backend.store import Store
 from tests.e2e import browser
 from tests.hero_engine.tiny import save_pipeline

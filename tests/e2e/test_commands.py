@@ -9,11 +9,13 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from backend import cli, processes, pulse
-from backend.label_config import template, verdict_control
-from backend.member import Member
-from backend.stack import Stack
+from backend import cli
+from backend.label_studio.browser_session import Member
+from backend.local import processes
+from backend.local.stack import Stack
 from backend.store import Store
+from backend.tasks.label_config import template, verdict_control
+from backend.worker import liveness
 from tests.hero_engine.tiny import save_pipeline
 
 pytestmark = [pytest.mark.label_studio, pytest.mark.slow]
@@ -56,7 +58,7 @@ def _eventually(condition, seconds: float = 120) -> None:
 
 
 def test_doctor_finds_nothing_amiss(service):
-    _eventually(lambda: pulse.is_alive(service.stack.settings))
+    _eventually(lambda: liveness.is_alive(service.stack.settings))
     said = hero("doctor")
     assert "All is well" in said
     assert "FAIL" not in said

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
-from backend import processes
-from backend.local_label_studio import Account
-from backend.member import Member
+from backend.label_studio.browser_session import Member
+from backend.local import processes
+from backend.local.label_studio_server import Account
 from backend.settings import Settings
 from backend.store import Store
 from tinyworld.bundled import JUDGE, PIPELINE

@@ -6,12 +6,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backend.disagreements import TITLE
-from backend.label_config import template, verdict_control
-from backend.labelling import Labelling
-from backend.processes import wait_until
-from backend.records import Run
-from backend.runs import State
+from backend.labels.disagreements_tab import TITLE
+from backend.local.processes import wait_until
+from backend.run.labelling import Labelling
+from backend.run.records import Run
+from backend.run.states import State
+from backend.tasks.label_config import template, verdict_control
 from tests.e2e.service import Service
 from tests.hero_engine.tiny import save_pipeline
 

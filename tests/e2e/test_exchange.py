@@ -11,18 +11,20 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from backend import cli, collect, publishing
+from backend import cli
 from backend.exports import annotations
 from backend.exports.source import Source
-from backend.gallery import BEST_CONTROL, GOOD_CONTROL
-from backend.images import image_key, image_path
-from backend.label_config import template, verdict_control
 from backend.label_studio import Gateway
-from backend.labelling import Labelling
-from backend.member import Member
-from backend.records import Run
+from backend.label_studio.browser_session import Member
+from backend.labels import collect
+from backend.run.labelling import Labelling
+from backend.run.records import Run
 from backend.settings import Settings
 from backend.store import Store
+from backend.tasks import publishing
+from backend.tasks.gallery import BEST_CONTROL, GOOD_CONTROL
+from backend.tasks.images import image_key, image_path
+from backend.tasks.label_config import template, verdict_control
 
 pytestmark = [pytest.mark.label_studio, pytest.mark.slow]
 

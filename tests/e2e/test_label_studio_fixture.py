@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from backend.errors import LabelStudioRefused
-from backend.member import Member
+from backend.label_studio.browser_session import Member
 
 pytestmark = [pytest.mark.label_studio, pytest.mark.slow]
 

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from backend import processes
-from backend.label_config import template, verdict_control
-from backend.local_label_studio import Account
-from backend.member import Member
+from backend.label_studio.browser_session import Member
+from backend.local import processes
+from backend.local.label_studio_server import Account
 from backend.settings import Settings
 from backend.store import Store
+from backend.tasks.label_config import template, verdict_control
 from tinyworld.bundled import PIPELINE
 
 pytestmark = [pytest.mark.label_studio, pytest.mark.slow]

@@ -10,10 +10,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from backend.dashboard.report import write_report
-from backend.runs import Event
-from backend.server import create_app
+from backend.run.states import Event
 from backend.settings import Settings
 from backend.store import Store
+from backend.web.app import create_app
 from tests.backend.made_runs import MadeRun
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backend.label_config import template
-from backend.runs import State
+from backend.run.states import State
+from backend.tasks.label_config import template
 from tests.e2e.service import Service
 
 pytestmark = [pytest.mark.label_studio, pytest.mark.slow]

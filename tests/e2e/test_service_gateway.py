@@ -26,19 +26,19 @@ from backend.errors import (
     SettingsInvalid,
     TokenRefused,
 )
-from backend.holding import is_dead
-from backend.label_config import template, verdict_control
 from backend.label_studio import Gateway, NewTask
-from backend.labelling import Labelling
-from backend.local_label_studio import LocalLabelStudio
-from backend.member import Member
-from backend.predictions import Prediction
-from backend.processes import free_port, stop
-from backend.records import Run
-from backend.runs import State
+from backend.label_studio.browser_session import Member
+from backend.label_studio.webhook_contract import SECRET_HEADER
+from backend.local.label_studio_server import LocalLabelStudio
+from backend.local.processes import free_port, stop
+from backend.run.labelling import Labelling
+from backend.run.records import Run
+from backend.run.states import State
 from backend.settings import Settings
 from backend.store import Store
-from backend.webhooks import SECRET_HEADER
+from backend.tasks.label_config import template, verdict_control
+from backend.tasks.predictions import Prediction
+from backend.worker.lease import is_dead
 from tests.backend.killed_worker import kill_at
 from tests.e2e.service import Service
 
@@ -387,7 +387,7 @@ def generated(store: Store, settings: Settings, project_id: int) -> Run:
 
 
 def Worker_(settings: Settings, store: Store) -> None:
-    from backend.worker import Worker
+    from backend.worker.loop import Worker
 
     Worker(settings, store).work_once()
 

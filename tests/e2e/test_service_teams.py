@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from backend import collect
-from backend.label_config import template, verdict_control
-from backend.labelling import Labelling
-from backend.runs import Event, State
+from backend.labels import collect
+from backend.run.labelling import Labelling
+from backend.run.states import Event, State
+from backend.tasks.label_config import template, verdict_control
 from tests.e2e.service import Service
 from tests.e2e.test_service_circle import home, pipeline, service
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from backend.errors import BackendUnreachable, BadInput, ProjectTaken
-from backend.processes import free_port
-from backend.runs import State
-from backend.start import start_run
+from backend.local.processes import free_port
+from backend.run.states import State
+from backend.starting.start_run import start_run
 from tests.e2e.service import Service
 from tests.hero_engine.tiny import save_pipeline
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backend import processes
-from backend.label_config import template, verdict_control
-from backend.member import Member
+from backend.label_studio.browser_session import Member
+from backend.local import processes
 from backend.settings import Settings
 from backend.store import Store
+from backend.tasks.label_config import template, verdict_control
 from tests.e2e.topology import Topology
 
 pytestmark = [pytest.mark.label_studio, pytest.mark.postgres, pytest.mark.slow]

@@ -17,8 +17,8 @@ from typing import Any
 import psycopg
 from dotenv import dotenv_values
 
-from backend import processes
-from backend.processes import Child
+from backend.local import processes
+from backend.local.processes import Child
 from tests.compose import COMPOSE, ROOT, filled_env, parsed
 from tests.postgres import Postgres
 

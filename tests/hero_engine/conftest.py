@@ -16,7 +16,7 @@ from jaxtyping import install_import_hook
 
 with install_import_hook("hero_engine", "beartype.beartype"):
     from hero_engine.config import HeroConfig
-    from hero_engine.hero import Hero
+    from hero_engine.methods.hero import Hero
 
 from tests.hero_engine.tiny import save_pipeline
 

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from backend import cli
 from backend.cli.shared import PANELS
 from backend.errors import LabelStudioUnreachable
-from backend.records import Run
-from backend.runs import Event
+from backend.run.records import Run
+from backend.run.states import Event
 from backend.store import Store
 from tests.backend.votes import annotations
 
@@ -159,7 +159,7 @@ def _started(monkeypatch, config) -> list[dict]:
         url = "http://label-studio/projects/1"
         return store.create_run(config, labelling=labelling, project_url=url)
 
-    monkeypatch.setattr("backend.start.start_run", start_run)
+    monkeypatch.setattr("backend.starting.start_run.start_run", start_run)
     monkeypatch.setattr("backend.engine.check", lambda config: ["prompt cut after 'vase'"])
     return asked
 
@@ -204,7 +204,7 @@ def test_errors_of_label_studio_have_status_one(hero, monkeypatch):
     def refuse(*_: object, **__: object) -> Run:
         raise LabelStudioUnreachable("Cannot reach Label Studio [at all]; start it.")
 
-    monkeypatch.setattr("backend.start.start_run", refuse)
+    monkeypatch.setattr("backend.starting.start_run.start_run", refuse)
     monkeypatch.setattr("backend.engine.check", lambda config: [])
     answer = hero("start", "--prompt", "x")
     assert answer.exit_code == 1
@@ -242,7 +242,7 @@ def test_ctrl_c_is_status_130(hero, monkeypatch):
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("backend.up.keep_up", interrupted)
+    monkeypatch.setattr("backend.local.up.keep_up", interrupted)
     assert hero("up").exit_code == 130
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.consensus import decide, latest_votes
-from backend.labelling import Labelling
+from backend.run.labelling import Labelling
 from tests.backend.votes import START, Vote, ballots, values
 
 LATER = START + timedelta(seconds=1)
@@ -95,7 +95,8 @@ def test_the_reason_says_how_it_was_decided(policy, reason):
 @pytest.mark.parametrize("policy", POLICIES)
 def test_crowd_kit_is_not_loaded_where_nothing_has_to_be_merged(policy):
     code = (
-        "import sys; from backend.consensus import decide; from backend.labelling import Labelling;"
+        "import sys; from backend.consensus import decide;"
+        "from backend.run.labelling import Labelling;"
         "from tests.backend.votes import ballots;"
         f"decide(ballots('g', 'b', 'gg', 't'), 4, Labelling(consensus={policy!r}));"
         "sys.exit('crowdkit' in sys.modules or 'pandas' in sys.modules)"

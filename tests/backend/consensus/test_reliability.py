@@ -7,8 +7,8 @@ import pytest
 
 from backend.consensus import decide
 from backend.consensus.reliability import fit
-from backend.labelling import Labelling
-from backend.runs import Event
+from backend.run.labelling import Labelling
+from backend.run.states import Event
 from tests.backend.votes import Vote, annotations
 
 EPOCHS, IMAGES = 3, 48

@@ -11,12 +11,12 @@ from backend.dashboard.access import is_loopback, needs_no_login
 from backend.dashboard.facts import read_run
 from backend.dashboard.report import write_report
 from backend.errors import BadInput
-from backend.images import image_path
-from backend.pictures import wilson_interval
-from backend.runs import Event
-from backend.server import create_app
+from backend.run.states import Event
 from backend.settings import Settings
+from backend.show.pictures import wilson_interval
 from backend.store import Store
+from backend.tasks.images import image_path
+from backend.web.app import create_app
 from tests.backend.made_runs import MadeRun
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}

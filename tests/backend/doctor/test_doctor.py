@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from backend import pulse
 from backend.doctor import Finding, examine, machine, services, show
 from backend.doctor.finding import Note, tried
 from backend.errors import BadInput, HeroServiceError
 from backend.label_studio import Server
+from backend.worker import liveness
 
 HERE = Server("1.23.2", "owner@example.com")
 
@@ -79,7 +79,7 @@ def test_links_that_only_containers_can_follow_are_a_note(settings):
 def test_a_worker_is_missed(settings):
     with pytest.raises(HeroServiceError, match="hero up"):
         services.worker(settings)
-    pulse.beat(settings)
+    liveness.beat(settings)
     assert "alive on" in services.worker(settings)
     (sign,) = (settings.home / "workers").iterdir()
     os.utime(sign, (time.time() - 1000,) * 2)

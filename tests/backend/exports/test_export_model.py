@@ -53,7 +53,7 @@ def test_the_noise_bank_draws_what_hero_generate_draws(
     from safetensors.torch import load_file
 
     from hero_engine import Hero
-    from hero_engine.noise import pi_hero
+    from hero_engine.feedback.noise_bank import pi_hero
 
     run = learned(settings, store, pipeline, ["good", "bad", "best", "good"], 2)
     folder = export(settings, store, run, "noise", None, tmp_path / "noise")

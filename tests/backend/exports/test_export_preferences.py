@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from PIL import Image
 from pyarrow import parquet
 
-from backend import tables
 from backend.errors import NothingToExport
 from backend.exports import export, preferences
 from backend.exports.source import Source
+from backend.store import tables
 from tests.backend.filled import annotations, close_epoch, open_epoch, two_epochs
 
 

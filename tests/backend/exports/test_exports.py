@@ -224,7 +224,7 @@ def test_a_combination_that_is_not_possible_says_what_is():
 
 
 def test_the_documentation_names_every_kind_format_and_column():
-    text = (Path(__file__).parents[2] / "docs" / "exports.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "exports.md").read_text()
     for name, kind in KINDS.items():
         assert f"| `{name}` | {', '.join(kind.formats)} | {kind.says} |" in text
     for module in (annotations, verdicts, preferences, agreement):

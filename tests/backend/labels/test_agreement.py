@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.agreement import _alpha, alpha, of_run, percent
-from backend.labelling import Labelling
-from backend.records import Annotation, Epoch
+from backend.labels.agreement import _alpha, alpha, of_run, percent
+from backend.run.labelling import Labelling
+from backend.run.records import Annotation, Epoch
 from tests.backend.votes import START, annotations
 
 KRIPPENDORFF = [  # "Computing Krippendorff's Alpha-Reliability" (2011), example C; . is missing

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from backend.effort import seconds_spent
+from backend.labels.annotation_time import seconds_spent
 from tests.backend.votes import annotations
 
 

@@ -5,10 +5,17 @@ from dataclasses import replace
 import pytest
 
 from backend import consensus
-from backend.collect import advance, check_feedback, close_if_labelled, merge, read, reconcile
 from backend.errors import NotEnoughFeedback, WrongState
-from backend.records import Run
-from backend.runs import Event, State
+from backend.labels.collect import (
+    advance,
+    check_feedback,
+    close_if_labelled,
+    merge,
+    read,
+    reconcile,
+)
+from backend.run.records import Run
+from backend.run.states import Event, State
 from backend.store import Store
 from tests.backend.conftest import CONFIG
 from tests.backend.fake_label_studio import FakeLabelStudio

@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from backend import publishing
-from backend.collect import reconcile
 from backend.errors import LabelStudioRefused
-from backend.labelling import Labelling
-from backend.records import Annotation, Run
-from backend.runs import Event, State
+from backend.labels.collect import reconcile
+from backend.run.labelling import Labelling
+from backend.run.records import Annotation, Run
+from backend.run.states import Event, State
 from backend.settings import Settings
 from backend.store import Store
+from backend.tasks import publishing
 from tests.backend.conftest import CONFIG
 from tests.backend.fake_label_studio import FakeLabelStudio, Value, page
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from backend.disagreements import TITLE, Disagreements, differing, task_keys
 from backend.errors import LabelStudioRefused
 from backend.label_studio.tabs import tab_of
-from backend.labelling import Labelling
-from backend.records import Run
+from backend.labels.disagreements_tab import TITLE, Disagreements, differing, task_keys
+from backend.run.labelling import Labelling
+from backend.run.records import Run
 from backend.store import Store
 from tests.backend.fake_label_studio import FakeLabelStudio
 from tests.backend.votes import annotations

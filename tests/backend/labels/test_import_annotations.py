@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from backend.errors import BadInput, LabelStudioUnreachable
-from backend.importing import carry_out, plan
+from backend.labels.import_annotations import carry_out, plan
 from tests.backend.fake_label_studio import result
 from tests.backend.filled import annotations, close_epoch, open_epoch
 

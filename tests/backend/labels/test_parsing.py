@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from backend.images import image_key
-from backend.labelling import Labelling
-from backend.reading import read
-from backend.records import Annotation, TaskLabels
+from backend.labels.parsing import read
+from backend.run.labelling import Labelling
+from backend.run.records import Annotation, TaskLabels
 from backend.store import Store
+from backend.tasks.images import image_key
 from tests.backend.conftest import CONFIG
 from tests.backend.fake_label_studio import page, result
 

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from backend.consensus import decide
-from backend.labelling import Labelling
-from backend.progress import progress
+from backend.labels.progress import progress
+from backend.run.labelling import Labelling
 from backend.store import Store
 from tests.backend.filled import START, annotations
 

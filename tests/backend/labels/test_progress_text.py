@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.awaited import duration, notices, seconds_left, sentence
-from backend.records import Counts
+from backend.labels.progress_text import duration, notices, seconds_left, sentence
+from backend.run.records import Counts
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

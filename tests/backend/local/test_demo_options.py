@@ -1,7 +1,7 @@
 import pytest
 
-from backend.demo import Demo
 from backend.errors import BadInput
+from backend.local.demo import Demo
 
 
 def test_the_demos_run_is_what_its_options_say():

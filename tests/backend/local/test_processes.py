@@ -10,8 +10,8 @@ import time
 import psutil
 import pytest
 
-from backend import processes
-from backend.processes import Child
+from backend.local import processes
+from backend.local.processes import Child
 
 PARENT_AND_CHILD = (
     "import subprocess, sys, time;"
@@ -83,7 +83,7 @@ def test_leftovers_of_a_killed_command_are_found_again_and_ended(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
 def test_a_killed_command_leaves_no_child(tmp_path):
     code = (
-        "import os, pathlib, sys, time; from backend.processes import Child;"
+        "import os, pathlib, sys, time; from backend.local.processes import Child;"
         f"c = Child('x', [sys.executable, '-c', 'import time; time.sleep(60)'], dict(os.environ),"
         f" pathlib.Path({str(tmp_path / 'log')!r}), pathlib.Path('.')); c.start();"
         "print(c.pid, flush=True); time.sleep(60)"

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from backend import stack
 from backend.errors import (
     AlreadyRunning,
     HeroServiceError,
@@ -19,10 +18,11 @@ from backend.errors import (
     LabelStudioUnreachable,
     PortInUse,
 )
-from backend.local_label_studio import Account, LocalLabelStudio, environment
-from backend.processes import Child, free_port, stop
+from backend.local import stack
+from backend.local.label_studio_server import Account, LocalLabelStudio, environment
+from backend.local.processes import Child, free_port, stop
+from backend.local.stack import Stack, interruptible
 from backend.settings import Settings, write_env
-from backend.stack import Stack, interruptible
 
 
 @pytest.fixture

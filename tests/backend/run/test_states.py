@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from backend.errors import WrongState
-from backend.runs import ACTIVE, ENDED, TRANSITIONS, Event, State, allowed_events, next_state
+from backend.run.states import ACTIVE, ENDED, TRANSITIONS, Event, State, allowed_events, next_state
 
 CIRCLE = {
     State.generating: {State.publishing},

@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image, ImageColor
 
-from backend.pictures import BORDER, contact_sheet, curve, epoch_grid, wilson_interval
+from backend.show.pictures import BORDER, contact_sheet, curve, epoch_grid, wilson_interval
 
 
 def _squares(count: int, side: int = 64) -> list[Image.Image]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.plots import NARROW, WIDE, Series, curve
+from backend.show.plots import NARROW, WIDE, Series, curve
 
 value = st.none() | st.floats(-1e6, 1e6)
 

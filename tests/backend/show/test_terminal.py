@@ -7,12 +7,13 @@ from datetime import timedelta
 import pytest
 from rich.console import Console
 
-from backend import consensus, screen
-from backend.records import Annotation
-from backend.runs import Event
+from backend import consensus
+from backend.run.records import Annotation
+from backend.run.states import Event
+from backend.show import terminal
 from backend.store import Store
-from hero_engine.batch import Feedback
-from hero_engine.contrast import Contrast
+from hero_engine.feedback.contrast import Contrast
+from hero_engine.storage.batch import Feedback
 
 
 def _text(renderable, width: int = 110) -> str:
@@ -23,7 +24,7 @@ def _text(renderable, width: int = 110) -> str:
 
 def _overview(views, width: int = 80) -> str:
     console = Console(file=io.StringIO(), width=width)
-    screen.show_overview(views, console)
+    terminal.show_overview(views, console)
     return console.file.getvalue()
 
 
@@ -53,7 +54,7 @@ def test_a_new_run_is_drawn(store, config):
     run = store.create_run(config)
     claim = store.claim("worker", 60)
     store.progress(claim, "sampling", 3, 8, run.created_at)
-    text = _text(screen.render(screen.read(store, run.id)))
+    text = _text(terminal.render(terminal.read(store, run.id)))
     assert "epoch 1 of 2" in text
     assert "◉ draw" in text
     assert "3/8" in text
@@ -62,12 +63,12 @@ def test_a_new_run_is_drawn(store, config):
 
 def test_labels_are_counted_and_the_best_is_asked_for(store, labelling):
     _labels(store, labelling, {0: "good", 1: "bad", 2: "bad"})
-    view = screen.read(store, labelling.id)
+    view = terminal.read(store, labelling.id)
     assert view.progress == (3, 4)
     assert view.awaited == "best missing, 1 annotator"
     _labels(store, labelling, {3: "bad"})
-    assert "choose the best" in screen.read(store, labelling.id).awaited
-    text = _text(screen.render(view))
+    assert "choose the best" in terminal.read(store, labelling.id).awaited
+    text = _text(terminal.render(view))
     assert "http://label-studio/projects/3" in text
     assert "◉ label" in text
     assert "33%" in text
@@ -77,11 +78,11 @@ def test_labels_are_counted_and_the_best_is_asked_for(store, labelling):
 def test_a_finished_epoch_keeps_its_figures(store, labelling):
     _labels(store, labelling, {0: "best", 1: "good", 2: "good", 3: "bad"})
     run = store.transition(labelling, Event.labelled)
-    before = screen.read(store, run.id).lines[0]
+    before = terminal.read(store, run.id).lines[0]
     claim = store.claim("worker", 60)
     store.freeze(claim, lambda rows: consensus.decide(rows, 4))
     store.learned(claim, {"seconds": {"update": 2.0}}, [0.1, 0.2, 0.3, 0.4], 3.5)
-    view = screen.read(store, run.id)
+    view = terminal.read(store, run.id)
     (line,) = view.lines
     assert (before.labelled, before.closed) == (4, False)
     assert (line.good, line.labelled, line.closed, line.success_rate) == (3, 4, True, 0.75)
@@ -97,12 +98,12 @@ def test_people_are_told_why_nothing_was_learned(store, labelling):
     store.freeze(claim, store.decider(run, 0))
     said = Contrast.of(Feedback((False,) * 4, None)).nothing_to_learn(has_anchor=False)
     store.learned(claim, {"note": said}, [], 3.5)
-    view = screen.read(store, run.id)
-    text = " ".join(_text(screen.render(view)).split())
+    view = terminal.read(store, run.id)
+    text = " ".join(_text(terminal.render(view)).split())
     assert "Epoch 1: None of the 4 judged images is good" in text
     assert "the next batch is drawn as this one" in text
     console = Console(file=io.StringIO(), width=200)
-    with screen.Screen(console) as shown:
+    with terminal.Screen(console) as shown:
         shown.update(view)
         shown.update(view)
     assert console.file.getvalue().count("None of the 4 judged images is good") == 1
@@ -113,18 +114,18 @@ def test_people_are_told_why_nothing_was_learned(store, labelling):
 )
 def test_a_run_that_does_not_go_on_says_why(store, labelling, event, words):
     store.transition(labelling, event, error="because of the disk")
-    text = _text(screen.render(screen.read(store, labelling.id)))
+    text = _text(terminal.render(terminal.read(store, labelling.id)))
     assert words in text
     assert "◉ label" in text or event is Event.stop
 
 
 def test_a_log_file_gets_a_line_a_change(store, labelling, clock):
     console = Console(file=io.StringIO(), width=200)
-    with screen.Screen(console) as shown:
+    with terminal.Screen(console) as shown:
         for _ in range(3):
-            shown.update(screen.read(store, labelling.id))
+            shown.update(terminal.read(store, labelling.id))
         _labels(store, labelling, {0: "good", 1: "bad"})
-        shown.update(screen.read(store, labelling.id))
+        shown.update(terminal.read(store, labelling.id))
     lines = console.file.getvalue().splitlines()
     assert len(lines) == 2
     assert "0/4" in lines[0]
@@ -133,19 +134,19 @@ def test_a_log_file_gets_a_line_a_change(store, labelling, clock):
 
 def test_a_terminal_is_redrawn_in_place(store, labelling):
     console = Console(file=io.StringIO(), width=100, force_terminal=True)
-    with screen.Screen(console, notes=("a note",)) as shown:
-        shown.update(screen.read(store, labelling.id))
+    with terminal.Screen(console, notes=("a note",)) as shown:
+        shown.update(terminal.read(store, labelling.id))
     assert "a note" in console.file.getvalue()
 
 
 def test_the_seconds_of_a_stage_count_up(store, labelling, clock, monkeypatch):
-    class Later(screen.datetime):
+    class Later(terminal.datetime):
         @classmethod
         def now(cls, tz=None):
             return labelling.updated_at + timedelta(seconds=7)
 
-    monkeypatch.setattr(screen, "datetime", Later)
-    assert "7 …" in _text(screen.render(screen.read(store, labelling.id)))
+    monkeypatch.setattr(terminal, "datetime", Later)
+    assert "7 …" in _text(terminal.render(terminal.read(store, labelling.id)))
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
@@ -153,15 +154,15 @@ def test_a_link_is_whole_however_narrow_the_terminal_is(store, config, width):
     long = "https://label-studio.example.org/projects/3"
     run = store.create_run(config, project_url=long)
     store.transition(run, Event.fail, error="because of a disk that holds nothing any more")
-    views = [screen.read(store, run.id)]
+    views = [terminal.read(store, run.id)]
     assert f"  {long}" in _overview(views, width).splitlines()
     assert "a disk that holds nothing any more" in " ".join(_overview(views, width).split())
     if width >= 80:
-        assert long in _text(screen.render(views[0]), width)
+        assert long in _text(terminal.render(views[0]), width)
 
 
 def test_success_is_told_by_epoch(store, labelling):
-    read = screen.read(store, labelling.id)
+    read = terminal.read(store, labelling.id)
     assert read.success == ""
     line = replace(read.lines[0], good=1, judged=4)
     assert replace(read, lines=(line,)).success == "25% in epoch 1"
@@ -171,7 +172,7 @@ def test_success_is_told_by_epoch(store, labelling):
 
 def test_waiting_says_for_what_and_how_long():
     console = Console(file=io.StringIO(), width=100)
-    with screen.Waiting(console) as waiting:
+    with terminal.Waiting(console) as waiting:
         waiting.say("Label Studio starts [a] first time")
         waiting.say("the backend starts")
         waiting.over()
@@ -189,7 +190,7 @@ def test_waiting_says_for_what_and_how_long():
 
 def test_a_terminal_has_a_spinner_with_the_time_while_it_waits():
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
-    with screen.Waiting(console) as waiting:
+    with terminal.Waiting(console) as waiting:
         waiting.say("Label Studio's first start: it makes its [database], about 40 s")
         waiting._spinner.refresh()
         waiting.over()

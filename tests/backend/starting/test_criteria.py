@@ -2,10 +2,10 @@
 
 import pytest
 
-from backend.criteria import default_criteria
 from backend.engine import presets
-from backend.plan import make_plan
 from backend.settings import Settings
+from backend.starting.criteria import default_criteria
+from backend.starting.plan import make_plan
 
 
 @pytest.mark.parametrize("preset", presets())

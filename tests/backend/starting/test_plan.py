@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from backend.cli.start import start
 from backend.errors import BadInput
-from backend.labelling import Labelling
-from backend.plan import file_keys, make_plan, read_file
+from backend.run.labelling import Labelling
 from backend.settings import Settings
+from backend.starting.plan import file_keys, make_plan, read_file
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "run.example.yaml"
+EXAMPLE = Path(__file__).parents[3] / "docs" / "run.example.yaml"
 
 
 @pytest.fixture

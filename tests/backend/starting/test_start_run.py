@@ -2,12 +2,12 @@
 
 import pytest
 
-from backend import start
 from backend.errors import LabelStudioUnreachable
 from backend.label_studio import Server
-from backend.labelling import Labelling
-from backend.local_label_studio import VERSION
+from backend.local.label_studio_server import VERSION
+from backend.run.labelling import Labelling
 from backend.settings import Settings
+from backend.starting import start_run
 
 
 class Members:
@@ -38,16 +38,16 @@ class Nobody(Members):
 def test_people_without_an_account_are_named(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, plan: dict, said: str | None
 ):
-    monkeypatch.setattr(start, "Gateway", Members)
-    lacking = start.missing_people(settings, Labelling(**plan))
+    monkeypatch.setattr(start_run, "Gateway", Members)
+    lacking = start_run.missing_people(settings, Labelling(**plan))
     assert lacking == said if said is None else said in str(lacking)
 
 
 def test_a_run_that_has_started_does_not_fail_for_want_of_the_list(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(start, "Gateway", Nobody)
-    assert start.missing_people(settings, Labelling(annotators_per_image=2)) is None
+    monkeypatch.setattr(start_run, "Gateway", Nobody)
+    assert start_run.missing_people(settings, Labelling(annotators_per_image=2)) is None
 
 
 @pytest.mark.parametrize(("version", "known"), [(VERSION, True), ("1.24.0", False)])
@@ -55,6 +55,6 @@ def test_a_label_studio_of_another_version_is_named(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, version: str, known: bool
 ):
     monkeypatch.setattr(Members, "ping", lambda self: Server(version, "ann@x.org"), raising=False)
-    monkeypatch.setattr(start, "Gateway", Members)
-    said = start.untested_version(settings)
+    monkeypatch.setattr(start_run, "Gateway", Members)
+    said = start_run.untested_version(settings)
     assert said is None if known else f"1.24.0 answers, not the {VERSION}" in str(said)

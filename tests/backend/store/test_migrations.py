@@ -13,10 +13,9 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from backend import migrations, tables
-from backend.labelling import Labelling
-from backend.runs import State
-from backend.store import Store
+from backend.run.labelling import Labelling
+from backend.run.states import State
+from backend.store import Store, migrations, tables
 from tests.backend.conftest import CONFIG
 
 

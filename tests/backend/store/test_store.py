@@ -24,8 +24,8 @@ from backend.errors import (
     RunNotFound,
     WrongState,
 )
-from backend.records import Annotation, Claim, Run
-from backend.runs import Event, State
+from backend.run.records import Annotation, Claim, Run
+from backend.run.states import Event, State
 from backend.settings import Settings
 from backend.store import Store
 from tests.backend.conftest import CONFIG, Clock

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.gallery import NONE_IS_GOOD, read_page
-from backend.images import image_key
-from backend.label_config import GalleryControls
+from backend.tasks.gallery import NONE_IS_GOOD, read_page
+from backend.tasks.images import image_key
+from backend.tasks.label_config import GalleryControls
 
 KEYS = {image_key("run", 2, index): index for index in (3, 0, 5, 1)}
 

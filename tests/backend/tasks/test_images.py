@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from backend import images
 from backend.errors import ImageUnresolvable
 from backend.settings import Settings
+from backend.tasks import images
 
 
 @pytest.fixture

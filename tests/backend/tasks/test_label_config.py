@@ -3,7 +3,7 @@
 import pytest
 
 from backend.errors import LabelConfigUnusable
-from backend.label_config import (
+from backend.tasks.label_config import (
     GalleryControls,
     VerdictControl,
     controls,

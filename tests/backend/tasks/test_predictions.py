@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.predictions import Predictions, good_from, verdicts
-from backend.records import Epoch, Run
+from backend.run.records import Epoch, Run
 from backend.store import Store
+from backend.tasks.predictions import Predictions, good_from, verdicts
 from tests.backend.conftest import CONFIG
 
 

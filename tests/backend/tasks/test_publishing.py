@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from backend.labelling import Labelling
-from backend.publishing import NewTask, Shown, best_so_far, tasks
-from backend.records import Epoch, Image, Run
+from backend.run.labelling import Labelling
+from backend.run.records import Epoch, Image, Run
 from backend.settings import Settings
 from backend.store import Store
+from backend.tasks.publishing import NewTask, Shown, best_so_far, tasks
 from tests.backend.conftest import CONFIG
 
 SIMILARITIES = [0.1, 0.9, 0.55, 0.6]

@@ -11,14 +11,14 @@ import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
 
-from backend.images import gallery_key, image_key, image_url
-from backend.label_config import template
-from backend.labelling import Labelling
-from backend.records import Run
-from backend.runs import Event, State
-from backend.server import create_app
+from backend.run.labelling import Labelling
+from backend.run.records import Run
+from backend.run.states import Event, State
 from backend.settings import Settings
 from backend.store import Store
+from backend.tasks.images import gallery_key, image_key, image_url
+from backend.tasks.label_config import template
+from backend.web.app import create_app
 from tests.backend.conftest import CONFIG
 
 SECRET = {"X-Hero-Secret": "the secret"}

@@ -8,11 +8,11 @@ from types import ModuleType
 import pytest
 
 from backend.errors import BadWebhook, RunNotFound
-from backend.ml_backend import HeroModel, versions_of
-from backend.records import Run
-from backend.runs import Event
+from backend.run.records import Run
+from backend.run.states import Event
 from backend.settings import Settings
 from backend.store import Store
+from backend.web.ml_backend import HeroModel, versions_of
 from tests.backend.conftest import CONFIG
 
 
@@ -83,9 +83,9 @@ def test_the_adapter_serves_the_same_model(
     monkeypatch.setitem(sys.modules, "label_studio_ml", ModuleType("label_studio_ml"))
     monkeypatch.setitem(sys.modules, "label_studio_ml.model", model)
     monkeypatch.setenv("HERO_HOME", str(settings.home))
-    adapter = importlib.import_module("backend.label_studio_ml_adapter")
+    adapter = importlib.import_module("backend.web.label_studio_ml_adapter")
     backend = adapter.HeroMLBackend(project_id="7.1795403510", label_config="")
     assert backend.cache["model_version"] == f"{run.id}-epoch-0"
     assert len(backend.predict([{"data": {}}])) == 1
     assert backend.fit("ANNOTATION_CREATED", {"project": {"id": 7}})["status"] == "noted"
-    monkeypatch.delitem(sys.modules, "backend.label_studio_ml_adapter")
+    monkeypatch.delitem(sys.modules, "backend.web.label_studio_ml_adapter")

@@ -6,12 +6,12 @@ import pytest
 
 from backend import consensus
 from backend.engine import Engine, checkpoint_folder
-from backend.holding import is_dead
-from backend.records import Run
-from backend.runs import State
+from backend.run.records import Run
+from backend.run.states import State
 from backend.settings import Settings
 from backend.store import Store
-from backend.worker import Worker
+from backend.worker.lease import is_dead
+from backend.worker.loop import Worker
 from tests.backend.fake_label_studio import FakeLabelStudio
 from tests.backend.killed_worker import kill_at
 from tests.backend.test_engine import VERDICTS, pipeline, small
@@ -73,7 +73,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, pipeline: Path) -> Lif
 @pytest.mark.parametrize(
     "point",
     [
-        "hero_engine.batch:Batch.save:after",
+        "hero_engine.storage.batch:Batch.save:after",
         "backend.worker:place_images:before",
         "backend.worker:place_images:after",
         "backend.store:Store.batch_written:after",
@@ -93,9 +93,9 @@ def test_while_a_batch_is_made(tmp_path: Path, pipeline: Path, undisturbed: Life
 @pytest.mark.parametrize(
     ("point", "trained_again"),
     [
-        ("hero_engine.hero:Hero.learn:after", True),
-        ("hero_engine.hero:Hero.save:before", True),
-        ("hero_engine.hero:Hero.save:after", False),
+        ("hero_engine.methods.hero:Hero.learn:after", True),
+        ("hero_engine.methods.hero:Hero.save:before", True),
+        ("hero_engine.methods.hero:Hero.save:after", False),
         ("backend.store:Store.learned:before", False),
         ("backend.store:Store.learned:after", False),
     ],

@@ -7,12 +7,12 @@ import pytest
 
 from backend.engine import Engine
 from backend.errors import EngineFailed
-from backend.records import Run
-from backend.runs import Event, State
-from backend.sample_rows import SampleRows, missing_rows, row_folder
+from backend.run.records import Run
+from backend.run.states import Event, State
 from backend.settings import Settings
 from backend.store import Store
-from backend.worker import Worker
+from backend.worker.loop import Worker
+from backend.worker.sample_rows import SampleRows, missing_rows, row_folder
 from tests.backend.conftest import CONFIG
 from tests.backend.fake_engine import FakeEngine
 from tests.backend.fake_label_studio import FakeLabelStudio

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from backend import worker as worker_module
 from backend.engine import batch_folder
 from backend.errors import (
     BackendUnreachable,
@@ -22,13 +21,14 @@ from backend.errors import (
     NotLabelStudio,
     TokenRefused,
 )
-from backend.holding import is_dead, process_name
-from backend.labelling import Labelling
-from backend.records import Run
-from backend.runs import Event, State
+from backend.run.labelling import Labelling
+from backend.run.records import Run
+from backend.run.states import Event, State
 from backend.settings import Settings
 from backend.store import Store
-from backend.worker import Worker
+from backend.worker import loop as worker_module
+from backend.worker.lease import is_dead, process_name
+from backend.worker.loop import Worker
 from tests.backend.conftest import CONFIG
 from tests.backend.fake_engine import FakeEngine
 from tests.backend.fake_label_studio import FakeLabelStudio, page
@@ -721,7 +721,7 @@ class TestTrouble:
         source: FakeLabelStudio,
         monkeypatch: pytest.MonkeyPatch,
     ):
-        monkeypatch.setattr("backend.pictures.epoch_grid", lambda *_: 1 / 0)
+        monkeypatch.setattr("backend.show.pictures.epoch_grid", lambda *_: 1 / 0)
         worker.work_once()
         source.label_all(VALUES, 0)
         poll(worker)

@@ -5,9 +5,9 @@ import torch
 from diffusers import DDIMScheduler
 from torch import nn
 
-from hero_engine import denoising
-from hero_engine.change_bound import ChangeBound
-from hero_engine.denoising import Noised, Term
+from hero_engine.diffusion import forward_process
+from hero_engine.diffusion.forward_process import Noised, Term
+from hero_engine.methods.change_bound import ChangeBound
 
 
 def images(*values):
@@ -39,14 +39,14 @@ def images(*values):
 def test_snr_weights_by_hand(weighting, by_hand):
     snr = torch.tensor([0.5, 5.0, 20.0])
     for prediction_type, weights in by_hand.items():
-        result = denoising.snr_weights(snr, prediction_type, weighting=weighting, gamma=5.0)
+        result = forward_process.snr_weights(snr, prediction_type, weighting=weighting, gamma=5.0)
         assert result.tolist() == pytest.approx(weights)
 
 
 def test_losses_by_hand():
     prediction, old, target = images(3.0, 3.0), images(1.0, 1.0), images(2.0, 2.0)
-    assert denoising.squared_errors(prediction, target).tolist() == [1, 1]
-    losses = denoising.nft_losses(prediction, old, target, torch.tensor([1.0, 0.0]), 0.5)
+    assert forward_process.squared_errors(prediction, target).tolist() == [1, 1]
+    losses = forward_process.nft_losses(prediction, old, target, torch.tensor([1.0, 0.0]), 0.5)
     # v+ = (3 + 1) / 2 = 2; v- = 1.5 * 1 - 0.5 * 3 = 0
     assert losses.tolist() == [0, 4]
 
@@ -55,15 +55,17 @@ def test_negatives_push_the_prediction_away_and_half_optimal_images_leave_it():
     old, target = images(0.0), images(1.0)
     for optimality, sign in [(1.0, -1), (0.0, 1), (0.5, 0)]:
         prediction = images(0.0).requires_grad_()
-        denoising.nft_losses(prediction, old, target, torch.tensor([optimality]), 0.3).backward()
+        forward_process.nft_losses(
+            prediction, old, target, torch.tensor([optimality]), 0.3
+        ).backward()
         assert prediction.grad.sign().unique().tolist() == [sign]
 
 
 def test_with_beta_one_good_images_have_the_plain_loss():
     prediction, old, target = (torch.randn(4, 2, 3, 3) for _ in range(3))
     torch.testing.assert_close(
-        denoising.nft_losses(prediction, old, target, torch.ones(4), 1.0),
-        denoising.squared_errors(prediction, target),
+        forward_process.nft_losses(prediction, old, target, torch.ones(4), 1.0),
+        forward_process.squared_errors(prediction, target),
     )
 
 
@@ -71,7 +73,7 @@ def test_with_beta_one_good_images_have_the_plain_loss():
 def test_the_forward_process_and_its_targets(prediction_type):
     scheduler = DDIMScheduler(num_train_timesteps=10, prediction_type=prediction_type)
     z_0 = torch.randn(64, 1, 2, 2, generator=torch.Generator().manual_seed(1))
-    part = denoising.noised(scheduler, z_0, torch.Generator().manual_seed(0))
+    part = forward_process.noised(scheduler, z_0, torch.Generator().manual_seed(0))
     assert set(part.timesteps.tolist()) == set(range(10))
     assert part.optimality.tolist() == [1] * 64
     alpha = scheduler.alphas_cumprod[part.timesteps].view(-1, 1, 1, 1)
@@ -91,7 +93,7 @@ def test_sampling_begins_from_noise_alone_and_its_targets_lead_to_the_latent(pre
     scheduler = DDIMScheduler(num_train_timesteps=10, **fields)
     z_0 = 5 + torch.randn(2000, 1, 2, 2, generator=torch.Generator().manual_seed(1))
     generator = torch.Generator().manual_seed(0)
-    part = denoising.begun(scheduler, z_0, generator, first_timestep=7)
+    part = forward_process.begun(scheduler, z_0, generator, first_timestep=7)
     assert set(part.timesteps.tolist()) == {7, 8, 9}
     assert part.z_t.mean().abs() < 0.05
     assert part.z_t.std() == pytest.approx(1, abs=0.05)
@@ -117,7 +119,7 @@ def test_training_takes_the_gradient_of_the_weighted_terms(forward_batch_size):
         return Term(latents, lambda p: (weight * p.z_t).square().mean(dim=(1, 2, 3)), scale)
 
     told = []
-    losses = denoising.train(
+    losses = forward_process.train(
         optimizer,
         lambda: [term([1.0, 2.0, 3.0, 4.0], 1.0), term([2.0], 0.5)],
         steps=1,
@@ -136,7 +138,7 @@ def test_training_ends_when_it_is_enough():
     weight = nn.Parameter(torch.tensor(0.0))
     z_t = images(1.0)
     latents = Noised(z_t, torch.tensor([0]), z_t, torch.ones(1), torch.ones(1))
-    losses = denoising.train(
+    losses = forward_process.train(
         torch.optim.SGD([weight], lr=1.0),
         lambda: [Term(latents, lambda p: (weight * p.z_t).mean(dim=(1, 2, 3)))],
         steps=10,
@@ -166,7 +168,7 @@ def test_training_bounds_the_gradient():
     optimizer = torch.optim.SGD([weight], lr=1.0)
     z_t = images(1.0)
     latents = Noised(z_t, torch.tensor([0]), z_t, torch.ones(1), torch.ones(1))
-    denoising.train(
+    forward_process.train(
         optimizer,
         lambda: [Term(latents, lambda p: 1e6 * (weight * p.z_t).mean(dim=(1, 2, 3)))],
         steps=3,

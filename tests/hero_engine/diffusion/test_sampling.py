@@ -4,15 +4,15 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-from hero_engine.errors import ConfigError, UnsupportedModel
-from hero_engine.pipelines import Policy
-from hero_engine.sampling import (
+from hero_engine.diffusion.sampling import (
     Schedule,
     Transitions,
     draw_trained_steps,
     log_prob,
     sample,
 )
+from hero_engine.errors import ConfigError, UnsupportedModel
+from hero_engine.models.stable_diffusion import Policy
 from tests.hero_engine.tiny import save_pipeline
 
 STABLE_DIFFUSION = {

@@ -1,7 +1,7 @@
 import pytest
 
-from hero_engine.batch import Feedback
-from hero_engine.contrast import Contrast
+from hero_engine.feedback.contrast import Contrast
+from hero_engine.storage.batch import Feedback
 
 
 def contrast(good, bad, unjudged=0):

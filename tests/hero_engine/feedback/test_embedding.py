@@ -1,7 +1,12 @@
 import pytest
 import torch
 
-from hero_engine.embedding import Embedding, cosine_distance, train_embedding, triplet_losses
+from hero_engine.feedback.embedding import (
+    Embedding,
+    cosine_distance,
+    train_embedding,
+    triplet_losses,
+)
 
 
 def test_sizes_are_the_papers_for_stable_diffusion():

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from hero_engine.metrics import in_batch_diversity, success_rate
+from hero_engine.feedback.metrics import in_batch_diversity, success_rate
 
 
 def test_success_rate_counts_what_was_judged():

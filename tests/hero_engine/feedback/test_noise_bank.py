@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from hero_engine.noise import NoiseBank, fresh_count, perturb, pi_hero
+from hero_engine.feedback.noise_bank import NoiseBank, fresh_count, perturb, pi_hero
 
 SHAPE = (4, 8, 8)
 

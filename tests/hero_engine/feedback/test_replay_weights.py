@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from hero_engine import replay_weights
+from hero_engine.feedback import replay_weights
 
 
 def points(n, seed=0):

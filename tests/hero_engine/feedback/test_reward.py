@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from hero_engine.config import HeroConfig
-from hero_engine.reward import (
+from hero_engine.feedback.reward import (
     REWARDS,
     advantages,
     best_point,

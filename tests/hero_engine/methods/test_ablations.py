@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from hero_engine.batch import Feedback
-from hero_engine.hero import Hero
+from hero_engine.methods.hero import Hero
+from hero_engine.storage.batch import Feedback
 
 HALF_GOOD = Feedback(good=(True, False) * 4, best=2)
 

@@ -3,11 +3,11 @@ import math
 import pytest
 import torch
 
-from hero_engine import ddpo
-from hero_engine.baselines.d3po import D3po, draw_preferences, preference_losses
-from hero_engine.batch import Feedback
-from hero_engine.contrast import Contrast
-from hero_engine.sampling import Transitions
+from hero_engine.diffusion.sampling import Transitions
+from hero_engine.feedback.contrast import Contrast
+from hero_engine.methods import policy_gradient
+from hero_engine.methods.d3po import D3po, draw_preferences, preference_losses
+from hero_engine.storage.batch import Feedback
 
 FEEDBACK = Feedback((True, False, False, False, True, False, None, False))
 
@@ -116,9 +116,9 @@ def test_learning_prefers_the_good_steps(run):
 
     def margin():
         denoise = run.policy.denoiser(batch.prompt, run.config)
-        pairs = ddpo.flatten_pairs(batch.transitions)
+        pairs = policy_gradient.flatten_pairs(batch.transitions)
         with torch.no_grad():
-            ratios = ddpo.pair_log_probs(denoise, run.schedule, pairs, run.policy.device)
+            ratios = policy_gradient.pair_log_probs(denoise, run.schedule, pairs, run.policy.device)
         ratios = (ratios - pairs.log_prob).view(8, -1).mean(dim=1)
         return float(ratios[[0, 4]].mean() - ratios[[1, 2, 3, 5, 7]].mean())
 

@@ -1,8 +1,8 @@
 import torch
 
-from hero_engine.baselines.dreambooth import DreamBooth, four_best
-from hero_engine.batch import Feedback
-from hero_engine.prior import draw_prior
+from hero_engine.methods.dreambooth import DreamBooth, four_best
+from hero_engine.methods.prior import draw_prior
+from hero_engine.storage.batch import Feedback
 
 FIELDS = {
     "method": "dreambooth",

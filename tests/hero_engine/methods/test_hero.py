@@ -5,11 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from hero_engine.batch import Batch, Feedback
 from hero_engine.errors import ConfigError, FeedbackError, ModelNotFound, NoiseBankEmpty
-from hero_engine.hero import Hero
-from hero_engine.method import check_run
+from hero_engine.methods.base import check_run
+from hero_engine.methods.hero import Hero
 from hero_engine.report import Report
+from hero_engine.storage.batch import Batch, Feedback
 from tests.hero_engine.tiny import save_pipeline
 
 HALF_GOOD = Feedback(good=(True, False) * 4, best=2)

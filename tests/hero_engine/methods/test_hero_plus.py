@@ -3,13 +3,13 @@ import itertools
 import pytest
 import torch
 
-from hero_engine import replay_weights
-from hero_engine.batch import Feedback
-from hero_engine.contrast import Contrast
-from hero_engine.denoising import noised, snr_weights, squared_errors
-from hero_engine.hero import Hero
-from hero_engine.hero_plus import HeroPlus
-from hero_engine.replay import Replay
+from hero_engine.diffusion.forward_process import noised, snr_weights, squared_errors
+from hero_engine.feedback import replay_weights
+from hero_engine.feedback.contrast import Contrast
+from hero_engine.feedback.replay import Replay
+from hero_engine.methods.hero import Hero
+from hero_engine.methods.hero_plus import HeroPlus
+from hero_engine.storage.batch import Feedback
 
 HALF_GOOD = Feedback(good=(True, False, None, False) * 2, best=0)
 SMALL = {"method": "hero+", "denoising_batch_size": 8}

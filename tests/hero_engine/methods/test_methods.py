@@ -5,11 +5,11 @@ import importlib
 import pytest
 import torch
 
-from hero_engine.batch import Feedback
-from hero_engine.checkpoint import Checkpoint
 from hero_engine.config import HeroConfig
 from hero_engine.errors import ConfigError, NoiseBankEmpty
-from hero_engine.method import METHODS, Method, check_run
+from hero_engine.methods.base import METHODS, Method, check_run
+from hero_engine.storage.batch import Feedback
+from hero_engine.storage.checkpoint import Checkpoint
 
 HALF_GOOD = Feedback(good=(True, False) * 4, best=2)
 OF_METHOD = {

@@ -3,10 +3,10 @@ import math
 import pytest
 import torch
 
-from hero_engine import ddpo
+from hero_engine.diffusion.sampling import Transitions, draw_trained_steps, sample
 from hero_engine.errors import RatioError
-from hero_engine.pipelines import Policy
-from hero_engine.sampling import Transitions, draw_trained_steps, sample
+from hero_engine.methods import policy_gradient
+from hero_engine.models.stable_diffusion import Policy
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def make_optimizer(policy, **options):
 
 
 def update(policy, config, transitions, optimizer=None, **options):
-    return ddpo.update(
+    return policy_gradient.update(
         policy.denoiser(config.prompt, config),
         policy.schedule(config),
         optimizer or make_optimizer(policy),
@@ -55,7 +55,7 @@ def update(policy, config, transitions, optimizer=None, **options):
 def gradients(policy, config, transitions, forward_batch_size):
     for parameter in policy.parameters:
         parameter.grad = None
-    ddpo.accumulate_gradient(
+    policy_gradient.accumulate_gradient(
         policy.denoiser(config.prompt, config),
         policy.schedule(config),
         transitions,
@@ -69,30 +69,30 @@ def gradients(policy, config, transitions, forward_batch_size):
 
 def log_probs(policy, config, transitions):
     with torch.no_grad():
-        return ddpo.pair_log_probs(
+        return policy_gradient.pair_log_probs(
             policy.denoiser(config.prompt, config),
             policy.schedule(config),
-            ddpo.flatten_pairs(transitions),
+            policy_gradient.flatten_pairs(transitions),
             policy.device,
         )
 
 
 def test_clip_range_is_rescaled_to_the_latents_size():
-    assert ddpo.scaled_clip_range(1e-4, 4 * 64 * 64) == 1e-4
-    assert ddpo.scaled_clip_range(1e-4, 4 * 16 * 16) == pytest.approx(1.6e-3)
+    assert policy_gradient.scaled_clip_range(1e-4, 4 * 64 * 64) == 1e-4
+    assert policy_gradient.scaled_clip_range(1e-4, 4 * 16 * 16) == pytest.approx(1.6e-3)
 
 
 def test_clipping_allows_the_same_policy_change_for_every_latent_size():
     change = 0.8
     for size in (64, 1024, 16384):
-        log_ratio = math.log1p(ddpo.scaled_clip_range(1e-4, size)) * size
+        log_ratio = math.log1p(policy_gradient.scaled_clip_range(1e-4, size)) * size
         assert log_ratio == pytest.approx(2 * change, rel=0.05)
 
 
 def test_losses_by_hand():
     ratios = torch.tensor([1.0, 1.05, 1.5, 0.5, 1.5, 0.5])
     advantages = torch.tensor([2.0, 2.0, 2.0, 2.0, -1.0, -1.0])
-    losses, ratio = ddpo.clipped_losses(ratios.log(), torch.zeros(6), advantages, 0.1)
+    losses, ratio = policy_gradient.clipped_losses(ratios.log(), torch.zeros(6), advantages, 0.1)
     torch.testing.assert_close(ratio, ratios)
     torch.testing.assert_close(losses, torch.tensor([-2.0, -2.1, -2.2, -1.0, 1.5, 0.9]))
 
@@ -100,7 +100,7 @@ def test_losses_by_hand():
 def test_gradient_is_that_of_equation_2_inside_the_clip_and_zero_outside():
     log_p = torch.tensor([0.05, 0.5, -0.5, -0.5, 0.5], requires_grad=True)
     advantages = torch.tensor([3.0, 3.0, 3.0, -3.0, -3.0])
-    losses, ratio = ddpo.clipped_losses(log_p, torch.zeros(5), advantages, 0.1)
+    losses, ratio = policy_gradient.clipped_losses(log_p, torch.zeros(5), advantages, 0.1)
     losses.sum().backward()
     followed = torch.tensor([1.0, 0.0, 1.0, 0.0, 1.0])
     torch.testing.assert_close(log_p.grad, -(ratio * advantages * followed).detach())
@@ -108,16 +108,16 @@ def test_gradient_is_that_of_equation_2_inside_the_clip_and_zero_outside():
 
 def test_gradient_agrees_with_finite_differences(policy, config, transitions):
     denoise, schedule = policy.denoiser(config.prompt, config), policy.schedule(config)
-    pairs = next(ddpo.flatten_pairs(transitions).split(4))
+    pairs = next(policy_gradient.flatten_pairs(transitions).split(4))
     parameter = policy.parameters[5]
-    ddpo.pair_log_probs(denoise, schedule, pairs, policy.device).sum().backward()
+    policy_gradient.pair_log_probs(denoise, schedule, pairs, policy.device).sum().backward()
     direction = parameter.grad / parameter.grad.norm()
     slope = float((parameter.grad * direction).sum())
     values = []
     for step in (1e-2, -1e-2):
         with torch.no_grad():
             parameter += step * direction
-            value = ddpo.pair_log_probs(denoise, schedule, pairs, policy.device)
+            value = policy_gradient.pair_log_probs(denoise, schedule, pairs, policy.device)
             values.append(float(value.double().sum()))
             parameter -= step * direction
     assert (values[0] - values[1]) / 2e-2 == pytest.approx(slope, rel=0.02)

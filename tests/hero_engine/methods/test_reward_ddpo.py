@@ -11,11 +11,11 @@ from transformers import (
     CLIPVisionConfig,
 )
 
-from hero_engine.baselines.reward_ddpo import RewardDdpo, checked
-from hero_engine.baselines.reward_models import pickscore
-from hero_engine.batch import Feedback
 from hero_engine.errors import ModelNotFound, RewardError
-from hero_engine.method import Method
+from hero_engine.methods.base import Method
+from hero_engine.methods.reward_ddpo import RewardDdpo, checked
+from hero_engine.methods.reward_models import pickscore
+from hero_engine.storage.batch import Feedback
 
 HALF_GOOD = Feedback(good=(True, False) * 4, best=2)
 

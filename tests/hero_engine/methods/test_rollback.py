@@ -3,9 +3,9 @@ import dataclasses
 import pytest
 import torch
 
-from hero_engine.batch import Feedback
-from hero_engine.method import Method
-from hero_engine.step_back import StepBack
+from hero_engine.methods.base import Method
+from hero_engine.methods.rollback import StepBack
+from hero_engine.storage.batch import Feedback
 
 GOOD, BAD = Feedback((True,) * 6 + (False,) * 2, best=0), Feedback((True,) + (False,) * 7, best=0)
 MODEL = {"lora": {"a": torch.zeros(1)}}

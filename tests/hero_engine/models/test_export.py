@@ -9,8 +9,8 @@ from peft import LoraConfig, get_peft_model_state_dict
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from hero_engine.export import export_lora
-from hero_engine.pipelines import ATTENTION_LAYERS
+from hero_engine.models.export import export_lora
+from hero_engine.models.stable_diffusion import ATTENTION_LAYERS
 
 SD_1_5 = {
     "sample_size": 64,

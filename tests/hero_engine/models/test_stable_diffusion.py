@@ -6,7 +6,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from hero_engine.errors import ModelNotFound, UnsupportedModel
-from hero_engine.pipelines import Policy, check_model, load_pipeline
+from hero_engine.models.stable_diffusion import Policy, check_model, load_pipeline
 from tests.hero_engine.tiny import save_pipeline
 
 

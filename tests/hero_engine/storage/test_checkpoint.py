@@ -5,12 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
-from hero_engine import durable
-from hero_engine.batch import Batch, Feedback
-from hero_engine.checkpoint import Checkpoint
 from hero_engine.errors import CheckpointError, StorageError
-from hero_engine.hero import Hero
-from hero_engine.method import Method
+from hero_engine.methods.base import Method
+from hero_engine.methods.hero import Hero
+from hero_engine.storage import durable
+from hero_engine.storage.batch import Batch, Feedback
+from hero_engine.storage.checkpoint import Checkpoint
 from tests.hero_engine.tiny import save_pipeline
 
 
@@ -97,7 +97,7 @@ def test_a_checkpoint_of_another_model(saved, tmp_path):
 def test_a_full_disk_leaves_the_old_checkpoint(hero, saved, monkeypatch):
     hero.learn(hero.generate(), Feedback((True, False) * 4, best=0))
 
-    def full(tensors, path):
+    def full(tensors, path, metadata):
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 

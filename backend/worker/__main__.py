@@ -1,0 +1,5 @@
+"""`python -m backend.worker`."""
+
+from backend.worker.loop import main
+
+main()
