@@ -78,8 +78,9 @@ class Plan(Labelling):
                 fields["model"] = settings.model
             else:
                 preset = "tiny"
-        if "model" in fields and Path(fields["model"]).exists():
-            fields["model"] = str(Path(fields["model"]).absolute())
+        named = fields.get("model")
+        if named and not engine.is_bundled(named) and Path(named).exists():
+            fields["model"] = str(Path(named).absolute())
         if settings.mixed_precision:
             fields.setdefault("mixed_precision", settings.mixed_precision)
         return preset, fields
@@ -87,7 +88,7 @@ class Plan(Labelling):
 
 def make_plan(
     settings: Settings, options: Mapping[str, Any], file: Path | None = None
-) -> tuple[Plan, engine.HeroConfig]:
+) -> tuple[Plan, engine.RunConfig]:
     """The run's plan, and the engine's configuration; options win over the file.
 
     Raises:

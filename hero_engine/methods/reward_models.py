@@ -7,21 +7,23 @@ import accelerate
 import torch
 from PIL import Image
 
-from hero_engine.config import HeroConfig
 from hero_engine.errors import ConfigError, ModelNotFound
+from hero_engine.methods.reward_ddpo_settings import RewardDdpoSettings
 
 PICKSCORE = "yuvalkirstain/PickScore_v1"
 
 
-def load_reward(config: HeroConfig) -> Callable[[list[Image.Image], list[str]], list[float]]:
+def load_reward(
+    settings: RewardDdpoSettings,
+) -> Callable[[list[Image.Image], list[str]], list[float]]:
     """The reward that `reward_model` names. Raises `ConfigError`, `ModelNotFound`."""
-    check_reward(config)
-    return pickscore(config.reward_model_path or PICKSCORE)
+    check_reward(settings)
+    return pickscore(settings.reward_model_path or PICKSCORE)
 
 
-def check_reward(config: HeroConfig) -> None:
+def check_reward(settings: RewardDdpoSettings) -> None:
     """See that a reward is named. Raises `ConfigError`."""
-    if config.reward_model is None:
+    if settings.reward_model is None:
         raise ConfigError(
             "The method ddpo needs a reward and none is named; set reward_model to pickscore, or "
             "give Method.create and Method.resume a reward of your own."

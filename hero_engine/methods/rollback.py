@@ -13,7 +13,7 @@ Tensors = dict[str, dict[str, Tensor]]
 
 
 @dataclass
-class StepBack:
+class Rollback:
     """The best success rate so far, and what the model was before its last update.
 
     Of a model that has stepped back neither is known: its next batch is the first of a new record.

@@ -4,19 +4,20 @@ from typing import get_args
 
 import pytest
 
-from backend.rewards import (
+from backend.run.rewards import (
     REWARDS,
     compare_with_best,
     loss_in_words,
     reward_in_words,
     rewards_teach,
 )
-from hero_engine.config import HeroConfig
+from hero_engine.methods.hero_settings import HeroSettings
+from hero_engine.methods.table import METHODS
 
 
 def test_every_reward_and_method_has_words():
-    assert set(REWARDS) == set(get_args(HeroConfig.model_fields["reward"].annotation))
-    for method in get_args(HeroConfig.model_fields["method"].annotation):
+    assert set(REWARDS) == set(get_args(HeroSettings.model_fields["reward"].annotation))
+    for method in METHODS:
         assert reward_in_words({"method": method}) and loss_in_words({"method": method})
 
 
@@ -24,12 +25,11 @@ def test_every_reward_and_method_has_words():
     ("config", "teach"),
     [
         ({}, True),
-        ({"method": "hero+", "inner_epochs": 2}, True),
-        ({"method": "hero+", "inner_epochs": 0, "denoising_weights": "rarity"}, False),
-        ({"method": "hero+", "inner_epochs": 0, "denoising_weights": "reward"}, True),
+        ({"method": "hero"}, True),
+        ({"method": "hero+"}, False),
     ],
 )
-def test_only_denoising_steps_alone_learn_from_no_reward(config, teach):
+def test_hero_plus_learns_from_no_reward(config, teach):
     assert rewards_teach(config) is teach
 
 

@@ -11,7 +11,7 @@ from hero_engine.storage.batch import Feedback
 
 
 @dataclass(frozen=True)
-class Contrast:
+class FeedbackSummary:
     """The good and the bad images of a batch, by index, and whether a best was chosen."""
 
     good: list[int]
@@ -19,8 +19,8 @@ class Contrast:
     best_chosen: bool
 
     @classmethod
-    def of(cls, feedback: Feedback) -> "Contrast":
-        """The contrast in a feedback whose best image is among the good."""
+    def of(cls, feedback: Feedback) -> "FeedbackSummary":
+        """Of a feedback whose best image is among the good."""
         return cls(
             good=[i for i, verdict in enumerate(feedback.good) if verdict],
             bad=[i for i, verdict in enumerate(feedback.good) if verdict is False],
@@ -67,16 +67,6 @@ class Contrast:
                 f"learn from and the model was not changed; the next batch is {after}."
             )
         return ""
-
-    def only(self, done: str) -> str:
-        """What people should know of an epoch in which `done` was possible but no update."""
-        if not self.good:
-            why = f"none of the {len(self.bad)} judged images is good"
-        elif not self.bad:
-            why = f"all of the {len(self.good)} judged images are good"
-        else:
-            why = "no best image has been chosen yet"
-        return f"Only {done} were made, since {why}."
 
     def unusual(self, full_update_share: float, *, needs_anchor: bool = True) -> str:
         """What people should know of an update that was made; empty if it was an ordinary one."""

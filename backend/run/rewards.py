@@ -21,9 +21,7 @@ def reward_in_words(config: Mapping[str, Any]) -> str:
 
 def rewards_teach(config: Mapping[str, Any]) -> bool:
     """Whether the model learns from the rewards, not from the verdicts themselves."""
-    if _method(config) != "hero+":
-        return True
-    return config.get("inner_epochs") != 0 or config.get("denoising_weights") == "reward"
+    return _method(config) != "hero+"
 
 
 def loss_in_words(config: Mapping[str, Any]) -> str:
@@ -39,4 +37,4 @@ def compare_with_best(config: Mapping[str, Any]) -> bool:
 
 
 def _method(config: Mapping[str, Any]) -> str:
-    return config.get("method", "hero")
+    return str(config.get("method", "hero"))
