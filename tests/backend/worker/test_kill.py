@@ -74,8 +74,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, pipeline: Path) -> Lif
     "point",
     [
         "hero_engine.storage.batch:Batch.save:after",
-        "backend.worker:place_images:before",
-        "backend.worker:place_images:after",
+        "backend.worker.loop:place_images:before",
+        "backend.worker.loop:place_images:after",
         "backend.store:Store.batch_written:after",
     ],
 )
