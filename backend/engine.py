@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from backend.consensus import BAD
-from backend.disk import is_disk_full
 from backend.errors import BadInput, DiskFull, EngineFailed
+from backend.files import is_disk_full
 from backend.run.records import Run
 from backend.settings import Settings
 from hero_engine.config import PRESETS, HeroConfig, preset

@@ -17,9 +17,9 @@ from backend import engine
 from backend.errors import DemoFailed, RunNotFound
 from backend.exports import export
 from backend.exports.target import file_name
+from backend.files import write_text
 from backend.label_studio import Gateway
 from backend.local.demo_annotators import Annotators, arrive
-from backend.local.label_studio_server import write_private
 from backend.local.stack import Address, Stack
 from backend.run.states import ENDED, Event, State
 from backend.settings import Settings
@@ -254,7 +254,7 @@ def _write_report(
         report["label_studio"] = address.label_studio
     if finished:
         report["files"] = {"curve": folder.curve.name, "lora": folder.lora(run).name}
-    write_private(folder.report, json.dumps(report, indent=1))
+    write_text(folder.report, json.dumps(report, indent=1), private=True)
 
 
 def _draw_grid(settings: Settings, store: Store, run: Run, epoch: int, folder: Folder) -> None:

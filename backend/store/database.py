@@ -11,8 +11,8 @@ from filelock import FileLock
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from backend.disk import is_disk_full
 from backend.errors import DatabaseUnavailable, DiskFull
+from backend.files import is_disk_full
 from backend.settings import Settings
 from backend.store import migrations
 from backend.store.rows import Record, record

@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Any
 
 from backend import logs
-from backend.disk import is_disk_full
 from backend.engine import Engine
 from backend.errors import (
     BackendUnreachable,
@@ -27,6 +26,7 @@ from backend.errors import (
     SettingsInvalid,
     WrongState,
 )
+from backend.files import is_disk_full
 from backend.label_studio import Gateway
 from backend.labels import collect
 from backend.run.records import Claim, Epoch, Image, Run
