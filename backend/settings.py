@@ -17,6 +17,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from backend.errors import SettingsInvalid
 from backend.files import write_text
 
+LABEL_STUDIO_VERSION = "1.23.2"
+"""The Label Studio that this was tested with."""
+
 
 class Settings(BaseSettings):
     """One field a setting; the environment variable is the field's alias."""

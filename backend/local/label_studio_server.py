@@ -13,7 +13,6 @@ from backend.errors import LabelStudioDidNotStart
 from backend.files import write_text
 from backend.local.processes import Child, free_port, wait_until
 
-VERSION = "1.23.2"
 OWNER = "owner@example.com"
 _SPACE_SUBMITS = {"annotation:submit": {"key": "space", "description": "Submit"}}
 
