@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backend.labels import progress_text
+from backend.labels.progress import count_labels
 from backend.run.states import ACTIVE, ENDED, State
 from backend.store import Counts, Epoch, Image, Run, Store
 
@@ -131,7 +132,7 @@ def read(store: Store, run_id: str) -> RunView:
     stage = run.paused_from or run.state
     counts = None
     if stage in (State.labelling, State.learning):
-        counts = store.counts(run.id, run.epoch)
+        counts = count_labels(store, run.id, run.epoch)
     images = defaultdict(list)
     for image in store.images(run.id):
         images[image.epoch].append(image)

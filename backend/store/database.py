@@ -25,6 +25,10 @@ class Database:
         self._engine = engine
         self._now = now or (lambda: datetime.now(UTC))
 
+    def now(self) -> datetime:
+        """The time, by the clock that the rows' times are of."""
+        return self._now()
+
     @classmethod
     def open(cls, settings: Settings) -> Self:
         """Connect, and bring the tables up to date.

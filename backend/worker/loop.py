@@ -28,7 +28,7 @@ from backend.errors import (
 )
 from backend.files import is_disk_full
 from backend.label_studio import Gateway
-from backend.labels import collect
+from backend.labels import closing, collect
 from backend.run.records import Claim, Epoch, Image, Run
 from backend.run.states import WORK, Event, State
 from backend.settings import Settings, ensure_secrets
@@ -214,15 +214,10 @@ class Worker:
     def _learn(self, claim: Claim, heart: "Heart") -> Run:
         run = claim.run
         began = time.monotonic()
-        epochs = self._store.epochs(run.id)
-        epoch = epochs[run.epoch]
+        epoch = self._store.epochs(run.id)[run.epoch]
         if epoch.labelled_at is None:
             collect.reconcile(self._store, self._ls(), run, {max(run.epoch - 1, 0), run.epoch})
-            threshold = good_from(epochs, run.epoch)
-            decide = self._store.decider(run, run.epoch, threshold)
-            # What takes seconds (crowd-kit's import, Dawid-Skene) is done when the lock is taken.
-            decide(self._store.annotations(run.id, run.epoch))
-            self._store.freeze(claim, decide)
+            closing.freeze(self._store, claim)
             epoch = self._store.epochs(run.id)[run.epoch]
         self._put_away(run, run.epoch + 1)
         verdicts = [image.verdict for image in self._store.images(run.id, run.epoch)]

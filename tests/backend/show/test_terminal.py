@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from rich.console import Console
 
-from backend import consensus
+from backend.labels import closing
+from backend.labels.progress import count_labels
 from backend.run.records import Annotation
 from backend.run.states import Event
 from backend.show import terminal
@@ -80,7 +81,7 @@ def test_a_finished_epoch_keeps_its_figures(store, labelling):
     run = store.transition(labelling, Event.labelled)
     before = terminal.read(store, run.id).lines[0]
     claim = store.claim("worker", 60)
-    store.freeze(claim, lambda rows: consensus.decide(rows, 4))
+    closing.freeze(store, claim)
     store.learned(claim, {"seconds": {"update": 2.0}}, [0.1, 0.2, 0.3, 0.4], 3.5)
     view = terminal.read(store, run.id)
     (line,) = view.lines
@@ -92,10 +93,10 @@ def test_a_finished_epoch_keeps_its_figures(store, labelling):
 
 def test_people_are_told_why_nothing_was_learned(store, labelling):
     _labels(store, labelling, {0: "bad", 1: "bad", 2: "bad", 3: "bad"})
-    assert store.counts(labelling.id, 0).complete
+    assert count_labels(store, labelling.id, 0).complete
     run = store.transition(labelling, Event.labelled)
     claim = store.claim("worker", 60)
-    store.freeze(claim, store.decider(run, 0))
+    closing.freeze(store, claim)
     said = Contrast.of(Feedback((False,) * 4, None)).nothing_to_learn(has_anchor=False)
     store.learned(claim, {"note": said}, [], 3.5)
     view = terminal.read(store, run.id)

@@ -81,7 +81,8 @@ def carry_to_learning(store: Store, clock: Clock, values: list[str | None]) -> C
     label(store, run, values, clock)
     store.transition(run, Event.labelled)
     claim = claimed(store)
-    store.freeze(claim, lambda rows: consensus.decide(rows, 4))
+    rows = store.annotations(run.id, run.epoch)
+    assert store.freeze(claim, rows, consensus.decide(rows, 4))
     return claim
 
 
@@ -295,7 +296,7 @@ class TestLeases:
             lambda: store.batch_written(claim, PATHS, None, 1.0),
             lambda: store.heartbeat(claim),
             lambda: store.progress(claim, "sampling", 1, 2, clock.now),
-            lambda: store.freeze(claim, lambda rows: consensus.decide(rows, 4)),
+            lambda: store.freeze(claim, [], consensus.decide([], 4)),
         ):
             with pytest.raises(LeaseLost, match="paused"):
                 write()
@@ -436,16 +437,6 @@ class TestLabels:
 
     def test_a_hint_of_a_strange_project(self, store: Store):
         assert store.hint(99, "ANNOTATION_CREATED") is None
-
-    def test_counts(self, store: Store, clock: Clock):
-        run = carry_to_labelling(store)
-        assert store.counts(run.id, 0).labelled == 0
-        label(store, run, ["good", None, "best"], clock)
-        counts = store.counts(run.id, 0)
-        assert (counts.labelled, counts.total, counts.has_best) == (2, 4, True)
-        assert (counts.good, counts.bad, counts.complete) == (2, 0, False)
-        assert counts.annotators == {"ann@example.com": 2}
-        assert counts.problems == ("image 1: unknown",)
 
     def test_freezing_marks_what_counted(self, store: Store, clock: Clock):
         claim = carry_to_learning(store, clock, ["good", None, "best", "bad"])

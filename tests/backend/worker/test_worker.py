@@ -21,6 +21,7 @@ from backend.errors import (
     NotLabelStudio,
     TokenRefused,
 )
+from backend.labels.progress import count_labels
 from backend.run.labelling import Labelling
 from backend.run.records import Run
 from backend.run.states import Event, State
@@ -340,7 +341,7 @@ class TestTeams:
         label(1)
         label(1)
         label(3)
-        counts = store.counts(run.id, 0)
+        counts = count_labels(store, run.id, 0)
         assert store.run(run.id).state is State.labelling
         assert (counts.labelled, counts.votes, counts.votes_needed) == (0, 4, 8)
         assert counts.annotators == {"ann@x.org": 4}
@@ -441,7 +442,7 @@ class TestTeams:
         source.label_all(VALUES, 0)
         poll(worker)
         worker.work_once()
-        assert store.counts(run.id, 1).total == 3
+        assert count_labels(store, run.id, 1).total == 3
         tasks = {data["index"]: n for n, data in source.tasks.items() if data["epoch"] == 1}
         source.annotate(tasks[3], "good")
         store.hint(1, "START_TRAINING")
