@@ -275,17 +275,17 @@ class TestLeases:
         second = claimed(store, "b")
         assert second.fencing_token > first.fencing_token
         with pytest.raises(LeaseLost):
-            store.heartbeat(first)
+            store.renew(first)
         with pytest.raises(LeaseLost):
             store.batch_written(first, PATHS, None, 1.0)
         assert store.batch_written(second, PATHS, None, 1.0).state is State.publishing
 
-    def test_a_heartbeat_keeps_it(self, store: Store, clock: Clock):
+    def test_a_renewal_keeps_it(self, store: Store, clock: Clock):
         store.create_run(CONFIG)
         claim = claimed(store)
         for _ in range(3):
             clock.pass_seconds(50)
-            store.heartbeat(claim)
+            store.renew(claim)
         assert store.claim("b", 60) is None
 
     def test_a_pause_drops_the_workers_step(self, store: Store, clock: Clock):
@@ -294,7 +294,7 @@ class TestLeases:
         store.transition(run.id, Event.pause)
         for write in (
             lambda: store.batch_written(claim, PATHS, None, 1.0),
-            lambda: store.heartbeat(claim),
+            lambda: store.renew(claim),
             lambda: store.progress(claim, "sampling", 1, 2, clock.now),
             lambda: store.freeze(claim, [], consensus.decide([], 4)),
         ):
@@ -334,7 +334,7 @@ class TestLeases:
         store.release_dead(lambda name: name == "host:1:2")
         assert store.claim("b", 60) is not None
         with pytest.raises(LeaseLost):
-            store.heartbeat(claim)
+            store.renew(claim)
 
     def test_progress_is_seen(self, store: Store, clock: Clock):
         store.create_run(CONFIG)
