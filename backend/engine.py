@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from backend.consensus import BAD
-from backend.disk import is_disk_full
 from backend.errors import BadInput, DiskFull, EngineFailed
+from backend.files import is_disk_full, whole_folder, write_text
 from backend.run.records import Run
 from backend.settings import Settings
 from hero_engine.config import RunConfig
@@ -222,12 +221,11 @@ class Engine:
         if folder.exists():
             return folder
         with self._using(run) as hero:
-            from hero_engine.storage.durable import whole_folder, write_json
-
             batch = hero.generate(on_progress=_reporting(on_progress))
             with whole_folder(folder) as partial:
                 batch.save(partial)
-                write_json(partial / "predictions.json", hero.predict(batch.latents))
+                predictions = json.dumps(hero.predict(batch.latents))
+                (partial / "predictions.json").write_text(predictions)
         return folder
 
     def learn(
@@ -257,9 +255,8 @@ class Engine:
             batch = Batch.load(self.generate(run, on_progress), hero.schedule.timesteps)
             good = tuple(None if verdict is None else verdict != BAD for verdict in verdicts)
             report = hero.learn(batch, Feedback(good, best), on_progress=_reporting(on_progress))
-            checkpoint.parent.mkdir(parents=True, exist_ok=True)
             # The report first: where the checkpoint stands, its report does too.
-            _write_json(report_path, report.to_dict())
+            write_text(report_path, json.dumps(report.to_dict()))
             hero.save(checkpoint)
         return report.to_dict()
 
@@ -286,8 +283,6 @@ class Engine:
                 raise _Needed
 
         with self._using(run) as hero:
-            from hero_engine.storage.durable import whole_folder
-
             try:
                 samples = hero.sample(n, seed=ROW_SEED, on_progress=go_on)
             except _Needed:
@@ -362,12 +357,3 @@ def _engine_errors() -> Iterator[None]:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _write_json(path: Path, value: Any) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

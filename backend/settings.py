@@ -15,6 +15,10 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backend.errors import SettingsInvalid
+from backend.files import write_text
+
+LABEL_STUDIO_VERSION = "1.23.2"
+"""The Label Studio that this was tested with."""
 
 
 class Settings(BaseSettings):
@@ -225,17 +229,11 @@ def write_env(home: Path, values: dict[str, str]) -> Path:
     Returns:
         The file's path.
     """
-    home.mkdir(parents=True, exist_ok=True)
     path = home / "env"
     merged = {key: value for key, value in dotenv_values(path).items() if value is not None}
     merged.update(values)
-    fresh = path.with_name(f".env.{os.getpid()}.tmp")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.writelines(f"{key}='{_quoted(value)}'\n" for key, value in merged.items())
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    lines = (f"{key}='{_quoted(value)}'\n" for key, value in merged.items())
+    write_text(path, "".join(lines), private=True)
     return path
 
 

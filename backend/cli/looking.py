@@ -11,10 +11,10 @@ from backend.settings import Settings
 @app.command(rich_help_panel=LOOKING)
 def runs() -> None:
     """List all runs: state, epoch, labels, success so far."""
-    from backend.show import terminal
+    from backend.show import run_view, terminal
 
     with open_store() as store:
-        views = [terminal.read(store, run.id) for run in store.runs()]
+        views = [run_view.read(store, run.id) for run in store.runs()]
     if not views:
         out.print(
             f"There is no run in {Settings.load().home} yet: `hero start --prompt '...'` starts "
@@ -33,14 +33,14 @@ def status(
     ] = None,
 ) -> None:
     """Show a run: its state, its labels, what it waits for, its success so far."""
-    from backend.show import terminal
+    from backend.show import run_view, terminal
 
     if run_id is None:
         runs()
         return
     settings = Settings.load()
     with open_store(settings) as store:
-        view = terminal.read(store, find_run(store, run_id).id)
+        view = run_view.read(store, find_run(store, run_id).id)
     out.print(terminal.render(view))
     out.print(f"  As a page: {settings.page_url(view.run.id)}\n", style="dim", soft_wrap=True)
 

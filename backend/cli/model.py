@@ -31,7 +31,7 @@ def generate(
     ] = None,
 ) -> None:
     """Draw images with the model as the run has taught it so far."""
-    from backend.products import draw
+    from backend.exports.drawing import draw
 
     settings = Settings.load()
     with open_store(settings) as store:

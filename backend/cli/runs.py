@@ -27,13 +27,14 @@ def stop(run_id: RunId) -> None:
 def advance(run_id: RunId) -> None:
     """Learn now, from the labels there are, without waiting for the rest of the epoch."""
     from backend.label_studio import Gateway
-    from backend.labels import collect
+    from backend.labels import closing
+    from backend.labels.progress import count_labels
 
     settings = Settings.load()
     with open_store(settings) as store:
         run = find_run(store, run_id)
-        run = collect.advance(store, Gateway(settings), run)
-        counts = store.counts(run.id, run.epoch)
+        run = closing.advance(store, Gateway(settings), run)
+        counts = count_labels(store, run.id, run.epoch)
     out.print(
         f"Run {run.id} learns from {counts.judged} of {counts.total} labels of epoch "
         f"{run.epoch + 1}."

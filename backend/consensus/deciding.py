@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from backend.consensus.best import choose_best
 from backend.consensus.policies import POLICIES, tally
@@ -19,33 +18,15 @@ from backend.consensus.votes import (
     name_of,
 )
 from backend.run.labelling import Labelling
-
-By = Literal["people", "adjudicator", "embedding"]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What an image was found to be, by whom, and why."""
-
-    value: str | None
-    """good, bad or best; None where nobody judged it."""
-    by: By | None
-    reason: str
-    voters: int
-    """Number of people whose votes on it count."""
-    labelled: bool
-    """Whether it has all the votes it needs."""
+from backend.run.records import By, Verdict, Verdicts
 
 
 @dataclass(frozen=True)
-class Decision:
-    """The verdicts of an epoch."""
+class Decision(Verdicts):
+    """The verdicts of an epoch, and how far its labelling is."""
 
-    images: tuple[Verdict, ...]
     asked: frozenset[int]
     """The images that people are asked about."""
-    best_index: int | None
-    best_reason: str
 
     @property
     def verdicts(self) -> tuple[str | None, ...]:
@@ -114,7 +95,8 @@ def decide(
     """
     labelling = labelling or Labelling()
     asked = frozenset(range(images) if asked is None else asked)
-    counting = [vote for vote in latest_votes(votes, labelling) if 0 <= vote.index < images]
+    latest = latest_votes(votes, labelling)
+    counting = [vote for vote in latest if 0 <= vote.index < images]
     cast: dict[int, list[Vote]] = {}
     for vote in counting:
         cast.setdefault(vote.index, []).append(vote)
@@ -142,7 +124,8 @@ def decide(
     best_index, best_reason = _best(counting, cast, settled, judged, predictions, labelling)
     if best_index is not None:
         judged[best_index] = replace(judged[best_index], value=BEST)
-    return Decision(tuple(judged), asked, best_index, best_reason)
+    counted = frozenset((vote.ls_id, vote.index) for vote in latest)
+    return Decision(tuple(judged), best_index, best_reason, counted, asked)
 
 
 def _merged(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from backend import consensus
+from backend.labels.progress import decide_epoch
 from backend.run.records import Annotation, Epoch, Image, Run
 from backend.show.pictures import wilson_interval
 from backend.store import Store
@@ -179,7 +180,7 @@ def _tiles(
     else:
         votes = consensus.latest_votes(rows, run.labelling)
         counting = {(vote.ls_id, vote.index) for vote in votes}
-        decision = store.decider(run, record.epoch, threshold)(list(rows))
+        decision = decide_epoch(store, run, record.epoch, rows, threshold)
         verdicts, best = list(decision.verdicts), decision.best_index
     said = defaultdict(list)
     for row in rows:

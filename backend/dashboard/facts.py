@@ -19,7 +19,8 @@ from backend.run.rewards import (
 )
 from backend.run.states import WORK, State
 from backend.settings import Settings
-from backend.show import terminal
+from backend.show import run_view
+from backend.show.run_view import RunView
 from backend.store import Store
 from backend.worker.sample_rows import row_folder
 
@@ -46,7 +47,7 @@ class Setting:
 class RunFacts:
     """A run with everything that a page or the report shows."""
 
-    view: terminal.RunView
+    view: RunView
     epochs: tuple[EpochFacts, ...]
     samples: tuple[Samples, ...]
     settings: tuple[Setting, ...]
@@ -149,7 +150,7 @@ def read_run(settings: Settings, store: Store, run_id: str) -> RunFacts:
     Raises:
         RunNotFound, RunAmbiguous: no run, or several, of that id.
     """
-    view = terminal.read(store, run_id)
+    view = run_view.read(store, run_id)
     run = view.run
     annotations = annotations_by_epoch(store, run)
     epochs = epochs_of(store, run, annotations)

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from backend.run.states import ENDED, State
-from backend.show.terminal import STAGES
+from backend.show.run_view import STAGES
 
 HERE = Path(__file__).parent
 

@@ -17,7 +17,7 @@ from backend.errors import HeroServiceError, NotAuthorized, RunNotFound
 from backend.run.records import Image
 from backend.run.states import ACTIVE
 from backend.settings import Settings
-from backend.show import terminal
+from backend.show import run_view
 from backend.store import Store
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def pages(settings: Settings, store: Store) -> Blueprint:
 
     @blueprint.get("/runs")
     def all_runs() -> Response:
-        views = [terminal.read(store, run.id) for run in store.runs()]
+        views = [run_view.read(store, run.id) for run in store.runs()]
         return _page("runs.html", views=views, running=any(v.run.state in ACTIVE for v in views))
 
     @blueprint.get("/runs/<run_id>")

@@ -1,7 +1,7 @@
 """What can be taken out of a run, and as what: `hero export`.
 
 One module a kind, each with `write(source, format, path)`; `formats.py` writes tables, `target.py`
-decides where an export goes and sees that it gets there whole or not at all.
+decides where an export goes and what may be replaced there. `drawing.py` is `hero generate`.
 """
 
 import importlib

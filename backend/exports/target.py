@@ -1,12 +1,10 @@
-"""Where an export goes, and that it gets there whole or not at all."""
+"""Where an export goes, and what may be replaced there."""
 
-import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from backend.disk import is_disk_full
+from backend import files
 from backend.errors import DiskFull, TargetUnusable
 from backend.run.records import Run
 from backend.settings import Settings
@@ -41,23 +39,21 @@ def file_name(run: Run, what: str, format: str) -> str:
 
 @contextmanager
 def whole(target: Path, *, force: bool = False) -> Iterator[Path]:
-    """A path to write to, which takes the name `target` when the block ends well.
+    """Like `files.whole`, and the errors say what a person can do about them.
 
-    Whatever goes wrong, what stood at `target` before still does, and nothing half-written stays.
+    Args:
+        force: replace what stands there, if it is a file or an export.
 
     Raises:
         TargetUnusable: something is there already, or it cannot be written.
         DiskFull
     """
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         _check_free(target, force)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        _sync(partial)
-        _take_place(partial, target)
+        with files.whole(target) as partial:
+            yield partial
     except OSError as error:
-        if is_disk_full(error):
+        if files.is_disk_full(error):
             raise DiskFull(
                 f"Cannot write {target}: the disk is full; nothing half-written was kept, so free "
                 "space or choose another disk with --out."
@@ -67,8 +63,6 @@ def whole(target: Path, *, force: bool = False) -> Iterator[Path]:
             f"Cannot write {target}: {error.strerror or error}{where}; choose another place with "
             "--out."
         ) from error
-    finally:
-        _remove(partial)
 
 
 def _check_free(target: Path, force: bool) -> None:
@@ -86,37 +80,8 @@ def _check_free(target: Path, force: bool) -> None:
         )
 
 
-def _take_place(partial: Path, target: Path) -> None:
-    if not target.is_dir():
-        partial.replace(target)
-        return
-    old = partial.with_suffix(".old")
-    target.rename(old)
-    try:
-        partial.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    shutil.rmtree(old)
-
-
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return ""
-
-
-def _sync(path: Path) -> None:
-    files = [each for each in path.rglob("*") if each.is_file()] if path.is_dir() else [path]
-    for file in files:
-        with file.open("rb") as opened:
-            os.fsync(opened.fileno())
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            path.unlink()

@@ -7,8 +7,7 @@ from label_studio_sdk import LabelStudio
 
 from backend.errors import SettingsInvalid, TokenRefused
 from backend.label_studio.errors import Errors
-from backend.local.label_studio_server import VERSION
-from backend.settings import Settings
+from backend.settings import LABEL_STUDIO_VERSION, Settings
 
 ONCE = {"max_retries": 0}
 """Requests that must not be repeated blindly: the SDK would retry after a timeout."""
@@ -24,11 +23,12 @@ class Server:
     @property
     def untested(self) -> str | None:
         """What to do if its version is another than the one that this was tested with."""
-        if self.version == VERSION:
+        tested = LABEL_STUDIO_VERSION
+        if self.version == tested:
             return None
         return (
-            f"Label Studio {self.version} answers, not the {VERSION} that this was tested with; if "
-            f"the labelling page or the import of tasks misbehaves, use {VERSION}."
+            f"Label Studio {self.version} answers, not the {tested} that this was tested with; if "
+            f"the labelling page or the import of tasks misbehaves, use {tested}."
         )
 
 

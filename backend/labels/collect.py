@@ -9,10 +9,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from backend.errors import HeroServiceError, NotEnoughFeedback, WrongState
+from backend.errors import HeroServiceError
 from backend.labels.parsing import editor_of, person_of, read
-from backend.run.records import Annotation, Counts, Image, Run, TaskLabels
-from backend.run.states import Event, State
+from backend.run.records import Annotation, Image, Run, TaskLabels
 from backend.store import Store
 
 logger = logging.getLogger(__name__)
@@ -197,45 +196,3 @@ def _emails(source: LabelSource, run: Run, tasks: Iterable[TaskLabels]) -> Mappi
             raise
         logger.warning("annotators are shown without their addresses: %s", error)
         return {}
-
-
-def check_feedback(run: Run, counts: Counts) -> None:
-    """See that learning from the labels there are makes sense.
-
-    Raises:
-        NotEnoughFeedback: nothing good, or nothing bad, has been labelled yet.
-    """
-    if (counts.good and counts.bad) or counts.judged >= counts.total:
-        return
-    lacking = "good" if not counts.good else "bad"
-    others = sum(counts.uncounted.values())
-    by = "; the labels of " + " and ".join(counts.uncounted) + " do not count" if others else ""
-    raise NotEnoughFeedback(
-        f"Cannot advance the run {run.id}: {counts.judged} of {counts.total} images are labelled "
-        f"and none of them is {lacking}, so there is nothing to compare{by}; label at least one "
-        "good and one bad image."
-    )
-
-
-def advance(store: Store, source: LabelSource, run: Run) -> Run:
-    """Close the epoch with the labels there are, as a person asked.
-
-    Raises:
-        WrongState: the run is not being labelled.
-        NotEnoughFeedback: the labels would teach nothing.
-    """
-    if run.state is not State.labelling:
-        raise WrongState(
-            f"Cannot advance the run {run.id}: it is {run.state}, and only a run that is being "
-            "labelled can learn early."
-        )
-    reconcile(store, source, run)
-    check_feedback(run, store.counts(run.id, run.epoch))
-    return store.transition(run, Event.advance)
-
-
-def close_if_labelled(store: Store, run: Run) -> Run:
-    """Go on to learning if the epoch has all the labels it needs."""
-    if run.state is State.labelling and store.counts(run.id, run.epoch).complete:
-        return store.transition(run, Event.labelled)
-    return run

@@ -1,16 +1,52 @@
-"""How far the labelling of an epoch is, from its annotations. Pure."""
+"""What an epoch's annotations amount to so far, and how far its labelling is."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
-from backend.consensus import BEST, Decision, latest_votes, name_of, person_of
+from backend.consensus import BEST, Decision, decide, latest_votes, name_of, person_of
 from backend.labels.progress_text import seconds_left
 from backend.run.records import Annotation, Counts, Run
+from backend.store import Store
+
+
+def count_labels(store: Store, run_id: str, epoch: int) -> Counts:
+    """How far the labelling of an epoch is."""
+    run = store.run(run_id)
+    rows = store.votes(run.id, epoch)
+    return progress(run, rows, decide_epoch(store, run, epoch, rows), store.now())
+
+
+def decide_epoch(
+    store: Store, run: Run, epoch: int, rows: Sequence[Annotation], threshold: float = 0.5
+) -> Decision:
+    """The verdicts that an epoch's annotations make, by the run's plan and what came before.
+
+    Args:
+        threshold: the similarity from which the embedding calls an image good.
+    """
+    images = store.images(run.id, epoch)
+    history: list[Annotation] = []
+    if run.labelling.consensus == "dawid-skene":
+        history = [
+            replace(row, deleted=False)
+            for row in store.annotations(run.id)
+            if row.epoch < epoch and row.frozen
+        ]
+    return decide(
+        rows,
+        len(images) or run.images_per_epoch,
+        run.labelling,
+        history=history,
+        asked=[image.index for image in images if image.asked] if images else None,
+        predictions=[image.prediction for image in images],
+        threshold=threshold,
+    )
 
 
 def progress(run: Run, rows: Sequence[Annotation], decision: Decision, now: datetime) -> Counts:
-    """What there is and what lacks.
+    """What there is and what lacks. Pure.
 
     Args:
         rows: the epoch's annotations.

@@ -17,13 +17,13 @@ from backend import engine
 from backend.errors import DemoFailed, RunNotFound
 from backend.exports import export
 from backend.exports.target import file_name
+from backend.files import write_text
 from backend.label_studio import Gateway
 from backend.local.demo_annotators import Annotators, arrive
-from backend.local.label_studio_server import write_private
 from backend.local.stack import Address, Stack
 from backend.run.states import ENDED, Event, State
 from backend.settings import Settings
-from backend.show import pictures, terminal
+from backend.show import pictures, run_view, terminal
 from backend.starting.start_run import start_run
 from backend.store import Run, Store
 from backend.worker.sample_rows import missing_rows
@@ -166,7 +166,7 @@ def _go_round(
     with terminal.Screen(console, notes=notes) as shown:
         while True:
             stack.check()
-            view = terminal.read(store, run.id)
+            view = run_view.read(store, run.id)
             shown.update(view)
             run = view.run
             if run.state is State.labelling and run.project_id is not None:
@@ -188,7 +188,7 @@ def _finish(stack: Stack, store: Store, run: Run, folder: Folder, seconds: float
             f"into {stack.address.logs} if it fails again."
         )
     _wait_for_rows(stack, run)
-    lines = terminal.read(store, run.id).lines
+    lines = run_view.read(store, run.id).lines
     pictures.curve(
         [line.good for line in lines],
         [line.judged for line in lines],
@@ -232,7 +232,7 @@ def _write_report(
     seconds: float | None = None,
     address: Address | None = None,
 ) -> None:
-    lines = {line.number: line for line in terminal.read(store, run.id).lines}
+    lines = {line.number: line for line in run_view.read(store, run.id).lines}
     epochs = [
         {
             "epoch": row.epoch,
@@ -255,7 +255,7 @@ def _write_report(
         report["label_studio"] = address.label_studio
     if finished:
         report["files"] = {"curve": folder.curve.name, "lora": folder.lora(run).name}
-    write_private(folder.report, json.dumps(report, indent=1))
+    write_text(folder.report, json.dumps(report, indent=1), private=True)
 
 
 def _draw_grid(settings: Settings, store: Store, run: Run, epoch: int, folder: Folder) -> None:
@@ -274,7 +274,7 @@ def _draw_grid(settings: Settings, store: Store, run: Run, epoch: int, folder: F
 
 def _tell(store: Store, run: Run, folder: Folder, address: Address, console: Console) -> None:
     console.print()
-    console.print(terminal.epoch_table(terminal.read(store, run.id)))
+    console.print(terminal.epoch_table(run_view.read(store, run.id)))
     console.print()
     here = Path.cwd()
     for what, path in {

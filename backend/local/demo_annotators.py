@@ -21,8 +21,8 @@ from PIL import Image
 
 from backend.consensus import BAD, BEST, GOOD
 from backend.errors import LabelStudioRefused
+from backend.files import write_text
 from backend.label_studio.browser_session import Member, invitation
-from backend.local.label_studio_server import write_private
 from backend.tasks.label_config import VerdictControl, template, verdict_control
 from tinyworld.annotator import Annotator
 from tinyworld.judge import Judge
@@ -182,7 +182,7 @@ def arrive(url: str, owner_token: str, prompt: str, accounts: Path) -> Annotator
         email = f"{name}@example.com"
         if email not in known:
             known[email] = secrets.token_urlsafe(9)
-            write_private(accounts, json.dumps(known, indent=1))
+            write_text(accounts, json.dumps(known, indent=1), private=True)
         member = _come_in(url, owner_token, email, known[email])
         opinion = Annotator(
             prompt, seed=seed, error_rate=ERROR_RATE, pace_seconds=PACE_SECONDS, judge=judge

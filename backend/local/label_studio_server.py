@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 
 from backend.errors import LabelStudioDidNotStart
+from backend.files import write_text
 from backend.local.processes import Child, free_port, wait_until
 
-VERSION = "1.23.2"
 OWNER = "owner@example.com"
 _SPACE_SUBMITS = {"annotation:submit": {"key": "space", "description": "Submit"}}
 
@@ -42,16 +42,7 @@ class Account:
 
     def save(self, folder: Path) -> None:
         """Keeps the account beside the data it opens."""
-        folder.mkdir(parents=True, exist_ok=True)
-        write_private(folder / "account.json", json.dumps(asdict(self), indent=1))
-
-
-def write_private(path: Path, text: str) -> None:
-    """Writes a file that holds secrets: for the owner's eyes alone, whole or not at all."""
-    temporary = path.with_name(path.name + ".new")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    temporary.replace(path)
+        write_text(folder / "account.json", json.dumps(asdict(self), indent=1), private=True)
 
 
 def environment(

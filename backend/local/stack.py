@@ -26,6 +26,7 @@ from backend.errors import (
     PortInUse,
     ProcessDied,
 )
+from backend.files import write_text
 from backend.local import processes
 from backend.local.label_studio_server import Account, LocalLabelStudio, no_proxy_for_loopback
 from backend.local.processes import Child
@@ -233,7 +234,7 @@ class Stack:
             "backend": self.settings.backend_url,
             "children": processes.remember(self._children),
         }
-        self._up_file.write_text(json.dumps(state, indent=1))
+        write_text(self._up_file, json.dumps(state, indent=1))
 
 
 @contextmanager

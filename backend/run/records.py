@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from backend.run.labelling import Labelling
 from backend.run.states import State
@@ -128,6 +128,35 @@ class Annotation:
     """Made, changed or deleted after the epoch was closed."""
     late_value: str | None = None
     """The value of a frozen annotation after a late change."""
+
+
+By = Literal["people", "adjudicator", "embedding"]
+"""Who judged an image."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an image was found to be, by whom, and why."""
+
+    value: str | None
+    """good, bad or best; None where nobody judged it."""
+    by: By | None
+    reason: str
+    voters: int
+    """Number of people whose votes on it count."""
+    labelled: bool
+    """Whether it has all the votes it needs."""
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What an epoch's annotations amount to; frozen when the epoch is closed."""
+
+    images: tuple[Verdict, ...]
+    best_index: int | None
+    best_reason: str
+    counted: frozenset[tuple[int, int]]
+    """The annotations that they are made of: Label Studio's id, and the image's index."""
 
 
 @dataclass(frozen=True)

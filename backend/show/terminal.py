@@ -5,9 +5,7 @@ On a terminal it is redrawn in place; elsewhere (a log file, CI) each change is 
 
 import contextlib
 import time
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -21,144 +19,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from backend.labels import progress_text
 from backend.run.states import ACTIVE, ENDED, State
-from backend.store import Counts, Epoch, Image, Run, Store
+from backend.show.run_view import STAGES, EpochLine, RunView, read
+from backend.store import Store
 
 _BAR_BLOCKS = 16
-STAGES = {
-    State.generating: "draw",
-    State.publishing: "publish",
-    State.labelling: "label",
-    State.learning: "learn",
-}
-"""The circle's stages and the words people see for them; also the names in `Epoch.seconds`."""
-_SENTENCE = {
-    State.generating: "the model draws images",
-    State.publishing: "the images go to Label Studio",
-    State.labelling: "waiting for labels",
-    State.learning: "the model learns from the labels",
-    State.paused: "paused; go on with `hero resume`",
-    State.finished: "finished",
-    State.stopped: "stopped",
-    State.failed: "failed; try again with `hero resume`",
-}
-
-
-@dataclass(frozen=True)
-class EpochLine:
-    """One epoch's row; rates and seconds are None while they are not known."""
-
-    number: int
-    labelled: int
-    """Images that people have labelled."""
-    total: int
-    """Images that people are asked about."""
-    good: int
-    judged: int
-    """Images that have a verdict, also by the embedding (label budget)."""
-    seconds: dict[str, float]
-    closed: bool
-    note: str
-    """What was unusual when the model learned from it, or why nothing was learned; or empty."""
-
-    @property
-    def success_rate(self) -> float | None:
-        """Share of the judged images that were called good (or best)."""
-        return self.good / self.judged if self.judged else None
-
-
-@dataclass(frozen=True)
-class RunView:
-    """What a person wants to know of a run, read from the store at one moment."""
-
-    run: Run
-    lines: tuple[EpochLine, ...]
-    counts: Counts | None
-    """Of the epoch that is being labelled; None in every other stage."""
-
-    @property
-    def stage(self) -> State:
-        """The stage it is in, or was in when it was paused or failed."""
-        return self.run.paused_from or self.run.state
-
-    @property
-    def epoch(self) -> int:
-        """The epoch people see: counted from 1, never beyond the last."""
-        return min(self.run.epoch + 1, self.run.epochs)
-
-    @property
-    def progress(self) -> tuple[int, int] | None:
-        """Done and total of the stage, where it counts something."""
-        if self.counts is not None:
-            return self.counts.labelled, self.counts.total
-        if self.run.stage_total:
-            return self.run.stage_done or 0, self.run.stage_total
-        return None
-
-    @property
-    def note(self) -> str:
-        """What people should know of the last epoch that was learned from; or empty."""
-        closed = [line for line in self.lines if line.closed]
-        return f"Epoch {closed[-1].number}: {closed[-1].note}" if closed and closed[-1].note else ""
-
-    @property
-    def awaited(self) -> str:
-        """Who or what it waits for, in words."""
-        if self.counts is None or self.run.state is not State.labelling:
-            return _SENTENCE[self.run.state]
-        if not (self.counts.annotators or self.counts.silent):
-            return _SENTENCE[State.labelling]
-        return ", ".join(progress_text.still(self.counts))
-
-    @property
-    def success(self) -> str:
-        """Share of images called good, from the first to the latest epoch; or empty."""
-        judged = [line for line in self.lines if line.success_rate is not None]
-        if len(judged) == 1:
-            return f"{judged[0].success_rate:.0%} in epoch {judged[0].number}"
-        return " → ".join(f"{line.success_rate:.0%}" for line in (judged[:1] + judged[-1:]))
-
-    @property
-    def notices(self) -> list[str]:
-        """What is to be known of labels that cannot be used."""
-        return progress_text.notices(self.counts) if self.counts is not None else []
-
-
-def read(store: Store, run_id: str) -> RunView:
-    """The run as it is now."""
-    run = store.run(run_id)
-    stage = run.paused_from or run.state
-    counts = None
-    if stage in (State.labelling, State.learning):
-        counts = store.counts(run.id, run.epoch)
-    images = defaultdict(list)
-    for image in store.images(run.id):
-        images[image.epoch].append(image)
-    lines = tuple(_line(run, epoch, images[epoch.epoch], counts) for epoch in store.epochs(run.id))
-    return RunView(run, lines, counts if stage is State.labelling else None)
-
-
-def _line(run: Run, epoch: Epoch, images: Sequence[Image], counts: Counts | None) -> EpochLine:
-    if epoch.labelled_at is None:
-        running = counts if counts and epoch.epoch == run.epoch else None
-        labelled = running.labelled if running else 0
-        good = running.good if running else 0
-        judged = running.judged if running else 0
-    else:
-        labelled = sum(image.verdict_by in ("people", "adjudicator") for image in images)
-        good = sum(image.verdict in ("good", "best") for image in images)
-        judged = sum(image.verdict is not None for image in images)
-    return EpochLine(
-        number=epoch.epoch + 1,
-        labelled=labelled,
-        total=sum(image.asked for image in images),
-        good=good,
-        judged=judged,
-        seconds=epoch.seconds,
-        closed=epoch.learned_at is not None,
-        note=(epoch.report or {}).get("note") or "",
-    )
 
 
 def render(view: RunView, *, notes: tuple[str, ...] = ()) -> RenderableType:

@@ -5,12 +5,12 @@ holds a run by a lease; the lease's fencing token is compared at every commit, s
 that was taken for dead, or whose run was paused, cannot write any more.
 """
 
-from backend.run.records import Annotation, Claim, Counts, Epoch, Hint, Image, Run
+from backend.run.records import Annotation, Claim, Epoch, Hint, Image, Run
 from backend.store.labels import Labels
 from backend.store.leases import Leases
 from backend.store.steps import Steps
 
-__all__ = ["Annotation", "Claim", "Counts", "Epoch", "Hint", "Image", "Run", "Store"]
+__all__ = ["Annotation", "Claim", "Epoch", "Hint", "Image", "Run", "Store"]
 
 
 class Store(Labels, Leases, Steps):

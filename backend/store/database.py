@@ -11,8 +11,8 @@ from filelock import FileLock
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from backend.disk import is_disk_full
 from backend.errors import DatabaseUnavailable, DiskFull
+from backend.files import is_disk_full
 from backend.settings import Settings
 from backend.store import migrations
 from backend.store.rows import Record, record
@@ -24,6 +24,10 @@ class Database:
     def __init__(self, engine: Engine, now: Callable[[], datetime] | None = None) -> None:
         self._engine = engine
         self._now = now or (lambda: datetime.now(UTC))
+
+    def now(self) -> datetime:
+        """The time, by the clock that the rows' times are of."""
+        return self._now()
 
     @classmethod
     def open(cls, settings: Settings) -> Self:

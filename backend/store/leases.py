@@ -49,7 +49,7 @@ class Leases(Database):
             waiting = sa.select(tables.runs.c.id).where(_free(self._now())).limit(1)
             return connection.scalar(waiting) is not None
 
-    def heartbeat(self, claim: Claim) -> None:
+    def renew(self, claim: Claim) -> None:
         """Hold the run for another lease.
 
         Raises:

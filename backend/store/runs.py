@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -11,11 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from backend import consensus
 from backend.errors import ProjectTaken, RunAmbiguous, RunNotFound
-from backend.labels.progress import progress
 from backend.run.labelling import Labelling
-from backend.run.records import Annotation, Counts, Epoch, Image, Run
+from backend.run.records import Annotation, Epoch, Image, Run
 from backend.run.states import State
 from backend.store import tables
 from backend.store.database import Database
@@ -172,38 +170,6 @@ class Runs(Database):
         if not self.is_frozen(run_id, epoch):
             return rows
         return [replace(row, deleted=False) for row in rows if row.frozen]
-
-    def counts(self, run_id: str, epoch: int) -> Counts:
-        """How far the labelling of an epoch is."""
-        run = self.run(run_id)
-        rows = self.votes(run.id, epoch)
-        return progress(run, rows, self.decider(run, epoch)(rows), self._now())
-
-    def decider(
-        self, run: Run, epoch: int, threshold: float = 0.5
-    ) -> Callable[[list[Annotation]], consensus.Decision]:
-        """What makes an epoch's annotations its verdicts: the run's plan, and what came before.
-
-        Args:
-            threshold: the similarity from which the embedding calls an image good.
-        """
-        images = self.images(run.id, epoch)
-        history: list[Annotation] = []
-        if run.labelling.consensus == "dawid-skene":
-            history = [
-                replace(row, deleted=False)
-                for row in self.annotations(run.id)
-                if row.epoch < epoch and row.frozen
-            ]
-        return lambda rows: consensus.decide(
-            rows,
-            len(images) or run.images_per_epoch,
-            run.labelling,
-            history=history,
-            asked=[image.index for image in images if image.asked] if images else None,
-            predictions=[image.prediction for image in images],
-            threshold=threshold,
-        )
 
     def note(self, run: Run, error: str | None) -> None:
         """Show (or take back) what a run waits for; nothing if it is in another state by now."""

@@ -1,14 +1,13 @@
 """Changes of state: one transaction each, with all the rows that the change stands for."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from backend import consensus
 from backend.errors import RunChanged
-from backend.run.records import Annotation, Claim, Run
+from backend.run.records import Annotation, Claim, Run, Verdicts
 from backend.run.states import ENDED, WORK, Event, next_state
 from backend.store import tables
 from backend.store.database import Database
@@ -154,41 +153,38 @@ class Steps(Database):
                 update_epoch(connection, run, {"publishing": seconds}, published_at=self._now())
             return changed
 
-    def freeze(
-        self, claim: Claim, decide: Callable[[list[Annotation]], consensus.Decision]
-    ) -> None:
-        """Decide the epoch's verdicts from its annotations, and freeze those that count.
+    def freeze(self, claim: Claim, rows: Iterable[Annotation], verdicts: Verdicts) -> bool:
+        """Close the epoch with these verdicts, and freeze the annotations that count.
 
         Annotations that come or change afterwards are kept and marked late. What is frozen already
         stays as it is.
+
+        Args:
+            rows: the epoch's annotations, from which the verdicts were made.
+
+        Returns:
+            False if the epoch has other annotations by now: nothing was changed, decide again.
         """
         run = claim.run
+        table = tables.annotations
         with self._write() as connection:
             check_claim(run_row(connection, run.id, lock=True), claim)
             if epoch_row(connection, run).labelled_at is not None:
-                return
-            rows = [
-                record(Annotation, row)
-                for row in connection.execute(
-                    of_run(tables.annotations, run.id, run.epoch, "ls_id")
-                )
-            ]
-            decision = decide(rows)
-            table = tables.annotations
-            counted = {
-                (vote.ls_id, vote.index) for vote in consensus.latest_votes(rows, run.labelling)
-            }
-            if counted:
+                return True
+            found = connection.execute(of_run(table, run.id, run.epoch, "ls_id"))
+            if _by_key(record(Annotation, row) for row in found) != _by_key(rows):
+                return False
+            if verdicts.counted:
                 connection.execute(
                     sa.update(table)
                     .where(
                         table.c.run_id == run.id,
                         table.c.epoch == run.epoch,
-                        sa.tuple_(table.c.ls_id, table.c.index).in_(counted),
+                        sa.tuple_(table.c.ls_id, table.c.index).in_(verdicts.counted),
                     )
                     .values(frozen=True)
                 )
-            for index, image in enumerate(decision.images):
+            for index, image in enumerate(verdicts.images):
                 update_image(
                     connection,
                     run,
@@ -205,9 +201,10 @@ class Steps(Database):
                 run,
                 {"labelling": waited},
                 labelled_at=now,
-                best_index=decision.best_index,
-                best_reason=decision.best_reason,
+                best_index=verdicts.best_index,
+                best_reason=verdicts.best_reason,
             )
+            return True
 
     def learned(
         self,
@@ -227,3 +224,8 @@ class Steps(Database):
             stages = {"learning": seconds, **(report.get("seconds") or {})}
             update_epoch(connection, run, stages, learned_at=self._now(), report=dict(report))
             return changed
+
+
+def _by_key(rows: Iterable[Annotation]) -> dict[tuple[int, int], Annotation]:
+    """An epoch's annotations, in whatever order they came."""
+    return {(row.ls_id, row.index): row for row in rows}

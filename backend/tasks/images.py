@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from itsdangerous import Signer
 
-from backend.disk import is_disk_full
 from backend.errors import ImageUnresolvable
+from backend.files import is_disk_full, whole, whole_folder
 from backend.run.records import Image
 from backend.settings import Settings
 
@@ -96,20 +96,13 @@ def place_images(settings: Settings, source: Path, run_id: str, epoch: int) -> l
     names = sorted(path.name for path in source.glob("*.png"))
     folder = settings.images_dir / run_id / f"{epoch:04d}"
     if not folder.exists():
-        partial = folder.with_name(f".{folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        try:
-            partial.mkdir(parents=True)
+        with whole_folder(folder) as partial:
             for name in names:
                 _link_or_copy(source / name, partial / name)
-            partial.rename(folder)
-        except OSError:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
     for name in names:
         if not (folder / name).exists():
-            _link_or_copy(source / name, folder / f".{name}.partial")
-            (folder / f".{name}.partial").replace(folder / name)
+            with whole(folder / name) as partial:
+                _link_or_copy(source / name, partial)
     return [image_path(run_id, epoch, index) for index in range(len(names))]
 
 

@@ -1,4 +1,4 @@
-"""Holding a run: the lease's heartbeat, and names by which a dead holder is known."""
+"""The lease by which a worker holds a run: renewed, and not waited for where its holder is dead."""
 
 import logging
 import os
@@ -16,19 +16,19 @@ from backend.store import Store
 logger = logging.getLogger(__name__)
 
 
-class Heart:
-    """Keeps a claim alive while its step runs, and tells the step when it is lost."""
+class LeaseKeeper:
+    """Renews the lease of a run while a step runs, and tells the step when it is lost."""
 
     def __init__(self, store: Store, claim: Claim) -> None:
         self._store = store
         self._claim = claim
         self._lost: LeaseLost | None = None
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heart", daemon=True)
+        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._told: tuple[str, float] = ("", 0.0)
         self._started: dict[str, datetime] = {}
 
-    def __enter__(self) -> "Heart":
+    def __enter__(self) -> "LeaseKeeper":
         self._thread.start()
         return self
 
@@ -52,11 +52,11 @@ class Heart:
         started = self._started.setdefault(stage, datetime.now(UTC))
         self._store.progress(self._claim, stage, done, total, started)
 
-    def _beat(self) -> None:
+    def _renew(self) -> None:
         pause = min(self._claim.lease_seconds / 3, 2.0)
         while not self._stopped.wait(pause):
             try:
-                self._store.heartbeat(self._claim)
+                self._store.renew(self._claim)
             except LeaseLost as error:
                 self._lost = error
                 return

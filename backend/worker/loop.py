@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Any
 
 from backend import logs
-from backend.disk import is_disk_full
 from backend.engine import Engine
 from backend.errors import (
     BackendUnreachable,
@@ -27,8 +26,9 @@ from backend.errors import (
     SettingsInvalid,
     WrongState,
 )
+from backend.files import is_disk_full
 from backend.label_studio import Gateway
-from backend.labels import collect
+from backend.labels import closing, collect
 from backend.run.records import Claim, Epoch, Image, Run
 from backend.run.states import WORK, Event, State
 from backend.settings import Settings, ensure_secrets
@@ -38,7 +38,7 @@ from backend.tasks import publishing, selection
 from backend.tasks.images import place_images
 from backend.tasks.predictions import good_from
 from backend.worker import liveness
-from backend.worker.lease import Heart, is_dead, process_name
+from backend.worker.lease import LeaseKeeper, is_dead, process_name
 from backend.worker.poller import PASSING, Poller, cleared_by, of_project
 from backend.worker.sample_rows import SampleRows
 
@@ -142,8 +142,8 @@ class Worker:
         }[run.state]
         logger.info("run %s, epoch %d: %s", run.id, run.epoch, run.state)
         try:
-            with Heart(self._store, claim) as heart:
-                changed = step(claim, heart)
+            with LeaseKeeper(self._store, claim) as lease:
+                changed = step(claim, lease)
         except (LeaseLost, RunChanged) as error:
             logger.info("%s", error)
         except PASSING as error:
@@ -162,10 +162,10 @@ class Worker:
             return changed
         return None
 
-    def _generate(self, claim: Claim, heart: "Heart") -> Run:
+    def _generate(self, claim: Claim, lease: LeaseKeeper) -> Run:
         run = claim.run
         began = time.monotonic()
-        batch = self._engine.generate(run, heart.progress)
+        batch = self._engine.generate(run, lease.progress)
         try:
             paths = place_images(self._settings, batch / "images", run.id, run.epoch)
         except OSError as error:
@@ -185,7 +185,7 @@ class Worker:
         seconds = time.monotonic() - began
         return self._store.batch_written(claim, paths, predictions, seconds, asked)
 
-    def _publish(self, claim: Claim, heart: "Heart") -> Run:
+    def _publish(self, claim: Claim, lease: LeaseKeeper) -> Run:
         run, gateway = claim.run, self._ls()
         began = time.monotonic()
         if run.project_id is None:
@@ -203,7 +203,7 @@ class Worker:
         tasks = publishing.tasks(self._settings, run, images, epochs, self._best(run, epochs))
         self._put_away(run, run.epoch)
         task_ids = gateway.publish(of_project(run), run.id, run.epoch, tasks)
-        heart.check()
+        lease.check()
         return self._store.published(claim, task_ids, time.monotonic() - began)
 
     def _best(self, run: Run, epochs: list[Epoch]) -> Image | None:
@@ -211,22 +211,17 @@ class Worker:
         place = publishing.best_so_far(epochs, run.epoch)
         return self._store.images(run.id, place[0])[place[1]] if place else None
 
-    def _learn(self, claim: Claim, heart: "Heart") -> Run:
+    def _learn(self, claim: Claim, lease: LeaseKeeper) -> Run:
         run = claim.run
         began = time.monotonic()
-        epochs = self._store.epochs(run.id)
-        epoch = epochs[run.epoch]
+        epoch = self._store.epochs(run.id)[run.epoch]
         if epoch.labelled_at is None:
             collect.reconcile(self._store, self._ls(), run, {max(run.epoch - 1, 0), run.epoch})
-            threshold = good_from(epochs, run.epoch)
-            decide = self._store.decider(run, run.epoch, threshold)
-            # What takes seconds (crowd-kit's import, Dawid-Skene) is done when the lock is taken.
-            decide(self._store.annotations(run.id, run.epoch))
-            self._store.freeze(claim, decide)
+            closing.freeze(self._store, claim)
             epoch = self._store.epochs(run.id)[run.epoch]
         self._put_away(run, run.epoch + 1)
         verdicts = [image.verdict for image in self._store.images(run.id, run.epoch)]
-        report = self._engine.learn(run, verdicts, epoch.best_index, heart.progress)
+        report = self._engine.learn(run, verdicts, epoch.best_index, lease.progress)
         rewards: list[float | None] = list(report.get("rewards") or [])
         changed = self._store.learned(claim, report, rewards, time.monotonic() - began)
         self._draw_grid(run)

@@ -22,7 +22,7 @@ from backend.errors import (
 )
 from backend.label_studio import Gateway
 from backend.label_studio.webhook_contract import START_TRAINING
-from backend.labels import collect
+from backend.labels import closing, collect
 from backend.labels.disagreements_tab import Disagreements
 from backend.run.records import Hint, Run
 from backend.run.states import Event, State
@@ -101,13 +101,13 @@ class Poller:
             return
         if any(hint.action == START_TRAINING for hint in hints):
             try:
-                collect.advance(self._store, self._gateway(), run)
+                closing.advance(self._store, self._gateway(), run)
                 return
             except NotEnoughFeedback as error:
                 logger.warning("%s", error)
                 self._note(run, str(error))
                 return
-        if collect.close_if_labelled(self._store, run).state is State.labelling:
+        if closing.close_if_labelled(self._store, run).state is State.labelling:
             self._note(run, collected.lacking(run) or self._unfit(run))
 
     def _unfit(self, run: Run) -> str | None:

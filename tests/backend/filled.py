@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from PIL import Image
 
-from backend import consensus
+from backend.labels import closing
 from backend.run.records import Annotation, Run
 from backend.run.states import Event
 from backend.settings import Settings
@@ -62,7 +62,7 @@ def close_epoch(store: Store, run: Run) -> Run:
     claim = store.claim("test", 60)
     assert claim is not None
     count = run.images_per_epoch
-    store.freeze(claim, lambda rows: consensus.decide(rows, count, run.labelling))
+    closing.freeze(store, claim)
     rewards = [0.1 * index - 0.2 for index in range(count)]
     store.learned(claim, {"epoch": run.epoch}, rewards, 1.0)
     store.release(claim)

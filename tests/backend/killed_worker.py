@@ -18,7 +18,7 @@ from tests.backend.fake_label_studio import FakeLabelStudio
 
 # Its children start with torch loaded, which takes seconds otherwise.
 _WITH_TORCH = multiprocessing.get_context("forkserver")
-_WITH_TORCH.set_forkserver_preload(["hero_engine.methods.hero", "backend.worker"])
+_WITH_TORCH.set_forkserver_preload(["hero_engine.methods.hero", "backend.worker.loop"])
 _WITHOUT = multiprocessing.get_context("spawn")
 
 

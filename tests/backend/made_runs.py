@@ -6,13 +6,13 @@ from typing import Any
 import sqlalchemy as sa
 from PIL import Image
 
+from backend.labels import closing
 from backend.run.labelling import make_labelling
 from backend.run.records import Annotation, Claim, Run
 from backend.run.states import Event, State
 from backend.settings import Settings
 from backend.store import Store, tables
 from backend.tasks.images import image_path
-from backend.tasks.predictions import good_from
 
 PROMPT = "photo of one blue rose in a vase"
 REPORT = {
@@ -123,8 +123,7 @@ class MadeRun:
             else None
         )
         claim, run = self.claim(), run or self.run
-        threshold = good_from(self.store.epochs(run.id), run.epoch)
-        self.store.freeze(claim, self.store.decider(run, run.epoch, threshold))
+        closing.freeze(self.store, claim)
         judged = [image.verdict for image in self.store.images(run.id, run.epoch)]
         rewards = [{"best": 1.0, "good": 0.9, "bad": 0.2, None: 0.5}[v] for v in judged]
         run = self.store.learned(claim, {**REPORT, **report}, rewards, 40.0)

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
-from backend.local.label_studio_server import VERSION, Account, environment
+from backend.local.label_studio_server import Account, environment
+from backend.settings import LABEL_STUDIO_VERSION
 from tests.compose import BY_HAND, COMPOSE, EXAMPLE, GPU, ROOT, filled_env, parsed
 
 REQUIRED = sorted(set(re.findall(r"\$\{(\w+):\?", (ROOT / COMPOSE).read_text())))
@@ -67,7 +68,7 @@ def test_only_label_studio_and_the_run_pages_are_published_and_these_to_this_mac
 
 def test_label_studio_is_switched_as_the_one_that_hero_up_starts(services, tmp_path: Path):
     service = services["label-studio"]
-    assert service["image"].endswith(f":{VERSION}")
+    assert service["image"].endswith(f":{LABEL_STUDIO_VERSION}")
     account = Account("a", "b", "c", 1)
     ours = environment(account, data=tmp_path, files_root=tmp_path)
     here = service["environment"]

@@ -8,7 +8,7 @@ import pytest
 
 @pytest.mark.parametrize(
     "module",
-    ["backend.web.app", "backend.worker"],
+    ["backend.web.app", "backend.worker.loop"],
 )
 def test_torch_stays_out(module: str):
     code = f"import {module}, sys; sys.exit('torch' in sys.modules)"

@@ -14,8 +14,9 @@ import httpx
 import pytest
 
 from backend.label_studio.browser_session import Member, invitation
-from backend.local.label_studio_server import VERSION, LocalLabelStudio
+from backend.local.label_studio_server import LocalLabelStudio
 from backend.local.processes import free_port, stop
+from backend.settings import LABEL_STUDIO_VERSION
 
 
 @dataclass
@@ -84,7 +85,7 @@ def empty_label_studio(
 ) -> Path:
     """A data folder to copy: the first start has been made and nothing has happened since."""
     assert request.config.cache is not None
-    cache = request.config.cache.mkdir(f"label-studio-{VERSION}")
+    cache = request.config.cache.mkdir(f"label-studio-{LABEL_STUDIO_VERSION}")
     return _empty_database(cache, tmp_path_factory.mktemp("first-start"))
 
 

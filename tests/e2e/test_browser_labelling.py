@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from backend import engine
+from backend.labels.progress import count_labels
 from backend.local import processes
 from backend.local.stack import Stack
 from backend.run.labelling import Labelling
@@ -85,7 +86,7 @@ def test_an_epoch_is_labelled_by_keyboard_and_the_next_one_comes(
     browser.label_all(page, run.project_url)
     expect(page.locator(".reference img")).to_be_visible()
     browser.press(page, "g")
-    _eventually(lambda: service.store.counts(run.id, 1).labelled == 1)
+    _eventually(lambda: count_labels(service.store, run.id, 1).labelled == 1)
 
 
 def test_an_epoch_is_labelled_on_one_page_and_the_next_one_comes(

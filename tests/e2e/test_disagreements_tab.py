@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from backend.labels.disagreements_tab import TITLE
+from backend.labels.progress import count_labels
 from backend.local.processes import wait_until
 from backend.run.labelling import Labelling
 from backend.run.records import Run
@@ -61,7 +62,7 @@ def test_the_tab_follows_the_votes_and_a_leads_word_settles(
         vote(ann, index, value)
     bobs = [vote(bob, index, value) for index, value in enumerate(["best", "good", "good"])]
     _eventually(lambda: tab(service, run) == ["0001", "0002"])
-    assert service.store.counts(run.id, 0).labelled == 3
+    assert count_labels(service.store, run.id, 0).labelled == 3
 
     # As the Data Manager opens it: the lead changes the annotation that is there.
     lead.patch(f"/api/annotations/{bobs[1]}/", json={"result": [control.result("bad")]})

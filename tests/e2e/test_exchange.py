@@ -17,6 +17,7 @@ from backend.exports.source import Source
 from backend.label_studio import Gateway
 from backend.label_studio.browser_session import Member
 from backend.labels import collect
+from backend.labels.progress import count_labels
 from backend.run.labelling import Labelling
 from backend.run.records import Run
 from backend.settings import Settings
@@ -213,7 +214,7 @@ def test_labels_from_elsewhere_are_made_here_once(home: Home, hero, layout: str,
     rows = [row for row in home.rows(run) if row["annotator"] == PEOPLE[0]]
     assert [row["value"] for row in rows] == ["good", "bad", "best", "bad"]
     assert {row["lead_time"] for row in rows} == {4.5}
-    assert home.store.counts(run.id, 0).complete
+    assert count_labels(home.store, run.id, 0).complete
 
     again = hero("import-annotations", run.id, tmp_path / "labels.json")
     assert again.exit_code == 0, again.output

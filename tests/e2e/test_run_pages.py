@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
-from backend.dashboard.report import write_report
+from backend.dashboard.report import report
 from backend.run.states import Event
 from backend.settings import Settings
 from backend.store import Store
@@ -115,10 +115,11 @@ def test_the_report_needs_no_server(page: Page, made: MadeRun, tmp_path):
     said, asked = [], []
     page.on("console", lambda message: said.append(message.text))
     page.on("request", lambda request: asked.append(request.url.partition(":")[0]))
-    report = write_report(made.settings, made.store, made.run, tmp_path / "report.html")
+    file = tmp_path / "report.html"
+    file.write_text(report(made.settings, made.store, made.run), encoding="utf-8")
     for width, height in SIZES:
         page.set_viewport_size({"width": width, "height": height})
-        page.goto(report.as_uri())
+        page.goto(file.as_uri())
         see_everything(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(CUT) == []

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from backend.labels import collect
+from backend.labels import closing
+from backend.labels.progress import count_labels
 from backend.run.labelling import Labelling
 from backend.run.states import Event, State
 from backend.tasks.label_config import template, verdict_control
@@ -88,17 +89,17 @@ def test_an_epoch_of_five_people(service: Service, pipeline: Path):
     ben.say(tasks[2], "good")
     ben.delete(tasks[2])
     ben.say(tasks[3], "bad")
-    eventually(lambda: store.counts(run.id, 0).votes == 7)
-    counts = store.counts(run.id, 0)
+    eventually(lambda: count_labels(store, run.id, 0).votes == 7)
+    counts = count_labels(store, run.id, 0)
     assert (counts.labelled, counts.total, counts.votes_needed) == (3, 4, 8)
     assert counts.annotators == {ann.email: 4, ben.email: 3}
     assert counts.uncounted == {eve.email: 4}
 
     cem.say(tasks[2], "bad")
     dora.say(tasks[1], "bad")
-    eventually(lambda: store.counts(run.id, 0).labelled == 4)
-    eventually(lambda: store.counts(run.id, 0).bad == 3)
-    counts = store.counts(run.id, 0)
+    eventually(lambda: count_labels(store, run.id, 0).labelled == 4)
+    eventually(lambda: count_labels(store, run.id, 0).bad == 3)
+    counts = count_labels(store, run.id, 0)
     assert (store.run(run.id).state, counts.has_best) == (State.labelling, False)
     ben.change(tasks[0], "best")
     service.wait(run, State.labelling, epoch=1)
@@ -144,7 +145,7 @@ def test_what_an_epoch_closed_early_leaves_is_in_nobodys_way(service: Service, p
     gus.draft(tasks[3], "bad")
     assert fay.next_epoch(project_id) == gus.next_epoch(project_id) == 0
 
-    collect.advance(store, service.gateway, store.run(run.id))
+    closing.advance(store, service.gateway, store.run(run.id))
     service.wait(run, State.labelling, epoch=1)
     assert fay.next_epoch(project_id) == gus.next_epoch(project_id) == 1
     there = list(service.sdk.tasks.list(project=project_id))
@@ -183,7 +184,7 @@ def test_what_is_deleted_in_label_studio_is_made_again(label_studio, home: Path,
             True,
             True,
         ]
-        assert store.counts(run.id, 0).labelled == 1
+        assert count_labels(store, run.id, 0).labelled == 1
 
         page = template()
         broken = page.replace('value="best" alias="best"', 'value="top" alias="top"')

@@ -7,6 +7,8 @@ import pytest
 
 from backend.consensus import decide
 from backend.consensus.reliability import fit
+from backend.labels import closing
+from backend.labels.progress import count_labels
 from backend.run.labelling import Labelling
 from backend.run.states import Event
 from tests.backend.votes import Vote, annotations
@@ -117,10 +119,10 @@ def test_a_run_learns_from_its_earlier_epochs_whom_to_believe(store, config):
         run = store.published(replace(claim, run=run), {i: i for i in range(len(images))}, 1.0)
         rows = annotations(run.id, *votes, epoch=epoch)
         store.merge_annotations(run.id, epoch, lambda *_, rows=rows: rows)
-        assert store.counts(run.id, epoch).good == 12
+        assert count_labels(store, run.id, epoch).good == 12
         store.transition(run, Event.advance)
         claim = store.claim("worker", 60)
-        store.freeze(claim, store.decider(claim.run, epoch))
+        closing.freeze(store, claim)
         verdicts = [image.verdict for image in store.images(run.id, epoch)]
         claim = replace(claim, run=store.learned(claim, {}, [], 1.0))
     assert verdicts == ["good", "bad"] * 12

@@ -64,7 +64,7 @@ def test_a_folder_takes_a_file_and_an_empty_one_becomes_an_export(settings, stor
 
 def test_a_target_that_cannot_be_written(settings, store, run, tmp_path):
     (tmp_path / "file").write_text("")
-    for what in ("verdicts", "images"):
+    for what in ("verdicts", "images", "report"):
         with pytest.raises(TargetUnusable, match=r"\(.*/file\); choose another place"):
             export(settings, store, run, what, None, tmp_path / "file" / "x")
 

@@ -1,55 +1,19 @@
 """Annotations to rows: whatever happens on the way, one look makes them equal."""
 
-from dataclasses import replace
-
-import pytest
-
-from backend import consensus
-from backend.errors import NotEnoughFeedback, WrongState
-from backend.labels.collect import (
-    advance,
-    check_feedback,
-    close_if_labelled,
-    merge,
-    read,
-    reconcile,
-)
+from backend.labels import closing
+from backend.labels.collect import merge, read, reconcile
 from backend.run.records import Run
-from backend.run.states import Event, State
+from backend.run.states import Event
 from backend.store import Store
 from tests.backend.conftest import CONFIG
 from tests.backend.fake_label_studio import FakeLabelStudio
-
-PATHS = [f"{index}.png" for index in range(4)]
-VALUES = ["good", "bad", "best", "NOPE", None]
-
-
-def labelling(store: Store, source: FakeLabelStudio) -> Run:
-    run = store.create_run(CONFIG, project_id=1)
-    for index in range(4):
-        key = f"{run.id}/0/{index:04d}"
-        source.tasks[100 + index] = {"hero_image_id": key, "epoch": 0, "index": index}
-    claim = store.claim("worker", 60)
-    assert claim is not None
-    run = store.batch_written(claim, PATHS, None, 1.0)
-    return store.published(replace(claim, run=run), {i: 100 + i for i in range(4)}, 1.0)
-
-
-@pytest.fixture
-def source() -> FakeLabelStudio:
-    return FakeLabelStudio()
-
-
-@pytest.fixture
-def run(store: Store, source: FakeLabelStudio) -> Run:
-    return labelling(store, source)
 
 
 def freeze(store: Store, run: Run) -> None:
     store.transition(run, Event.advance)
     claim = store.claim("worker", 60)
     assert claim is not None
-    store.freeze(claim, lambda rows: consensus.decide(rows, 4))
+    closing.freeze(store, claim)
 
 
 class TestReconcile:
@@ -105,53 +69,3 @@ class TestReconcile:
         lonely = store.create_run(CONFIG)
         assert reconcile(store, source, lonely).changed == []
         assert source.requests == 0
-
-
-class TestClosing:
-    def test_complete(self, store: Store, source: FakeLabelStudio, run: Run):
-        source.label_all(["good", "bad", "best", "bad"], 0)
-        reconcile(store, source, run)
-        assert close_if_labelled(store, run).state is State.learning
-
-    @pytest.mark.parametrize(
-        "values", [["good", "bad", "good", "bad"], ["best", "bad", "bad", "NOPE"]]
-    )
-    def test_not_complete(self, store: Store, source: FakeLabelStudio, run: Run, values: list[str]):
-        source.label_all(values, 0)
-        reconcile(store, source, run)
-        assert close_if_labelled(store, run).state is State.labelling
-
-    def test_all_bad(self, store: Store, source: FakeLabelStudio, run: Run):
-        source.label_all(["bad"] * 4, 0)
-        reconcile(store, source, run)
-        assert close_if_labelled(store, run).state is State.learning
-
-    def test_advance_fetches_first(self, store: Store, source: FakeLabelStudio, run: Run):
-        source.annotate(100, "good")
-        source.annotate(101, "bad")
-        assert advance(store, source, run).state is State.learning
-        assert len(store.annotations(run.id)) == 2
-
-    @pytest.mark.parametrize(
-        ("values", "lacking"), [([], "good"), (["good"], "bad"), (["bad", "bad"], "good")]
-    )
-    def test_advance_needs_something_to_compare(
-        self, store: Store, source: FakeLabelStudio, run: Run, values: list[str], lacking: str
-    ):
-        for index, value in enumerate(values):
-            source.annotate(100 + index, value)
-        with pytest.raises(NotEnoughFeedback, match=f"none of them is {lacking}"):
-            advance(store, source, run)
-        assert store.run(run.id).state is State.labelling
-
-    @pytest.mark.parametrize("value", ["good", "bad"])
-    def test_a_whole_epoch_of_one_kind_may_advance(
-        self, store: Store, source: FakeLabelStudio, run: Run, value: str
-    ):
-        source.label_all([value] * 4, 0)
-        reconcile(store, source, run)
-        check_feedback(run, store.counts(run.id, 0))
-
-    def test_advance_of_a_run_that_is_not_labelled(self, store: Store, source: FakeLabelStudio):
-        with pytest.raises(WrongState, match="generating"):
-            advance(store, source, store.create_run(CONFIG))

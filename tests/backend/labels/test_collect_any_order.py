@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from backend.errors import LabelStudioRefused
+from backend.labels import closing
 from backend.labels.collect import reconcile
+from backend.labels.progress import count_labels
 from backend.run.labelling import Labelling
 from backend.run.records import Annotation, Run
 from backend.run.states import Event, State
@@ -120,7 +122,7 @@ class Epoch:
         self.look()
         claim = self.store.claim("worker", 60)
         assert claim is not None
-        self.store.freeze(claim, self.store.decider(self.run, 0))
+        closing.freeze(self.store, claim)
         self.store.release(claim)
         self.touched.clear()
 
@@ -193,7 +195,7 @@ class AnyEvents(RuleBasedStateMachine):
         late = {row.ls_id for row in rows.values() if row.late}
         assert late == {ls_id for ls_id, _ in rows} & epoch.touched
         if self.history is None:
-            counts = epoch.store.counts(epoch.run.id, 0)
+            counts = count_labels(epoch.store, epoch.run.id, 0)
             assert counts.labelled == self.labelled(truth)
 
     def truth(self) -> dict[tuple[int, int], tuple[str | None, int]]:

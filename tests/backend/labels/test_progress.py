@@ -1,11 +1,14 @@
-"""How far an epoch's labelling is: about how long it takes, and when nobody can tell."""
+"""How far an epoch's labelling is, and about how long it takes, unless nobody can tell."""
 
 from datetime import timedelta
 
 from backend.consensus import decide
-from backend.labels.progress import progress
+from backend.labels.collect import reconcile
+from backend.labels.progress import count_labels, progress
 from backend.run.labelling import Labelling
+from backend.run.records import Run
 from backend.store import Store
+from tests.backend.fake_label_studio import FakeLabelStudio
 from tests.backend.filled import START, annotations
 
 
@@ -26,3 +29,16 @@ def test_a_pace_while_somebody_still_labels(store: Store):
 
 def test_no_pace_once_all_who_label_have_done_their_part(store: Store):
     assert seconds_left(store, ["tg", "bg", "bb"]) is None
+
+
+def test_counts(store: Store, source: FakeLabelStudio, run: Run):
+    assert count_labels(store, run.id, 0).labelled == 0
+    for task_id, value in ((100, "good"), (101, "NOPE"), (102, "best")):
+        source.annotate(task_id, value)
+    reconcile(store, source, run)
+    counts = count_labels(store, run.id, 0)
+    assert (counts.labelled, counts.total, counts.has_best) == (2, 4, True)
+    assert (counts.good, counts.bad, counts.complete) == (2, 0, False)
+    assert counts.annotators == {"ann@example.com": 2}
+    [problem] = counts.problems
+    assert problem.startswith("image 1: the annotation says 'NOPE'")

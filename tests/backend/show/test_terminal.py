@@ -7,10 +7,11 @@ from datetime import timedelta
 import pytest
 from rich.console import Console
 
-from backend import consensus
+from backend.labels import closing
+from backend.labels.progress import count_labels
 from backend.run.records import Annotation
 from backend.run.states import Event
-from backend.show import terminal
+from backend.show import run_view, terminal
 from backend.store import Store
 from hero_engine.feedback.contrast import Contrast
 from hero_engine.storage.batch import Feedback
@@ -54,7 +55,7 @@ def test_a_new_run_is_drawn(store, config):
     run = store.create_run(config)
     claim = store.claim("worker", 60)
     store.progress(claim, "sampling", 3, 8, run.created_at)
-    text = _text(terminal.render(terminal.read(store, run.id)))
+    text = _text(terminal.render(run_view.read(store, run.id)))
     assert "epoch 1 of 2" in text
     assert "◉ draw" in text
     assert "3/8" in text
@@ -63,11 +64,11 @@ def test_a_new_run_is_drawn(store, config):
 
 def test_labels_are_counted_and_the_best_is_asked_for(store, labelling):
     _labels(store, labelling, {0: "good", 1: "bad", 2: "bad"})
-    view = terminal.read(store, labelling.id)
+    view = run_view.read(store, labelling.id)
     assert view.progress == (3, 4)
     assert view.awaited == "best missing, 1 annotator"
     _labels(store, labelling, {3: "bad"})
-    assert "choose the best" in terminal.read(store, labelling.id).awaited
+    assert "choose the best" in run_view.read(store, labelling.id).awaited
     text = _text(terminal.render(view))
     assert "http://label-studio/projects/3" in text
     assert "◉ label" in text
@@ -78,11 +79,11 @@ def test_labels_are_counted_and_the_best_is_asked_for(store, labelling):
 def test_a_finished_epoch_keeps_its_figures(store, labelling):
     _labels(store, labelling, {0: "best", 1: "good", 2: "good", 3: "bad"})
     run = store.transition(labelling, Event.labelled)
-    before = terminal.read(store, run.id).lines[0]
+    before = run_view.read(store, run.id).lines[0]
     claim = store.claim("worker", 60)
-    store.freeze(claim, lambda rows: consensus.decide(rows, 4))
+    closing.freeze(store, claim)
     store.learned(claim, {"seconds": {"update": 2.0}}, [0.1, 0.2, 0.3, 0.4], 3.5)
-    view = terminal.read(store, run.id)
+    view = run_view.read(store, run.id)
     (line,) = view.lines
     assert (before.labelled, before.closed) == (4, False)
     assert (line.good, line.labelled, line.closed, line.success_rate) == (3, 4, True, 0.75)
@@ -92,13 +93,13 @@ def test_a_finished_epoch_keeps_its_figures(store, labelling):
 
 def test_people_are_told_why_nothing_was_learned(store, labelling):
     _labels(store, labelling, {0: "bad", 1: "bad", 2: "bad", 3: "bad"})
-    assert store.counts(labelling.id, 0).complete
+    assert count_labels(store, labelling.id, 0).complete
     run = store.transition(labelling, Event.labelled)
     claim = store.claim("worker", 60)
-    store.freeze(claim, store.decider(run, 0))
+    closing.freeze(store, claim)
     said = Contrast.of(Feedback((False,) * 4, None)).nothing_to_learn(has_anchor=False)
     store.learned(claim, {"note": said}, [], 3.5)
-    view = terminal.read(store, run.id)
+    view = run_view.read(store, run.id)
     text = " ".join(_text(terminal.render(view)).split())
     assert "Epoch 1: None of the 4 judged images is good" in text
     assert "the next batch is drawn as this one" in text
@@ -114,7 +115,7 @@ def test_people_are_told_why_nothing_was_learned(store, labelling):
 )
 def test_a_run_that_does_not_go_on_says_why(store, labelling, event, words):
     store.transition(labelling, event, error="because of the disk")
-    text = _text(terminal.render(terminal.read(store, labelling.id)))
+    text = _text(terminal.render(run_view.read(store, labelling.id)))
     assert words in text
     assert "◉ label" in text or event is Event.stop
 
@@ -123,9 +124,9 @@ def test_a_log_file_gets_a_line_a_change(store, labelling, clock):
     console = Console(file=io.StringIO(), width=200)
     with terminal.Screen(console) as shown:
         for _ in range(3):
-            shown.update(terminal.read(store, labelling.id))
+            shown.update(run_view.read(store, labelling.id))
         _labels(store, labelling, {0: "good", 1: "bad"})
-        shown.update(terminal.read(store, labelling.id))
+        shown.update(run_view.read(store, labelling.id))
     lines = console.file.getvalue().splitlines()
     assert len(lines) == 2
     assert "0/4" in lines[0]
@@ -135,7 +136,7 @@ def test_a_log_file_gets_a_line_a_change(store, labelling, clock):
 def test_a_terminal_is_redrawn_in_place(store, labelling):
     console = Console(file=io.StringIO(), width=100, force_terminal=True)
     with terminal.Screen(console, notes=("a note",)) as shown:
-        shown.update(terminal.read(store, labelling.id))
+        shown.update(run_view.read(store, labelling.id))
     assert "a note" in console.file.getvalue()
 
 
@@ -146,7 +147,7 @@ def test_the_seconds_of_a_stage_count_up(store, labelling, clock, monkeypatch):
             return labelling.updated_at + timedelta(seconds=7)
 
     monkeypatch.setattr(terminal, "datetime", Later)
-    assert "7 …" in _text(terminal.render(terminal.read(store, labelling.id)))
+    assert "7 …" in _text(terminal.render(run_view.read(store, labelling.id)))
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
@@ -154,7 +155,7 @@ def test_a_link_is_whole_however_narrow_the_terminal_is(store, config, width):
     long = "https://label-studio.example.org/projects/3"
     run = store.create_run(config, project_url=long)
     store.transition(run, Event.fail, error="because of a disk that holds nothing any more")
-    views = [terminal.read(store, run.id)]
+    views = [run_view.read(store, run.id)]
     assert f"  {long}" in _overview(views, width).splitlines()
     assert "a disk that holds nothing any more" in " ".join(_overview(views, width).split())
     if width >= 80:
@@ -162,7 +163,7 @@ def test_a_link_is_whole_however_narrow_the_terminal_is(store, config, width):
 
 
 def test_success_is_told_by_epoch(store, labelling):
-    read = terminal.read(store, labelling.id)
+    read = run_view.read(store, labelling.id)
     assert read.success == ""
     line = replace(read.lines[0], good=1, judged=4)
     assert replace(read, lines=(line,)).success == "25% in epoch 1"

@@ -4,9 +4,8 @@ import pytest
 
 from backend.errors import LabelStudioUnreachable
 from backend.label_studio import Server
-from backend.local.label_studio_server import VERSION
 from backend.run.labelling import Labelling
-from backend.settings import Settings
+from backend.settings import LABEL_STUDIO_VERSION, Settings
 from backend.starting import start_run
 
 
@@ -50,11 +49,11 @@ def test_a_run_that_has_started_does_not_fail_for_want_of_the_list(
     assert start_run.missing_people(settings, Labelling(annotators_per_image=2)) is None
 
 
-@pytest.mark.parametrize(("version", "known"), [(VERSION, True), ("1.24.0", False)])
+@pytest.mark.parametrize(("version", "known"), [(LABEL_STUDIO_VERSION, True), ("1.24.0", False)])
 def test_a_label_studio_of_another_version_is_named(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, version: str, known: bool
 ):
     monkeypatch.setattr(Members, "ping", lambda self: Server(version, "ann@x.org"), raising=False)
     monkeypatch.setattr(start_run, "Gateway", Members)
     said = start_run.untested_version(settings)
-    assert said is None if known else f"1.24.0 answers, not the {VERSION}" in str(said)
+    assert said is None if known else f"1.24.0 answers, not the {LABEL_STUDIO_VERSION}" in str(said)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from backend import consensus
 from backend.engine import Engine, checkpoint_folder
+from backend.labels import closing
 from backend.run.records import Run
 from backend.run.states import State
 from backend.settings import Settings
@@ -48,7 +48,7 @@ class Life:
         Worker(self.settings, self.store, gateway=gateway).poll_once()  # type: ignore[arg-type]
         claim = self.store.claim("test", 60)
         assert claim is not None
-        self.store.freeze(claim, lambda rows: consensus.decide(rows, 4))
+        closing.freeze(self.store, claim)
         self.store.release(claim)
 
     def lora(self) -> bytes:
@@ -74,8 +74,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, pipeline: Path) -> Lif
     "point",
     [
         "hero_engine.storage.batch:Batch.save:after",
-        "backend.worker:place_images:before",
-        "backend.worker:place_images:after",
+        "backend.worker.loop:place_images:before",
+        "backend.worker.loop:place_images:after",
         "backend.store:Store.batch_written:after",
     ],
 )

@@ -28,26 +28,6 @@ def settings(settings: Settings) -> Settings:
     return settings.model_copy(update={"poll_seconds": 0.001, "sample_row": 3})
 
 
-@pytest.fixture
-def store(settings: Settings) -> Store:
-    return Store.open(settings)
-
-
-@pytest.fixture
-def engine(settings: Settings) -> FakeEngine:
-    return FakeEngine(settings)
-
-
-@pytest.fixture
-def source() -> FakeLabelStudio:
-    return FakeLabelStudio()
-
-
-@pytest.fixture
-def run(store: Store) -> Run:
-    return store.create_run(CONFIG, project_id=1)
-
-
 def a_worker(
     settings: Settings, store: Store, engine: FakeEngine, source: FakeLabelStudio
 ) -> Worker:

@@ -1,4 +1,4 @@
-"""What a run's model can be used for: images drawn with it."""
+"""Images drawn with a run's model, in its exports folder: `hero generate`."""
 
 from pathlib import Path
 from typing import Literal

@@ -1,0 +1,172 @@
+"""The list of runs, and a run's page."""
+
+import pytest
+from flask.testing import FlaskClient
+
+from backend.dashboard.facts import read_run
+from backend.dashboard.report import report
+from backend.run.states import Event
+from backend.settings import Settings
+from backend.show.pictures import wilson_interval
+from backend.store import Store
+from tests.backend.dashboard.reading import BALLOTS, get
+from tests.backend.made_runs import MadeRun
+
+
+class TestRuns:
+    def test_none_yet(self, client: FlaskClient):
+        assert "hero start" in get(client, "/runs").text
+
+    def test_each_with_what_it_waits_for(self, client: FlaskClient, made: MadeRun):
+        made.draw()
+        text = get(client, "/runs").text
+        assert made.id in text
+        assert "25 %" in text
+        assert "0 of 4" in text
+
+
+class TestRun:
+    def test_what_happens_now(self, client: FlaskClient, made: MadeRun):
+        made.draw()
+        made.vote("gg", "g-", "bx")
+        text = get(client, f"/runs/{made.id}").text
+        assert "Epoch 2 of 2: 1 of 4 labelled, 4 of 8 votes, best missing, 2 annotators" in text
+        assert "ann 3" in text
+        assert "ben 1" in text
+        assert f"hero advance {made.id}" in text
+
+    def test_curves_come_with_their_numbers(self, client: FlaskClient, made: MadeRun):
+        page = get(client, f"/runs/{made.id}")
+        low, high = wilson_interval(1, 4)
+        assert f"1 1 4 25% {low:.0%} to {high:.0%}" in page.text.replace(" %", "%")
+        for title in ("Rewards", "Embedding loss", "Policy loss", "Clip fraction", "Diversity"):
+            assert title in page.text
+        assert page.tags.count("svg") >= 7
+
+    def test_late_annotations_are_told_and_change_nothing(self, client: FlaskClient, made: MadeRun):
+        before = get(client, f"/runs/{made.id}").text
+        assert "Late annotations" not in before
+        made.change_late(1, "x")
+        made.vote("--g", epoch=0, late=True)
+        text = get(client, f"/runs/{made.id}").text
+        assert "Late annotations" in text
+        assert "cem@example.com" in text
+        assert "25 %" in text
+        assert "later skipped" in get(client, f"/runs/{made.id}/epochs/1").text
+
+    def test_the_beginning_of_an_id_leads_to_the_run(self, client: FlaskClient, made: MadeRun):
+        for short in (made.id[:6], "latest"):
+            assert client.get(f"/runs/{short}").headers["Location"] == f"/runs/{made.id}"
+
+    def test_nothing_from_outside_is_markup(self, client: FlaskClient, settings, store):
+        evil = "<script>alert(1)</script> `<b>rose</b>`"
+        made = MadeRun(settings, store, prompt=evil, title=evil, criteria=evil, epochs=1)
+        made.go_round("t", "g", "b", "b")
+        for path in ("/runs", f"/runs/{made.id}", f"/runs/{made.id}/epochs/1"):
+            page = get(client, path)
+            assert page.tags.count("script") == 1
+            assert "<script>alert(1)</script>" in page.text
+            assert "<b>rose</b>" in page.text
+        assert "<script" not in report(settings, store, made.run)
+
+    def test_a_failed_run_says_why(self, client: FlaskClient, store: Store, made: MadeRun):
+        store.transition(made.id, Event.fail, error="The disk is full; run `df`.")
+        page = get(client, f"/runs/{made.id}")
+        assert "The disk is full; run df ." in page.text
+        assert f"hero resume {made.id}" in page.text
+
+    def test_before_the_first_image(self, client: FlaskClient, settings: Settings, store: Store):
+        made = MadeRun(settings, store)
+        assert "No images yet" in get(client, f"/runs/{made.id}").text
+
+    def test_settings_that_are_not_the_defaults(self, client: FlaskClient, settings, store):
+        made = MadeRun(settings, store, config={"learning_rate": 5e-3, "eta": 1.0, "lora_rank": 8})
+        text = get(client, f"/runs/{made.id}").text
+        assert "learning_rate 0.005 instead of 0.001" in text
+        assert "lora_rank 8 instead of 4" in text
+        assert " eta " not in text
+
+    @pytest.mark.parametrize(
+        ("config", "reward"),
+        [
+            ({}, "similarity to the best image (Eq. 4)"),
+            ({"reward": "binary"}, "1 for a good image, 0 for a bad one"),
+            ({"reward": "positives"}, "similarity to the mean of the good images, in the emb"),
+            ({"method": "ddpo", "reward_model": "pickscore"}, "score by the reward model picks"),
+        ],
+    )
+    def test_rewards_are_called_what_they_are(self, client, settings, store, config, reward):
+        made = MadeRun(settings, store, config=config)
+        made.go_round("t", "g", "b", "b")
+        made.go_round("g", "g", "b", "b", predictions=[0.9, 0.8, 0.1, 0.2])
+        text = get(client, f"/runs/{made.id}").text
+        assert f"over the good and over the bad images: {reward}" in text
+        first, second = (client.get(f"/runs/{made.id}/epochs/{n}").text for n in (1, 2))
+        assert f"Reward after learning: {reward}" in first
+        assert f"Predicted before anybody judged: {reward}" in second
+        similar = not config
+        assert ("the anchor of the rewards" in first) is similar
+        assert ('class="anchor">anchor<' in first) is similar
+        assert ("Eq. 4" in first) is similar
+        assert ("the anchor stays" in second) is similar
+        assert ("predictions compare with it" in second) is similar
+
+    def test_samples(self, client: FlaskClient, made: MadeRun):
+        assert "How the model changes" not in get(client, f"/runs/{made.id}").text
+        made.sample_rows(2)
+        page = get(client, f"/runs/{made.id}")
+        assert "Pretrained" in page.text
+        assert "After epoch 1" in page.text
+        assert client.get(f"/runs/{made.id}/samples/1/3").mimetype == "image/webp"
+
+    def test_unknown_runs_and_epochs(self, client: FlaskClient, made: MadeRun):
+        for path in (
+            "nothing",
+            f"{made.id}/epochs/9",
+            f"{made.id}/epochs/x",
+            f"{made.id}/epochs/0",
+        ):
+            answer = client.get(f"/runs/{path}")
+            assert answer.status_code == 404
+            assert answer.mimetype == "text/html"
+
+
+class TestPolling:
+    @pytest.mark.parametrize("path", ["/runs", "/runs/{}", "/runs/{}/epochs/2"])
+    def test_nothing_is_sent_until_something_changed(
+        self, client: FlaskClient, made: MadeRun, path: str
+    ):
+        made.draw()
+        path = path.format(made.id)
+        tag = client.get(path).headers["ETag"]
+        assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
+        made.vote("gg")
+        assert client.get(path, headers={"If-None-Match": tag}).status_code == 200
+
+    def test_it_ends_with_the_run(self, client: FlaskClient, store: Store, made: MadeRun):
+        assert 'data-live="2"' in client.get(f"/runs/{made.id}").get_data(as_text=True)
+        store.transition(made.id, Event.stop)
+        assert 'data-live=""' in client.get(f"/runs/{made.id}").get_data(as_text=True)
+
+
+def test_the_peoples_time_is_what_they_spent(client, settings: Settings, store: Store, clock):
+    made = MadeRun(settings, store, annotators_per_image=2)
+    made.draw()
+    clock.pass_seconds(12 * 3600)
+    made.vote(*BALLOTS)
+    made.learn()
+    facts = read_run(settings, store, made.id)
+    assert facts.people_seconds == 7 * 1.5
+    page = get(client, f"/runs/{made.id}")
+    assert "s time 10 s" in page.text
+    assert "12 h 0 min" in page.text
+
+
+def test_facts_match_the_stores_own(settings: Settings, made: MadeRun):
+    facts = read_run(settings, made.store, made.id)
+    [line] = facts.view.lines
+    [epoch] = facts.epochs
+    assert (epoch.good, epoch.judged) == (line.good, line.labelled)
+    assert epoch.best is not None
+    assert epoch.best.image.index == 0
+    assert epoch.disputed == 1
