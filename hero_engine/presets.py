@@ -1,4 +1,4 @@
-"""Named sets of settings: the bundled tiny model's, and those of the tasks of the paper's Table 1."""
+"""Named sets of settings: the bundled tiny model's, and the tasks of the paper's Table 1."""
 
 from typing import Any
 

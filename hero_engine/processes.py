@@ -9,12 +9,18 @@ in the same shape whoever has it, and sums are made in the parts' order.
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import accelerate
 import torch
 from torch import Tensor
 from torch import distributed as dist
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
+
+
+def device() -> torch.device:
+    """The one that accelerate gives this process."""
+    return accelerate.PartialState().device
 
 
 def world_size() -> int:

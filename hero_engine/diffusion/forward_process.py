@@ -6,7 +6,7 @@ asked what was done to them. Which terms a method adds up is its own affair
 """
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -36,6 +36,7 @@ class Noised:
         return Noised(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
+@runtime_checkable
 class ForwardProcess(Protocol):
     """How a family of models noises clean latents."""
 

@@ -115,7 +115,7 @@ class FeedbackMethod(Method[Settings]):
         report: Report,
         on_progress: OnProgress | None,
     ) -> Embedding:
-        """A copy of E that has learned to tell the batch's good images from its bad ones (Eq. 3)."""
+        """A copy of E that has learned to tell the batch's good images from its bad ones."""
         settings, device = self.settings, self.policy.device
         embedding = copy.deepcopy(self.embedding)
         with timed(report, "embedding"):

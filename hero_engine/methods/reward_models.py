@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import accelerate
 import torch
 from PIL import Image
 
+from hero_engine import processes
 from hero_engine.errors import ConfigError, ModelNotFound
 from hero_engine.methods.reward_ddpo_settings import RewardDdpoSettings
 
@@ -47,7 +47,7 @@ def pickscore(path: str) -> Callable[[list[Image.Image], list[str]], list[float]
             f"The reward model {path!r} cannot be loaded ({first_line.rstrip('.')}); set "
             "reward_model_path to the folder of a CLIP model with its processor."
         ) from error
-    device = accelerate.PartialState().device
+    device = processes.device()
     model.requires_grad_(False).eval().to(device)
 
     @torch.no_grad()

@@ -23,7 +23,7 @@ Generators = torch.Generator | list[torch.Generator]
 Sampler = Callable[
     [Tensor, Generators, Tensor | None, OnStep | None], tuple[Tensor, Transitions | None]
 ]
-"""(noises, generators, steps to keep the transitions of, progress) -> clean latents, transitions."""
+"""(noises, generators, steps to keep, progress) -> clean latents, transitions."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""From a model's name to files: bundled, a folder, or the hub; what can be known without weights."""
+"""From a model's name to its files, and what can be known of it without weights."""
 
 import contextlib
 import json

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
-import accelerate
 import diffusers
 import torch
 import transformers
@@ -15,6 +14,7 @@ from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dic
 from PIL import Image
 from torch import Tensor
 
+from hero_engine import processes
 from hero_engine.config import RunConfig
 from hero_engine.diffusion.forward_process import ForwardProcess
 from hero_engine.diffusion.kernel import Denoiser, Schedule
@@ -129,7 +129,7 @@ class Policy:
 
 def device_for(config: RunConfig) -> torch.device:
     """The device that accelerate picks; `ConfigError` if it has not the wanted precision."""
-    device = accelerate.PartialState().device
+    device = processes.device()
     if config.model.mixed_precision == "fp16" and device.type == "cpu":
         raise ConfigError(
             "mixed_precision is fp16, which CPUs cannot sample in; set it to bf16 or no, or run "

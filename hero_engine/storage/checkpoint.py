@@ -70,7 +70,8 @@ class Checkpoint:
             state = json.loads((folder / "state.json").read_text())
             if state["format"] not in (1, FORMAT):
                 raise ValueError(
-                    f"its format is {state['format']}, this version reads 1 to {FORMAT}: update HERO"
+                    f"its format is {state['format']} and this version reads 1 to {FORMAT}; "
+                    "update HERO"
                 )
             names = [name.removesuffix(".safetensors") for name in state["sha256"]]
             return cls(
