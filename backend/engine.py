@@ -88,12 +88,13 @@ def unusual(stored: Mapping[str, Any]) -> list[tuple[str, Any, Any, str]]:
     Returns:
         (name, value, default or None, what it is), in the order in which they are documented.
     """
-    config = read_config(stored).flat()
-    settings = [*common_settings(), *settings_of(config["method"])]
+    settings = common_settings()
+    if (method := stored.get("method", "hero")) in METHODS:
+        settings += settings_of(method)
     return [
-        (each.name, config[each.name], each.default, each.description)
+        (each.name, stored[each.name], each.default, each.description)
         for each in settings
-        if config[each.name] != each.default
+        if each.name in stored and stored[each.name] != each.default
     ]
 
 

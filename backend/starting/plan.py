@@ -1,6 +1,7 @@
 """What `hero start` is told, by its options and by `--config run.yaml`, as one checked whole."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,10 @@ def _given(problem: Any) -> str:
 
 def _correct(sentence: str, plan: Plan, place: Any) -> str:
     """Where the fields stand that the engine complains of."""
-    places = [place(key) for key, name in ENGINE_FIELDS.items() if f"{name}:" in sentence]
-    places += [place("set") for name in plan.hyper_parameters if f"{name}:" in sentence]
+
+    def complained_of(name: str) -> bool:
+        return re.search(rf"(?<!\w){re.escape(name)}(, \w+)*( and \w+)?:", sentence) is not None
+
+    places = [place(key) for key, name in ENGINE_FIELDS.items() if complained_of(name)]
+    places += [place("set") for name in plan.hyper_parameters if complained_of(name)]
     return f" Correct {', '.join(dict.fromkeys(places))}." if places else ""

@@ -1,6 +1,6 @@
 """From flat settings to a `RunConfig`, and what there is to set."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -46,7 +46,7 @@ def make_config(**fields: Any) -> RunConfig:
     method = _method_name(fields)
     homes = _homes(method)
     fields = {name: v for name, v in fields.items() if not still_does(method, name, v)}
-    problems = [_refused(name, method, homes) for name in fields if name not in homes]
+    problems = _refused([name for name in fields if name not in homes], method, homes)
     parts: dict[str, dict[str, Any]] = {part: {} for part in (*_PARTS, "method", "")}
     for name, value in fields.items():
         if name in homes:
@@ -141,20 +141,29 @@ def _homes(method: str) -> dict[str, tuple[str, str]]:
     return homes
 
 
-def _refused(name: str, method: str, known: Iterable[str]) -> str:
-    """Why a run of the method has no setting of that name, and what was meant."""
-    of = [other for other, entry in METHODS.items() if name in entry.settings.model_fields]
-    if of:
-        return (
-            f"{name}: it is a setting of {_listed(of, 'and')}, and this run's method is {method}; "
-            f"leave it out, or set method to {_listed(of, 'or')}"
+def _refused(names: list[str], method: str, known: Iterable[str]) -> list[str]:
+    """Why a run of the method has no settings of those names, and what was meant."""
+    others: dict[tuple[str, ...], list[str]] = {}
+    problems = []
+    for name in names:
+        of = tuple(m for m, entry in METHODS.items() if name in entry.settings.model_fields)
+        if of:
+            others.setdefault(of, []).append(name)
+        elif name in REMOVED:
+            problems.append(f"{name}: it was removed, since {REMOVED[name].why}; leave it out")
+        elif near := _near(name, known):
+            problems.append(f"{name}: there is no such setting (did you mean {near}?)")
+        else:
+            problems.append(
+                f"{name}: there is no such setting; `hero methods {method}` lists those there are"
+            )
+    for methods, theirs in others.items():
+        are, them = ("they are settings", "them") if len(theirs) > 1 else ("it is a setting", "it")
+        problems.append(
+            f"{_listed(theirs, 'and')}: {are} of {_listed(methods, 'and')}, and this run's method "
+            f"is {method}; leave {them} out, or set method to {_listed(methods, 'or')}"
         )
-    if name in REMOVED:
-        return f"{name}: it was removed, since {REMOVED[name].why}; leave it out"
-    near = _near(name, known)
-    if near:
-        return f"{name}: there is no such setting (did you mean {near}?)"
-    return f"{name}: there is no such setting; `hero methods {method}` lists those there are"
+    return problems
 
 
 def _near(name: str, known: Iterable[str]) -> str:
@@ -165,7 +174,7 @@ def _near(name: str, known: Iterable[str]) -> str:
     return " or ".join(near)
 
 
-def _listed(names: list[str], word: str) -> str:
+def _listed(names: Sequence[str], word: str) -> str:
     return f" {word} ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
