@@ -31,7 +31,8 @@ class Kind:
 
 
 KINDS = {
-    "annotations": Kind("every vote, including skipped, late and deleted ones", TABLE, fetched=True),
+    "annotations": Kind("every vote, including skipped, late and deleted ones", TABLE,
+                        fetched=True),
     "verdicts": Kind("every judged image, with votes, verdict and reward", TABLE),
     "preferences": Kind("pairs of a chosen and a rejected image, in Pick-a-Pic's columns",
                         ("parquet", "hf", "csv", "json", "jsonl")),
