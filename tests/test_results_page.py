@@ -84,6 +84,18 @@ def test_the_first_table(task: str):
     ]
 
 
+@pytest.mark.parametrize("task", ["blue-rose", "hand"])
+def test_the_table_of_the_readme(task: str):
+    readme = (ROOT / "README.md").read_text()
+    row = re.search(rf"^\| `{CELLS[f'{task}/hero']['prompt']}` \| (.*) \|$", readme, re.M)
+    assert row is not None
+    assert [number(cell) for cell in row[1].split(" | ")] == [
+        percent(pretrained, f"{task}/hero"),
+        percent(success, f"{task}/hero"),
+        percent(success, f"{task}/hero+"),
+    ]
+
+
 TABLE2 = {
     "success, pretrained": ("hero", pretrained),
     "`hero+`, fresh noise": ("hero+", success),
@@ -231,16 +243,18 @@ def test_a_thing_to_avoid():
         ]
 
 
+ADVERSARY = "an adversary and two with errors 0.1"
+
+
 def test_people_who_make_mistakes():
     measured = cells("noise.json")
-    adversary = "an adversary and two with errors 0.1"
     names = [
         "errors 0",
         "errors 0.2, majority",
         "errors 0.2, dawid-skene",
         "errors 0.2, one annotator",
-        *(f"{adversary}, {policy}" for policy in ("dawid-skene", "majority")),
-        *(f"{adversary}, {policy}" for policy in ("any-good", "all-good")),
+        *(f"{ADVERSARY}, {policy}" for policy in ("dawid-skene", "majority")),
+        *(f"{ADVERSARY}, {policy}" for policy in ("any-good", "all-good")),
     ]
     section = PAGE.split("## People who make mistakes")[1].split("\n## ")[0]
     said = re.findall(r"^\| .* \| (\d+) \| (\d+) \|$", section, re.M)
@@ -251,6 +265,24 @@ def test_people_who_make_mistakes():
     assert [[float(figure) for figure in row] for row in said] == [
         pytest.approx(row, abs=0.51) for row in expected
     ]
+
+
+def test_the_benchmarks_page_on_people_who_make_mistakes():
+    page = (ROOT / "benchmarks" / "README.md").read_text()
+    section = page.split("## Annotators who make mistakes")[1].split("\n## ")[0]
+    said = re.findall(r"^\| (.*?) ?\| (.*?) ?\| (\.\d+) \| (\.\d+) \| (\.\d+) \|$", section, re.M)
+    measured, people = cells("noise.json"), ""
+    assert len(said) == 14
+    for who, policy, *figures in said:
+        people = who or people
+        rate = people.split("error rate ")[-1]
+        start = ADVERSARY if "adversary" in people else f"errors {rate}"
+        cell = measured[f"{start}, {policy.strip('`') or 'one annotator'}"]
+        assert [float(figure) for figure in figures] == [
+            pytest.approx(cell["success_bank"]["mean"], abs=0.0051),
+            pytest.approx(cell["success_normal"]["mean"], abs=0.0051),
+            pytest.approx(cell["verdict_accuracy"], abs=0.0051),
+        ]
 
 
 RESEARCH = json.loads((RESULTS / "research.json").read_text())
