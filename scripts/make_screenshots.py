@@ -2,7 +2,7 @@
 
 `labelling.png` and `gallery.png` are the labelling pages of two short runs that are started for it
 and taken away again; `finished-run.png` puts the first and last grid of the home's finished demo
-beside its curve, where there is one.
+beside its curve, where there is one. Afterwards `python scripts/compress_pictures.py docs/*.png`.
 """
 
 import json
