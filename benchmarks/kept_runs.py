@@ -101,13 +101,17 @@ class KeptRuns:
         return _unpacked(self.packed, self.packed.stat().st_mtime_ns)
 
     def _write(self, runs: Mapping[str, Run]) -> None:
-        """The same runs give the same bytes: no time and no file name is in the header."""
+        """The same runs give the same bytes: no time and no file name is in the header. Without
+        runs there is no file."""
+        _unpacked.cache_clear()
+        if not runs:
+            self.packed.unlink(missing_ok=True)
+            return
         lines = "".join(f"{_to_json(name, runs[name])}\n" for name in sorted(runs))
         content = io.BytesIO()
         with gzip.GzipFile("", "wb", fileobj=content, mtime=0) as file:
             file.write(lines.encode())
         _replace(self.packed, content.getvalue())
-        _unpacked.cache_clear()
 
 
 @lru_cache(maxsize=4)

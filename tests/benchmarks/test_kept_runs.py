@@ -71,6 +71,8 @@ def test_what_is_forgotten_is_gone_and_the_rest_stays(kept: KeptRuns) -> None:
     jobs[1].keep({"again": True})
     forget(jobs[:2])
     assert [job.finished() for job in jobs] == [None, None, {"number": 2}]
+    forget(jobs)
+    assert not kept.packed.exists()
 
 
 def _work(spec: dict[str, Any], on_stage: Any) -> Row:
