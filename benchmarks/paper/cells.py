@@ -38,7 +38,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "ddpo": {"method": "ddpo"},
 }
 """Fields that differ from the tiny preset's HERO. D3PO's are those, of the ones tried on blue-rose
-with seed 101, whose batches rose furthest without a collapse (docs/research.md)."""
+with seed 101, whose batches rose furthest without a collapse (docs/research-log.md)."""
 
 BANKED = ("hero", "hero+")
 """The methods that keep noises; the others draw from N(0, I) alone."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 from rich.console import Console
 
 from benchmarks import noise, research, side_by_side, tables
@@ -140,6 +140,9 @@ def test_the_pictures_side_by_side_are_those_of_the_committed_runs() -> None:
     for task in ("blue-rose", "hand"):
         rows = {name: planned[task, name].finished() for name in side_by_side.METHODS}
         shown = Image.open(side_by_side.DOCS / f"learned-{task}.png").convert("RGB")
-        strips = (side_by_side.LABEL_WIDTH, 0, *shown.size)
         again = side_by_side.picture(rows)
-        assert again.crop(strips).tobytes() == shown.crop(strips).tobytes()
+        assert again.size == shown.size
+        strips = (side_by_side.LABEL_WIDTH, 0, *shown.size)
+        difference = ImageChops.difference(again.crop(strips), shown.crop(strips))
+        # The pictures of the documentation may have a palette.
+        assert max(ImageStat.Stat(difference).mean) < 3
