@@ -14,7 +14,8 @@ from backend.errors import BadInput, DiskFull, EngineFailed
 from backend.files import is_disk_full
 from backend.run.records import Run
 from backend.settings import Settings
-from hero_engine.config import PRESETS, HeroConfig, preset
+from hero_engine.config import PRESETS, preset
+from hero_engine.config import HeroConfig as HeroConfig
 from hero_engine.config import make_config as make_engine_config
 from hero_engine.errors import ConfigError, HeroError, ModelNotFound, UnsupportedModel
 
@@ -80,7 +81,7 @@ def image_side(model: str) -> int | None:
     try:
         unet = json.loads((Path(model) / "unet" / "config.json").read_text())
         vae = json.loads((Path(model) / "vae" / "config.json").read_text())
-        return unet["sample_size"] * 2 ** (len(vae["block_out_channels"]) - 1)
+        return int(unet["sample_size"] * 2 ** (len(vae["block_out_channels"]) - 1))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -209,7 +210,8 @@ class Engine:
         checkpoint = checkpoint_folder(self._settings, run.id, run.epoch + 1)
         report_path = checkpoint.with_name(f"{checkpoint.name}.report.json")
         if checkpoint.exists():
-            return json.loads(report_path.read_text())
+            known: Report = json.loads(report_path.read_text())
+            return known
         with self._using(run) as hero:
             from hero_engine import Batch, Feedback
 

@@ -39,4 +39,4 @@ def compare_with_best(config: Mapping[str, Any]) -> bool:
 
 
 def _method(config: Mapping[str, Any]) -> str:
-    return config.get("method", "hero")
+    return str(config.get("method", "hero"))

@@ -27,8 +27,10 @@ class _Sentences(TyperGroup):
     by panel."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        panels = {name: PANELS.index(each.rich_help_panel) for name, each in self.commands.items()}
-        return sorted(self.commands, key=lambda name: panels[name])
+        def panel(name: str) -> int:
+            return PANELS.index(getattr(self.commands[name], "rich_help_panel", ""))
+
+        return sorted(self.commands, key=panel)
 
     def invoke(self, ctx: Any) -> Any:
         try:
