@@ -13,7 +13,7 @@ from backend.errors import BadInput, DiskFull, EngineFailed
 from backend.files import is_disk_full, whole_folder, write_text
 from backend.run.records import Run
 from backend.settings import Settings
-from hero_engine.config import RunConfig
+from hero_engine.config import RunConfig as RunConfig
 from hero_engine.errors import ConfigError, HeroError, ModelNotFound, UnsupportedModel
 from hero_engine.methods import make_config as configs
 from hero_engine.methods.make_config import Setting
@@ -121,7 +121,7 @@ def image_side(model: str) -> int | None:
     try:
         unet = json.loads((folder / "unet" / "config.json").read_text())
         vae = json.loads((folder / "vae" / "config.json").read_text())
-        return unet["sample_size"] * 2 ** (len(vae["block_out_channels"]) - 1)
+        return int(unet["sample_size"] * 2 ** (len(vae["block_out_channels"]) - 1))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -249,7 +249,8 @@ class Engine:
         checkpoint = checkpoint_folder(self._settings, run.id, run.epoch + 1)
         report_path = checkpoint.with_name(f"{checkpoint.name}.report.json")
         if checkpoint.exists():
-            return json.loads(report_path.read_text())
+            known: Report = json.loads(report_path.read_text())
+            return known
         with self._using(run) as hero:
             from hero_engine import Batch, Feedback
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
+from numpy.typing import NDArray
 from PIL import Image
 
 from tinyworld.tasks import Task, task
@@ -14,7 +15,7 @@ from tinyworld.tasks import Task, task
 if TYPE_CHECKING:
     from tinyworld.judge import Judge
 
-Pixels = UInt8[np.ndarray, "64 64 3"]
+Pixels = UInt8[NDArray[np.uint8], "64 64 3"]
 
 
 @dataclass(frozen=True)

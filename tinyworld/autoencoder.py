@@ -70,8 +70,8 @@ def train(rank: int, folder: Path, count: int, seed: int, grown_from: Path | Non
     fit(rank, plan, loss, folder, seed, len(data.images), _keep(folder) if rank == 0 else None)
 
 
-def _keep(folder: Path) -> Callable[[nn.Module, int], None]:
-    def keep(ema: nn.Module, step: int) -> None:
+def _keep(folder: Path) -> Callable[[ReconstructionLoss, int], None]:
+    def keep(ema: ReconstructionLoss, step: int) -> None:
         trained = new_autoencoder()
         trained.load_state_dict(ema.autoencoder.state_dict())
         indices = torch.arange(0, len(ema.data.images), max(1, len(ema.data.images) // 1024))
@@ -86,12 +86,19 @@ def standardise(autoencoder: AutoencoderKL, images: Float[Tensor, "batch 3 heigh
     """Folds each latent channel's mean and deviation on `images` into the 1 x 1 convolutions on
     either side of the latent, so that latents have mean 0 and deviation 1 with
     `scaling_factor` 1."""
-    channels = autoencoder.config.latent_channels
+    channels = autoencoder.config["latent_channels"]
     moments = torch.cat([autoencoder.encode(part).latent_dist.mean for part in images.split(64)])
     mean, deviation = moments.mean((0, 2, 3)), moments.std((0, 2, 3))
-    before, after = autoencoder.quant_conv, autoencoder.post_quant_conv
-    after.bias += (after.weight[:, :, 0, 0] * mean).sum(1)
-    after.weight *= deviation[None, :, None, None]
-    before.weight[:channels] /= deviation[:, None, None, None]
-    before.bias[:channels] = (before.bias[:channels] - mean) / deviation
-    before.bias[channels:] -= 2 * deviation.log()
+    weight, bias = _convolution(autoencoder.post_quant_conv)
+    bias.add_((weight[:, :, 0, 0] * mean).sum(1))
+    weight.mul_(deviation[None, :, None, None])
+    weight, bias = _convolution(autoencoder.quant_conv)
+    weight[:channels] /= deviation[:, None, None, None]
+    bias[:channels] = (bias[:channels] - mean) / deviation
+    bias[channels:] -= 2 * deviation.log()
+
+
+def _convolution(part: nn.Conv2d | None) -> tuple[Tensor, Tensor]:
+    if part is None or part.bias is None:
+        raise ValueError("Only an autoencoder with both 1 x 1 convolutions can be standardised.")
+    return part.weight, part.bias

@@ -1,6 +1,6 @@
 """A drawing surface in units of one final pixel, drawn large and reduced for smooth edges."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import cos, pi, sin
 
 import numpy as np
@@ -16,20 +16,25 @@ Point = tuple[float, float]
 def shade(colour: Colour, factor: float) -> Colour:
     """Darker for a factor below 1; above 1 mixed with white by the excess."""
     if factor <= 1:
-        return tuple(int(channel * factor) for channel in colour)
-    return tuple(int(channel + (255 - channel) * min(factor - 1, 1)) for channel in colour)
+        return _colour(channel * factor for channel in colour)
+    return _colour(channel + (255 - channel) * min(factor - 1, 1) for channel in colour)
 
 
 def mixed(colour: Colour, other: Colour, weight: float) -> Colour:
     """The colour, with `weight` of the other one in it."""
     pairs = zip(colour, other, strict=True)
-    return tuple(int((1 - weight) * one + weight * two) for one, two in pairs)
+    return _colour((1 - weight) * one + weight * two for one, two in pairs)
 
 
 def jitter(colour: Colour, rng: np.random.Generator, amount: int = 10) -> Colour:
     """The colour moved by at most `amount` in each channel."""
     moved = np.clip(np.array(colour) + rng.integers(-amount, amount + 1, 3), 0, 255)
-    return tuple(int(channel) for channel in moved)
+    return _colour(moved)
+
+
+def _colour(channels: Iterable[float]) -> Colour:
+    red, green, blue = (int(channel) for channel in channels)
+    return red, green, blue
 
 
 class Canvas:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tinyworld import world
@@ -21,7 +22,7 @@ class Rendered:
     """`images` is read from disk as it is used; the rest is one entry an image."""
 
     seed: int
-    images: UInt8[np.ndarray, "count 64 64 3"]
+    images: UInt8[NDArray[np.uint8], "count 64 64 3"]
     subjects: list[str]
     attributes: list[Attributes]
 
@@ -35,12 +36,12 @@ class Rendered:
         return to_tensor(self.images[indices.numpy()])
 
 
-def to_tensor(images: UInt8[np.ndarray, "batch 64 64 3"]) -> Float[Tensor, "batch 3 64 64"]:
+def to_tensor(images: UInt8[NDArray[np.uint8], "batch 64 64 3"]) -> Float[Tensor, "batch 3 64 64"]:
     """Bytes to [-1, 1], channels first."""
     return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def to_bytes(images: Float[Tensor, "batch 3 64 64"]) -> UInt8[np.ndarray, "batch 64 64 3"]:
+def to_bytes(images: Float[Tensor, "batch 3 64 64"]) -> UInt8[NDArray[np.uint8], "batch 64 64 3"]:
     """The inverse of `to_tensor`, rounded and clamped."""
     return ((images + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
 
@@ -65,7 +66,9 @@ def rendered(folder: Path, count: int, seed: int, flawed: bool = False) -> Rende
     )
 
 
-def _chunk(seed: int, start: int, flawed: bool) -> tuple[np.ndarray, list[tuple[str, Attributes]]]:
+def _chunk(
+    seed: int, start: int, flawed: bool
+) -> tuple[NDArray[np.uint8], list[tuple[str, Attributes]]]:
     scenes = list(world.scenes(CHUNK, seed, start, flawed))
     images = np.stack([np.asarray(scene.image) for scene in scenes])
     return images, [(scene.subject, scene.attributes) for scene in scenes]

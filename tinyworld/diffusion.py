@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
@@ -119,17 +120,17 @@ def train(
     fit(rank, plan, loss, folder, seed, len(latents), keep)
 
 
-def _keep(folder: Path, pipeline: Path) -> Callable[[nn.Module, int], None]:
-    def keep(ema: nn.Module, step: int) -> None:
+def _keep(folder: Path, pipeline: Path) -> Callable[[DenoisingLoss, int], None]:
+    def keep(ema: DenoisingLoss, step: int) -> None:
+        none_of_these: dict[str, Any] = {"safety_checker": None, "feature_extractor": None}
         trained = StableDiffusionPipeline(
             vae=AutoencoderKL.from_pretrained(folder / "vae"),
             text_encoder=deepcopy(ema.text_encoder),
             tokenizer=new_tokenizer(),
             unet=deepcopy(ema.unet),
-            scheduler=new_scheduler(),
-            safety_checker=None,
-            feature_extractor=None,
+            scheduler=new_scheduler(),  # type: ignore[arg-type]  # diffusers' hint is an enum
             requires_safety_checker=False,
+            **none_of_these,
         )
         write(trained, pipeline)
 

@@ -14,11 +14,14 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from math import cos, pi
 from pathlib import Path
+from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed import destroy_process_group, init_process_group
 from torch.nn.parallel import DistributedDataParallel
+
+Loss = TypeVar("Loss", bound=nn.Module)
 
 RANKS = 2
 EMA_DECAY = 0.998
@@ -85,12 +88,12 @@ def _rank(rank: int, port: int, work: Callable[..., None], arguments: tuple[obje
 def fit(
     rank: int,
     plan: Plan,
-    model: nn.Module,
+    model: Loss,
     folder: Path,
     seed: int,
     images: int,
-    keep: Callable[[nn.Module, int], None] | None = None,
-) -> nn.Module:
+    keep: Callable[[Loss, int], None] | None = None,
+) -> Loss:
     """Trains `model`, whose `forward(indices, generator)` is the loss of those images.
 
     Resumes from `folder/<stage>.pt` where there is one, writes it every `checkpoint_every` steps
@@ -155,15 +158,15 @@ def _follow(ema: nn.Module, model: nn.Module, decay: float) -> None:
     with torch.no_grad():
         for slow, fast in zip(ema.parameters(), model.parameters(), strict=True):
             slow.lerp_(fast, 1 - decay)
-        for slow, fast in zip(ema.buffers(), model.buffers(), strict=True):
-            slow.copy_(fast)
+        for kept, seen in zip(ema.buffers(), model.buffers(), strict=True):
+            kept.copy_(seen)
 
 
 def minutes_and_losses(folder: Path, stage: str) -> dict[str, object]:
     """The training's record: steps, minutes, and the loss at ten points."""
     lines = [json.loads(line) for line in (folder / f"{stage}.jsonl").read_text().splitlines()]
     shown = lines[:: max(1, len(lines) // 10)] + lines[-1:]
-    losses: list[Tensor | float] = [[line["step"], round(line["loss"], 4)] for line in shown]
+    losses = [[line["step"], round(line["loss"], 4)] for line in shown]
     return {
         "steps": lines[-1]["step"],
         "minutes": round(lines[-1]["minutes"], 1),

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from jaxtyping import Float, Int, UInt8
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -29,7 +30,7 @@ HELD_OUT = 1_000
 class Material:
     """Images with a target for every head of the judge; `IGNORED` where there is none."""
 
-    images: UInt8[np.ndarray, "count 64 64 3"]
+    images: UInt8[NDArray[np.uint8], "count 64 64 3"]
     targets: dict[str, Int[Tensor, " count"]]
 
     @staticmethod
@@ -60,7 +61,7 @@ def targets(
 @torch.no_grad()
 def decoded(
     autoencoder: AutoencoderKL, latents: Float[Tensor, "count 4 16 16"]
-) -> UInt8[np.ndarray, "count 64 64 3"]:
+) -> UInt8[NDArray[np.uint8], "count 64 64 3"]:
     """Latents as images."""
     parts = [to_bytes(autoencoder.decode(part.float()).sample) for part in latents.split(64)]
     return np.concatenate(parts)
@@ -68,7 +69,7 @@ def decoded(
 
 @torch.no_grad()
 def encoded(
-    autoencoder: AutoencoderKL, images: UInt8[np.ndarray, "count 64 64 3"]
+    autoencoder: AutoencoderKL, images: UInt8[NDArray[np.uint8], "count 64 64 3"]
 ) -> Float[Tensor, "count 4 16 16"]:
     """Images as latents (the posterior's means)."""
     parts = torch.arange(len(images)).split(64)

@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,10 +34,10 @@ def write(folder: Path, seed: int, *, grown: bool) -> None:
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     judge, pipeline = Judge.load(), load_pipeline()
-    plans = (autoencoder.PLAN, judge_training.PLAN, diffusion.PLAN)
+    plans = [autoencoder.PLAN, judge_training.PLAN, diffusion.PLAN]
     command = f"python -m tinyworld.train --seed {seed}"
     if grown:
-        plans = tuple(plan.after_growth() if plan.steps_after_growth else plan for plan in plans)
+        plans = [plan.after_growth() if plan.steps_after_growth else plan for plan in plans]
         command += " --grown-from tinyworld/pipeline"
     figures = {
         "command": command,
@@ -116,7 +117,7 @@ def _success(prompt: str, steps: int) -> float:
     return round(sum(Judge.load().success(images, prompt)) / SAMPLED, 3)
 
 
-def table(figures: dict) -> str:
+def table(figures: dict[str, Any]) -> str:
     """The figures as Markdown."""
     lines = [
         f"`{figures['command']}` on {figures['ranks']} single-thread processes; "

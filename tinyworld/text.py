@@ -42,7 +42,7 @@ def new_tokenizer() -> CLIPTokenizer:
     vocabulary = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
     return CLIPTokenizer(
         vocab=vocabulary,
-        merges=merges,
+        merges=merges,  # type: ignore[arg-type]  # the hint says str; BPE takes pairs
         unk_token=END,
         bos_token=START,
         eos_token=END,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
@@ -27,8 +28,10 @@ class _Sentences(TyperGroup):
     by panel."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        panels = {name: PANELS.index(each.rich_help_panel) for name, each in self.commands.items()}
-        return sorted(self.commands, key=lambda name: panels[name])
+        def panel(name: str) -> int:
+            return PANELS.index(getattr(self.commands[name], "rich_help_panel", ""))
+
+        return sorted(self.commands, key=panel)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -68,6 +71,25 @@ app = typer.Typer(
     "First time: `hero demo` shows the whole circle with simulated people. With people: `hero up`, "
     "and in another terminal `hero start --prompt '...'`.",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        out.print(f"hero {version('hero-label-studio')}")
+        raise typer.Exit
+
+
+@app.callback()
+def before_any_command(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """What comes before any command."""
+
 
 RunId = Annotated[
     str,

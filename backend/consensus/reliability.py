@@ -66,10 +66,11 @@ def _fit(
         for number in range(IMAGINED):
             task = f"{_word(kind)} {number}"
             known[task] = _word(kind)
-            said = _word(kind == (number < IMAGINED_RIGHT))
-            rows += [(task, person, said) for person in people]
+            word = _word(kind == (number < IMAGINED_RIGHT))
+            rows += [(task, person, word) for person in people]
     table = pd.DataFrame(rows, columns=["task", "worker", "label"])
     model = DawidSkene(ITERATIONS, tol=TOLERANCE).fit(table, true_labels=pd.Series(known))
+    assert model.errors_ is not None
     errors = model.errors_.to_dict("index")
     evidence: dict[int, dict[Place, float]] = {}
     for place, person, said_good in votes:

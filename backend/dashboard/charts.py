@@ -2,11 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from backend.dashboard.epochs import EpochFacts
 from backend.dashboard.facts import RunFacts
 from backend.show import plots
-from backend.show.plots import Series
+from backend.show.plots import Colour, Series
+
+Known = TypeVar("Known")
+
+OF_VERDICTS: dict[str, Colour] = {"good": "good", "bad": "bad"}
+"""The lines that are drawn in a verdict's colour, by name."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ def success(facts: RunFacts) -> Chart | None:
                 f"{epoch.good}",
                 f"{epoch.judged}",
                 f"{epoch.rate:.0%}",
-                "{:.0%} to {:.0%}".format(*epoch.interval),
+                "{:.0%} to {:.0%}".format(*epoch.interval) if epoch.interval else "",
             )
             for epoch in epochs
         ),
@@ -143,8 +149,8 @@ def _of(
     series = tuple(
         Series(
             name,
-            name if name in ("good", "bad") else "accent",
-            _by_epoch(epochs, lambda epoch, figure=figure: epoch.figure(figure)),
+            OF_VERDICTS.get(name, "accent"),
+            _figures(epochs, figure),
         )
         for name, figure in figures.items()
     )
@@ -164,9 +170,15 @@ def _of(
     return Chart(title, about, svg, None, ("epoch", *figures), rows)
 
 
-def _by_epoch(epochs: Sequence[EpochFacts], of: Callable[[EpochFacts], object]) -> tuple:
+def _by_epoch(
+    epochs: Sequence[EpochFacts], of: Callable[[EpochFacts], Known | None]
+) -> tuple[Known | None, ...]:
     known = {epoch.number: of(epoch) for epoch in epochs}
     return tuple(known.get(number) for number in range(1, max(known) + 1))
+
+
+def _figures(epochs: Sequence[EpochFacts], figure: str) -> tuple[float | None, ...]:
+    return _by_epoch(epochs, lambda epoch: epoch.figure(figure))
 
 
 def _written(value: float | None, form: str) -> str:

@@ -130,7 +130,8 @@ def _picture(content: bytes) -> Response:
     response = Response(content, mimetype="image/webp")
     response.headers["Cache-Control"] = "private, max-age=60"
     response.add_etag()
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 def _small(path: Path) -> Response:

@@ -32,5 +32,9 @@ def tried(name: str, check: Callable[[], str]) -> Finding:
 def failed(name: str, error: HeroServiceError) -> Finding:
     """The finding of a check that could not be made."""
     what, _, advice = str(error).partition("; ")
-    level = "note" if isinstance(error, Note) else "FAIL"
-    return Finding(name, level, what, advice[:1].upper() + advice[1:])
+    return Finding(
+        name,
+        "note" if isinstance(error, Note) else "FAIL",
+        what,
+        advice[:1].upper() + advice[1:],
+    )

@@ -98,17 +98,17 @@ def projects(settings: Settings, gateway: Gateway) -> str:
     """The projects of the runs under way are there and tell this backend."""
     store = Store.open(settings)
     try:
-        runs = [run for run in store.runs() if run.state in ACTIVE and run.project_id]
+        runs = [(r, r.project_id) for r in store.runs() if r.state in ACTIVE and r.project_id]
     finally:
         store.close()
     silent = []
-    for run in runs:
+    for run, project_id in runs:
         try:
-            if not gateway.is_connected(run.project_id):
-                silent.append(str(run.project_id))
+            if not gateway.is_connected(project_id):
+                silent.append(str(project_id))
         except ProjectGone as error:
             raise ProjectGone(
-                f"the project {run.project_id} of run {run.id} is not in Label Studio any more; "
+                f"the project {project_id} of run {run.id} is not in Label Studio any more; "
                 f"`hero stop {run.id}`, and start a new one."
             ) from error
     if silent:

@@ -50,7 +50,8 @@ def _defused(table: pa.Table) -> pa.Table:
     """The table with an apostrophe before each text that begins like a formula."""
     for position, field in enumerate(table.schema):
         if pa.types.is_string(field.type):
-            column = compute.replace_substring_regex(table.column(position), _FORMULA, r"'\1")
+            how = compute.ReplaceSubstringOptions(_FORMULA, r"'\1")
+            column = compute.call_function("replace_substring_regex", [table.column(position)], how)
             table = table.set_column(position, field, column)
     return table
 

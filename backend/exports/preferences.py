@@ -105,6 +105,11 @@ def rows(source: Source) -> list[dict[str, Any]]:
     found = pairs(source)
     lot = random.Random(source.run.id)
     people = _people(source)
+    decided = {
+        number: epoch.labelled_at.replace(tzinfo=None)
+        for number, epoch in source.closed.items()
+        if epoch.labelled_at is not None
+    }
     model = Path(str(source.run.config.get("model", ""))).name
     rows = []
     for number, pair in enumerate(found):
@@ -115,7 +120,7 @@ def rows(source: Source) -> list[dict[str, Any]]:
             "are_different": True,
             "best_image_uid": _uid(pair.chosen),
             "caption": source.run.prompt,
-            "created_at": source.closed[epoch].labelled_at.replace(tzinfo=None),
+            "created_at": decided[epoch],
             "has_label": True,
             "ranking_id": number,
             "user_id": people.get(epoch),

@@ -43,7 +43,9 @@ class Source:
     @cached_property
     def votes(self) -> dict[Place, Counter[str]]:
         """How often each value was given to an image, by the votes that its verdict counted."""
-        votes = {(image.epoch, image.index): Counter() for image in self.images}
+        votes: dict[Place, Counter[str]] = {
+            (image.epoch, image.index): Counter() for image in self.images
+        }
         for row in self.annotations:
             if row.frozen and row.value is not None:
                 votes[row.epoch, row.index][row.value] += 1

@@ -49,8 +49,11 @@ class Member:
 
     def _submit_form(self, page: str, password: str) -> None:
         self.http.get(page).raise_for_status()
-        form = {"email": self.email, "password": password}
-        form["csrfmiddlewaretoken"] = self.http.cookies.get("csrftoken", "")
+        form = {
+            "email": self.email,
+            "password": password,
+            "csrfmiddlewaretoken": self.http.cookies.get("csrftoken", ""),
+        }
         self.http.post(page, data=form, headers={"Referer": f"{self.url}{page}"})
         me = self.http.get("/api/current-user/whoami")
         if not me.is_success:
@@ -79,13 +82,15 @@ class Member:
         """An epoch's tasks with their annotations, as the Data Manager shows them."""
         only = {"filter": "filter:tasks:data.epoch", "operator": "equal", "type": "Number"}
         query = {"filters": {"conjunction": "and", "items": [{**only, "value": epoch}]}}
-        parameters = {
+        parameters: dict[str, str | int] = {
             "project": project_id,
             "query": json.dumps(query),
             "fields": "all",
             "page_size": 1000,
         }
-        return self._json(self.http.get("/api/tasks", params=parameters))["tasks"]
+        found: list[dict[str, Any]]
+        found = self._json(self.http.get("/api/tasks", params=parameters))["tasks"]
+        return found
 
     def image(self, address: str) -> bytes:
         """The image of a task, fetched from where the labelling page would fetch it."""
@@ -112,7 +117,8 @@ class Member:
                 f"Label Studio answered {answer.status_code} to {self.email} at "
                 f"{answer.request.method} {answer.request.url.path}: {answer.text[:300]}"
             )
-        return answer.json()
+        body: dict[str, Any] = answer.json()
+        return body
 
 
 def invitation(url: str, headers: Mapping[str, str]) -> str:
@@ -127,4 +133,4 @@ def invitation(url: str, headers: Mapping[str, str]) -> str:
     answer = httpx.get(f"{url}/api/invite", headers=dict(headers), timeout=30, trust_env=False)
     if not answer.is_success:
         raise ApiError(status_code=answer.status_code, body=answer.text)
-    return answer.json()["invite_url"]
+    return str(answer.json()["invite_url"])

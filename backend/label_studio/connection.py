@@ -4,12 +4,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from label_studio_sdk import LabelStudio
+from label_studio_sdk.core.request_options import RequestOptions
 
 from backend.errors import SettingsInvalid, TokenRefused
 from backend.label_studio.errors import Errors
 from backend.settings import LABEL_STUDIO_VERSION, Settings
 
-ONCE = {"max_retries": 0}
+ONCE: RequestOptions = {"max_retries": 0}
 """Requests that must not be repeated blindly: the SDK would retry after a timeout."""
 
 

@@ -26,7 +26,9 @@ def put_away(client: LabelStudio, project_id: int, run_id: str, epoch: int) -> N
     May be repeated and may be killed anywhere: what is finished is not looked at again.
     """
     query = filters.query(filters.by_key("contains", f"{run_id}/"), filters.UNFINISHED)
-    tasks = client.tasks.list(project=project_id, query=query, page_size=1000, resolve_uri=False)
+    tasks: Iterable[Any] = client.tasks.list(
+        project=project_id, query=query, page_size=1000, resolve_uri=False
+    )
     for task_id, overlap in overlaps(tasks, run_id, epoch).items():
         try:
             client.tasks.update(str(task_id), overlap=overlap, is_labeled=True)
@@ -37,7 +39,7 @@ def put_away(client: LabelStudio, project_id: int, run_id: str, epoch: int) -> N
 
 def overlaps(tasks: Iterable[Any], run_id: str, epoch: int) -> dict[int, int]:
     """Of a run's unfinished tasks before this epoch the overlap that makes them finished. Pure."""
-    found = {}
+    found: dict[int, int] = {}
     for task in tasks:
         shown = Shown.by(task.data)
         if shown is None or shown.run_id != run_id or shown.epoch >= epoch or task.is_labeled:

@@ -1,7 +1,7 @@
 """The projects of runs: made, adopted, taken back."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -45,17 +45,17 @@ class Projects(Connection):
             pixelated: see `label_config.template`.
         """
         with self._asking("look for the run's project"):
-            for project in self._client.projects.list(include="id,description"):
+            listed: Iterable[Any] = self._client.projects.list(include="id,description")
+            for project in listed:
                 if (project.description or "").startswith(f"{MARK}{run_id}."):
                     self._make_tab(project.id)
                     return Project(project.id, self.project_url(project.id), created=False)
         fields = _project_fields(run_id, prompt, labelling or Labelling(), pixelated)
         with self._asking("create the project"):
-            project = self._client.projects.create(
-                title=_title(title), **fields, request_options=ONCE
-            )
-        self._make_tab(project.id)
-        return Project(project.id, self.project_url(project.id), created=True)
+            made = self._client.projects.create(title=_title(title), **fields, request_options=ONCE)
+        assert made.id is not None
+        self._make_tab(made.id)
+        return Project(made.id, self.project_url(made.id), created=True)
 
     @contextmanager
     def adopted_project(

@@ -37,10 +37,12 @@ class Tasks(Connection):
         missing = [task for task, page in pages if page and there.isdisjoint(page.indexes)]
         if missing:
             config = self._label_config(project_id)
+            # Not the SDK's own model: it wants each prediction's task, which is not there yet.
+            bodies: list[Any] = [_task(task, config) for task in missing]
             with self._asking("import the tasks", project_id):
                 self._client.projects.import_tasks(
                     project_id,
-                    request=[_task(task, config) for task in missing],
+                    request=bodies,
                     return_task_ids=True,
                     request_options=ONCE,
                 )
@@ -71,7 +73,7 @@ class Tasks(Connection):
         """An epoch's tasks with all their annotations, in one request."""
         query = filters.query(filters.by_key("contains", f"{run_id}/{epoch}/"))
         with self._asking("fetch the annotations", project_id):
-            found = list(
+            found: list[Any] = list(
                 self._client.tasks.list(
                     project=project_id, query=query, page_size=1000, resolve_uri=False
                 )
@@ -99,7 +101,8 @@ class Tasks(Connection):
             parts = self._client.projects.exports.download_sync(
                 project_id, export_type="JSON", download_all_tasks=True
             )
-            return json.loads(b"".join(parts))
+            tasks: list[dict[str, Any]] = json.loads(b"".join(parts))
+        return tasks
 
     def annotate(
         self, task_id: int, annotator_id: int, unique_id: str, said: Mapping[str, Any]

@@ -143,4 +143,4 @@ def check_backend_url(url: str) -> None:
 def _differs(present: Any, wanted: Any) -> bool:
     if isinstance(wanted, list):
         return sorted(str(item) for item in present or []) != sorted(wanted)
-    return present != wanted
+    return bool(present != wanted)

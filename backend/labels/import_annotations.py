@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from backend.errors import BadInput, LabelStudioError
 from backend.labels.import_people import People
@@ -99,19 +99,22 @@ def read_file(path: Path) -> list[Entry]:
             f"Cannot import {path}: it is no JSON ({error}); export the project in Label Studio as "
             "JSON."
         ) from error
-    well = isinstance(tasks, list) and all(
+    if not _are_tasks(tasks):
+        raise BadInput(
+            f"Cannot import {path}: it holds no tasks with data and annotations; export the "
+            "project in Label Studio as JSON (not JSON-MIN)."
+        )
+    return tasks
+
+
+def _are_tasks(tasks: object) -> TypeGuard[list[Entry]]:
+    return isinstance(tasks, list) and all(
         isinstance(task, dict)
         and isinstance(task.get("data"), dict)
         and isinstance(task.get("annotations"), list)
         and all(isinstance(entry, dict) for entry in task["annotations"])
         for task in tasks
     )
-    if not well:
-        raise BadInput(
-            f"Cannot import {path}: it holds no tasks with data and annotations; export the "
-            "project in Label Studio as JSON (not JSON-MIN)."
-        )
-    return tasks
 
 
 def plan(

@@ -105,7 +105,7 @@ class Person:
 
     def _nothing_left(self, project_id: int) -> bool:
         project = self.member.project(project_id)
-        return project["num_tasks_with_annotations"] >= project["task_number"]
+        return int(project["num_tasks_with_annotations"]) >= int(project["task_number"])
 
     def _choice(self, verdict: str) -> list[dict[str, Any]]:
         return [self._control.result(verdict)]
@@ -202,5 +202,5 @@ def _come_in(url: str, owner_token: str, email: str, password: str) -> Member:
 def _chosen(annotation: dict[str, Any]) -> str | None:
     for item in annotation["result"]:
         if item.get("type") == "choices":
-            return item["value"]["choices"][0]
+            return str(item["value"]["choices"][0])
     return None

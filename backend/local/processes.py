@@ -168,7 +168,7 @@ def free_port(*preferred: int | None, host: str = "127.0.0.1") -> int:
             return port
     with socket.socket() as probe:
         probe.bind((host, 0))
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
 
 
 def wait_until(

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 from filelock import FileLock, Timeout
@@ -309,11 +309,12 @@ def _web_command(settings: Settings) -> list[str]:
     return [*command, *arguments, "--no-control-socket"]
 
 
-def _read(path: Path) -> dict:
+def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        entries: dict[str, Any] = json.loads(path.read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return {}
+    return entries
 
 
 def _described(up_file: Path) -> str:

@@ -4,13 +4,15 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-Verdict = Literal["good", "bad", "best"]
-
-BORDER = {"good": "#2e9e4f", "bad": "#d9534f", "best": "#f0b400", None: "#c9ccd1"}
+BORDER: dict[str | None, str] = {
+    "good": "#2e9e4f",
+    "bad": "#d9534f",
+    "best": "#f0b400",
+    None: "#c9ccd1",
+}
 PAPER, INK, FAINT = "#ffffff", "#22262b", "#7a828c"
 SMALLEST_SIDE = 128
 """Images smaller than this are enlarged by a whole factor, without smoothing."""
@@ -18,7 +20,7 @@ SMALLEST_SIDE = 128
 
 def epoch_grid(
     images: Sequence[Image.Image],
-    verdicts: Sequence[Verdict | None],
+    verdicts: Sequence[str | None],
     rewards: Sequence[float | None],
     path: Path,
     *,
@@ -29,7 +31,7 @@ def epoch_grid(
 
     Args:
         images: the batch, all of one size.
-        verdicts: one an image; None is not judged (grey border).
+        verdicts: good, bad or best, one an image; None is not judged (grey border).
         rewards: one an image (Eq. 4, in [-1, 1]); None where there is none.
         path: the PNG to write; its folder is made.
         title: a line above the grid.
@@ -128,10 +130,11 @@ def _sheet(
     enlarged = [_enlarged(image) for image in images]
     width, height = enlarged[0].size
     border, gap = max(4, width // 28), max(6, width // 20)
-    text = ImageFont.load_default(max(12, width // 10)) if any(captions) else None
-    line = int(text.size * 1.35) if text else 0
-    head = ImageFont.load_default(max(18, width // 6)) if title else None
-    top = int(head.size * 2) if head else gap
+    small, large = max(12, width // 10), max(18, width // 6)
+    text = ImageFont.load_default(small) if any(captions) else None
+    line = int(small * 1.35) if text else 0
+    head = ImageFont.load_default(large) if title else None
+    top = large * 2 if head else gap
 
     cell_width, cell_height = width + 2 * border, height + 2 * border + line
     rows = math.ceil(len(images) / columns)

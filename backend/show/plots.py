@@ -11,10 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Unit = Literal["percent", "number"]
 Value = float | None
+Colour = Literal["good", "bad", "accent", "ink"]
 
 WIDE, NARROW = (760, 330), (380, 250)
 """Width and height in CSS pixels; text keeps its size, so a narrow page needs a narrow figure."""
@@ -40,7 +44,7 @@ class Series:
     """One line: a value an epoch, None where there is none; a band where `low` and `high` are."""
 
     name: str
-    colour: Literal["good", "bad", "accent", "ink"]
+    colour: Colour
     values: tuple[Value, ...]
     low: tuple[Value, ...] = ()
     high: tuple[Value, ...] = ()
@@ -73,9 +77,11 @@ def curve(
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    settings = {"svg.fonttype": "none", "svg.hashsalt": f"{label} {size}", "font.size": 12}
     width, height = size
-    with _TURN, rc_context(settings):
+    settings = rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": f"{label} {size}", "font.size": 12}
+    )
+    with _TURN, settings:
         figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, layout="constrained")
         figure.patch.set_alpha(0)
         axes = figure.add_subplot(facecolor="none")
@@ -102,7 +108,7 @@ def curve(
     return _for_a_page(drawn.getvalue(), label, size)
 
 
-def _draw(axes: object, line: Series, scale: int, form: str | None, named: bool) -> None:
+def _draw(axes: "Axes", line: Series, scale: int, form: str | None, named: bool) -> None:
     colour = _COLOURS[line.colour]
     known = _points(line.values, scale)
     if line.low and line.high:
@@ -119,7 +125,7 @@ def _draw(axes: object, line: Series, scale: int, form: str | None, named: bool)
             axes.vlines(low[0][0], low[0][1], high[0][1], color=colour, alpha=0.4, linewidth=5)
     numbers, values = [x for x, _ in known], [y for _, y in known]
     axes.plot(numbers, values, color=colour, linewidth=2, marker="o", markersize=4.5)
-    beside = {"textcoords": "offset points", "color": colour}
+    beside: dict[str, Any] = {"textcoords": "offset points", "color": colour}
     if form:
         for x, y in known:
             axes.annotate(form.format(y), (x, y), (0, 8), ha="center", **beside)

@@ -191,11 +191,10 @@ class Screen:
             self._noted = view.note
             if view.note:
                 self.say(view.note)
-        line = _plain(view)
-        if line is not None and (key := _milestone(view)) != self._said:
+        if (key := _milestone(view)) != self._said:
             self._said = key
             elapsed = time.monotonic() - self._started
-            self.console.print(f"[{elapsed:6.1f} s] {line}", markup=False, highlight=False)
+            self.console.print(f"[{elapsed:6.1f} s] {_plain(view)}", markup=False, highlight=False)
 
     def say(self, text: str) -> None:
         """One line above the screen that stays."""

@@ -47,14 +47,12 @@ class Labels(Runs):
                     .where(rows.c.run_id == run.id, rows.c.ls_id.in_(annotation_ids))
                     .limit(1)
                 )
-            values = {
-                "run_id": run.id,
-                "epoch": epoch,
-                "action": action,
-                "received_at": self._now(),
-            }
-            inserted = connection.execute(sa.insert(tables.hints).values(values))
-            return Hint(id=inserted.inserted_primary_key[0], **values)
+            now = self._now()
+            inserted = sa.insert(tables.hints).values(
+                run_id=run.id, epoch=epoch, action=action, received_at=now
+            )
+            number = connection.execute(inserted.returning(tables.hints.c.id)).scalar_one()
+            return Hint(number, run.id, epoch, action, now)
 
     def take_due(
         self, poll_seconds: float, hint_seconds: float = 0.5

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -17,7 +17,10 @@ from backend.store import tables
 NO_LEASE = {"lease_owner": None, "lease_until": None}
 NO_STAGE = {"stage": None, "stage_done": None, "stage_total": None, "stage_started_at": None}
 
-Record = TypeVar("Record")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Record = TypeVar("Record", bound="DataclassInstance")
 
 
 def record(kind: type[Record], row: Any) -> Record:

@@ -74,7 +74,7 @@ def good_from(epochs: Sequence[Epoch], epoch: int) -> float:
         report = row.report or {}
         good, bad = report.get("reward_good"), report.get("reward_bad")
         if good is not None and bad is not None:
-            return (good + bad) / 2
+            return float(good + bad) / 2
     return 0.5
 
 

@@ -1,4 +1,12 @@
-"""HERO under label-studio-ml's own server, where that package is installed (extra `ml`).
+"""HERO under label-studio-ml's own server, where that package is installed.
+
+It comes from its repository and asks for the newest commit of Label Studio's SDK, which would
+replace the release that HERO uses. So install it without what it asks for:
+
+pip install --no-deps git+https://github.com/HumanSignal/label-studio-ml-backend@d02cedf
+pip install semver colorama
+
+and serve this:
 
 from label_studio_ml.api import init_app
 from backend.web.label_studio_ml_adapter import HeroMLBackend

@@ -126,10 +126,8 @@ class Worker:
         claim = self._store.claim(self._name, self._settings.lease_seconds)
         if claim is None:
             return False
-        while claim is not None:
-            changed = self._step(claim)
-            go_on = changed is not None and changed.state in WORK
-            claim = replace(claim, run=changed) if go_on else None
+        while (changed := self._step(claim)) is not None and changed.state in WORK:
+            claim = replace(claim, run=changed)
         return True
 
     def _step(self, claim: Claim) -> Run | None:

@@ -10,7 +10,7 @@ VIEWS = ("window", "open", "train", "hill")
 """`train`: the body of a train is in the picture; `hill`: a hiker stands on one."""
 RAILS = ("functional", "bent")
 """`functional`: none in view, or straight ones; bent ones turn a corner that no train could."""
-SCENERIES: dict[str, tuple[Colour, Colour]] = {
+SCENERIES: dict[str, Colour] = {
     "green": (92, 146, 76),
     "snowy": (176, 188, 206),
     "bare": (164, 124, 92),
@@ -69,8 +69,8 @@ def _peaks(
 ) -> None:
     places = ((14, 23, 17), (50, 21, 18), (32, 13, 20))
     hanging = int(rng.integers(3)) if flawed else -1
-    for number, (x, y, half) in enumerate(places):
-        x, y = x + rng.uniform(-3, 3), y + rng.uniform(-2.5, 2.5)
+    for number, (across, down, half) in enumerate(places):
+        x, y = across + rng.uniform(-3, 3), down + rng.uniform(-2.5, 2.5)
         foot = 46.0
         if number == hanging:
             y, foot = y - 6, y + 11

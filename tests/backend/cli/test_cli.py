@@ -1,6 +1,7 @@
 """The command line: one call a command, one sentence an error, an exit status for scripts."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,12 @@ def known(tmp_path: Path, config):
 
 def labelled(store: Store, run: Run, *images: str) -> None:
     store.merge_annotations(run.id, 0, lambda *_: annotations(run.id, *images))
+
+
+def test_the_version_is_that_of_the_installed_package(hero):
+    result = hero("--version")
+    assert result.exit_code == 0
+    assert result.stdout == f"hero {version('hero-label-studio')}\n"
 
 
 def test_help_names_every_command(hero):
