@@ -187,7 +187,7 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._hero: Method | None = None
+        self._hero: Method[Any] | None = None
         self._run_id: str | None = None
         self.used_at = time.monotonic()
 
@@ -294,7 +294,7 @@ class Engine:
                     image.save(partial / f"{index:04d}.png")
 
     @contextmanager
-    def _using(self, run: Run) -> "Iterator[Method]":
+    def _using(self, run: Run) -> "Iterator[Method[Any]]":
         """The run's model as it stood before this epoch; let go if the block does not end well."""
         try:
             with _engine_errors():
@@ -320,7 +320,7 @@ def checkpoint_folder(settings: Settings, run_id: str, epoch: int) -> Path:
     return settings.run_dir(run_id) / "checkpoints" / f"epoch-{epoch:04d}"
 
 
-def _load(settings: Settings, run: Run) -> "Method":
+def _load(settings: Settings, run: Run) -> "Method[Any]":
     """The run's model before its present epoch; the pretrained one at the beginning."""
     from hero_engine import Method
 

@@ -12,11 +12,11 @@ writes it. Defaults are the paper's (Hiranaka et al., "HERO", ICLR 2025, Sec. 5,
 Table 7) and, where the paper is silent, those of the authors' published code.
 """
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
-FORMAT = 2
+FORMAT: Final = 2
 """Of a stored configuration, and of the random numbers that follow from it (see `streams.py`)."""
 REFERENCE_LATENT_SIZE = 4 * 64 * 64
 """Number of latent dimensions for which `clip_range` is stated."""

@@ -16,12 +16,12 @@ def ddim_schedule(scheduler: DDIMScheduler, num_inference_steps: int, eta: float
 
     Raises `UnsupportedModel` for dynamic thresholding, `ConfigError` for too many steps.
     """
-    if scheduler.config.thresholding:
+    if scheduler.config["thresholding"]:
         raise UnsupportedModel(
             "The model's scheduler uses dynamic thresholding, whose steps have no closed "
             "log-probability; set thresholding to false in its scheduler_config.json."
         )
-    trained = scheduler.config.num_train_timesteps
+    trained = scheduler.config["num_train_timesteps"]
     if num_inference_steps > trained:
         raise ConfigError(
             f"num_inference_steps is {num_inference_steps}, but the model was trained with "
@@ -38,11 +38,17 @@ def ddim_schedule(scheduler: DDIMScheduler, num_inference_steps: int, eta: float
         std = eta * scheduler._get_variance(timestep, previous) ** 0.5
         direction = (1 - alpha_prev - std**2) ** 0.5
         rows.append((alpha**0.5, (1 - alpha) ** 0.5, alpha_prev**0.5, direction, std))
-    columns = [torch.stack(column) for column in zip(*rows, strict=True)]
+    sqrt_alpha, sqrt_beta, sqrt_alpha_prev, direction, std = (
+        torch.stack(column) for column in zip(*rows, strict=True)
+    )
     config = scheduler.config
     return Schedule(
-        scheduler.timesteps,
-        *columns,
-        prediction_type=config.prediction_type,
-        clip_sample_range=config.clip_sample_range if config.clip_sample else None,
+        timesteps=scheduler.timesteps,
+        sqrt_alpha=sqrt_alpha,
+        sqrt_beta=sqrt_beta,
+        sqrt_alpha_prev=sqrt_alpha_prev,
+        direction=direction,
+        std=std,
+        prediction_type=config["prediction_type"],
+        clip_sample_range=config["clip_sample_range"] if config["clip_sample"] else None,
     )

@@ -62,6 +62,7 @@ def rarity(points: Float[Tensor, "good feature"]) -> Float[Tensor, " good"]:
         return torch.ones(1)
     # Exact also for points that nearly coincide, which a product of matrices would blur.
     distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
-    upper = distances[torch.triu_indices(*distances.shape, offset=1).unbind()]
+    n = len(points)
+    upper = distances[torch.triu_indices(n, n, offset=1).unbind()]
     width = (KERNEL_WIDTH * upper.median()).clamp(min=torch.finfo(upper.dtype).tiny)
     return 1.0 / (-0.5 * (distances / width).square()).exp().sum(dim=1)

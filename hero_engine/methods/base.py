@@ -159,8 +159,8 @@ class Method(ABC, Generic[Settings]):
         self._keep(batch, feedback)
         rate = self._success(report)
         if self.rollback.due(rate):
-            before, report.note = self.rollback.take(rate)
-            self._restore_policy(before)
+            earlier, report.note = self.rollback.take(rate)
+            self._restore_policy(earlier)
             report.stepped_back = True
         else:
             before = self._policy_tensors() if self.rollback.drop else None

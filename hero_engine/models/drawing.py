@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -82,7 +83,7 @@ def draw(
             z_0, kept = denoise(
                 z_t, generators, None if trained_steps is None else trained_steps[rows], told
             )
-        images = []
+        images: list[Image.Image] = []
         if decode:
             for image in policy.decode(z_0):
                 if on_image is not None:
@@ -106,7 +107,8 @@ def _sampler(policy: Policy, prompt: str, scheduler: str | None) -> Sampler:
         return lambda z_t, generators, wanted, told: sampling.sample(
             denoiser, schedule, z_t, generators, wanted, told
         )
-    pipe, config = policy.family.pipeline(scheduler), policy.config
+    pipe: Any = policy.family.pipeline(scheduler)
+    config = policy.config
 
     def through_pipeline(
         z_t: Tensor, generators: Generators, wanted: Tensor | None, told: OnStep | None

@@ -57,6 +57,6 @@ def export_noise(checkpoint: Checkpoint, folder: Path) -> Path:
         )
     with storing("the noise bank", folder):
         folder.mkdir(parents=True, exist_ok=True)
-        kept = {name: noise[name] for name in ("good", "best") if name in noise}
+        kept = {name: each for name, each in noise.items() if name in ("good", "best")}
         write_tensors(folder / NOISE_FILE, kept)
         return folder / NOISE_FILE

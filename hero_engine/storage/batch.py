@@ -41,15 +41,16 @@ class Batch:
         if self.transitions is not None:
             for field in fields(self.transitions):
                 tensors[f"transitions.{field.name}"] = getattr(self.transitions, field.name)
+        names = [f"images/{index:04d}.png" for index in range(len(self.images))]
         about = {
             "format": FORMAT,
             "epoch": self.epoch,
             "prompt": self.prompt,
-            "images": [f"images/{index:04d}.png" for index in range(len(self.images))],
+            "images": names,
         }
         with storing(f"the batch of epoch {self.epoch}", folder):
             (folder / "images").mkdir(parents=True, exist_ok=True)
-            for name, image in zip(about["images"], self.images, strict=True):
+            for name, image in zip(names, self.images, strict=True):
                 image.save(folder / name)
             write_tensors(folder / "batch.safetensors", tensors)
             write_json(folder / "batch.json", about)
