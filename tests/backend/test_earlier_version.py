@@ -6,6 +6,7 @@
 import hashlib
 import itertools
 import json
+import os
 import shutil
 import tarfile
 import warnings
@@ -100,6 +101,9 @@ def taken_up(folder: Path, database_url: str = "") -> Iterator[Home]:
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch, on_the_cpu(patch):
         patch.chdir(folder)  # where the run of ddpo finds the folder reward-model
+        for name in list(os.environ):
+            if name.startswith(("LABEL_STUDIO_", "HERO_", "BASIC_AUTH_")):
+                patch.delenv(name)
         bundled_model_is_found(patch)
         torch.set_num_threads(1)
         settings = Settings.load(folder / "home").model_copy(
