@@ -62,6 +62,15 @@ def common_settings() -> list[Setting]:
     return configs.common_settings()
 
 
+def foreign_settings(preset: str | None, fields: Mapping[str, Any]) -> list[str]:
+    """Those of the fields that are settings of other methods than the run's."""
+    usual = PRESETS.get(preset or "", {}).get("method", "hero")
+    method = fields.get("method", usual)
+    if method not in METHODS:
+        return []
+    return [name for name in fields if name in configs.foreign_settings(method)]
+
+
 def make_config(name: str | None = None, **fields: Any) -> RunConfig:
     """A new run's configuration from a preset (or none) and settings by their flat names.
 

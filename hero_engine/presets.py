@@ -4,7 +4,7 @@ from typing import Any
 
 from hero_engine.config import RunConfig
 from hero_engine.errors import ConfigError
-from hero_engine.methods.make_config import make_config
+from hero_engine.methods.make_config import foreign_settings, make_config
 from hero_engine.methods.table import METHODS
 
 STABLE_DIFFUSION_1_5 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
@@ -60,7 +60,6 @@ def preset(name: str, **overrides: Any) -> RunConfig:
     fields = PRESETS[name]
     method = overrides.get("method", fields.get("method", "hero"))
     if method in METHODS:
-        others = {each for entry in METHODS.values() for each in entry.settings.model_fields}
-        others -= set(METHODS[method].settings.model_fields)
-        fields = {each: value for each, value in fields.items() if each not in others}
+        foreign = foreign_settings(method)
+        fields = {each: value for each, value in fields.items() if each not in foreign}
     return make_config(**{**fields, **overrides})

@@ -190,7 +190,7 @@ def _start(options: dict[str, Any], file: Path | None) -> str:
 
     settings = Settings.load()
     plan, config = make_plan(settings, options, file)
-    for warning in engine.check(config):
+    for warning in [*plan.notes, *engine.check(config)]:
         err.print(f"[yellow]Note:[/] {escape(warning)}")
     with open_store(settings) as store:
         fields = config.flat()

@@ -4,10 +4,10 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
-from pydantic import ConfigDict, Field, ValidationError, field_validator
+from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from backend import engine
 from backend.errors import BadInput
@@ -47,6 +47,16 @@ class Plan(Labelling):
     )
     title: str | None = Field(None, description="The project's name in Label Studio.")
     project: int | None = Field(None, description="An empty project to use, by its number.")
+    format: Literal[1, 2] = Field(
+        1, description="Of a file: 2 since settings belong to methods; without it, 1."
+    )
+
+    _notes: list[str] = PrivateAttr(default_factory=list)
+
+    @property
+    def notes(self) -> list[str]:
+        """What people should know of how the options were read."""
+        return self._notes
 
     @field_validator("hyper_parameters", mode="before")
     @classmethod
@@ -116,6 +126,8 @@ def make_plan(
         )
         raise BadInput(f"Cannot start the run: {problems}.") from error
     preset, fields = plan.engine_fields(settings)
+    if file is not None and plan.format == 1:
+        _leave_out_foreign(plan, preset, fields, options, file)
     try:
         config = engine.make_config(preset, **fields)
     except BadInput as error:
@@ -129,6 +141,22 @@ def make_plan(
     if "criteria" not in plan.model_fields_set:
         plan = plan.model_copy(update={"criteria": default_criteria(config.prompt)})
     return plan, config
+
+
+def _leave_out_foreign(
+    plan: Plan, preset: str | None, fields: dict[str, Any], options: Mapping[str, Any], file: Path
+) -> None:
+    """Drop settings of other methods that only a file of format 1 sets: until then they were
+    ignored."""
+    said = {ENGINE_FIELDS.get(name, name) for name in (*options, *options.get("set", ()))}
+    foreign = [name for name in engine.foreign_settings(preset, fields) if name not in said]
+    for name in foreign:
+        del fields[name]
+    if foreign:
+        plan.notes.append(
+            f"{', '.join(foreign)} in {file} belong to other methods than this run's and are left "
+            "out; a file with `format: 2` is refused instead."
+        )
 
 
 def read_file(path: Path) -> dict[str, Any]:

@@ -86,6 +86,12 @@ def read_config(stored: Mapping[str, Any]) -> tuple[RunConfig, dict[str, Any]]:
     return make_config(**fields), dropped
 
 
+def foreign_settings(method: str) -> frozenset[str]:
+    """The names of settings that other methods have, and this one does not."""
+    others = {name for entry in METHODS.values() for name in entry.settings.model_fields}
+    return frozenset(others - set(METHODS[method].settings.model_fields))
+
+
 def settings_of(method: str) -> list[Setting]:
     """The method's settings, those that only it has first. Raises `ConfigError` for an unknown
     method."""

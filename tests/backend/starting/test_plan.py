@@ -51,7 +51,31 @@ def test_the_example_shows_every_option():
 
 def test_the_file_takes_what_the_command_takes():
     options = set(inspect.signature(start).parameters) - {"config", "setting"} | {"set"}
-    assert options == set(file_keys())
+    assert options | {"format"} == set(file_keys())
+
+
+FOREIGN = "prompt: a cup\nmethod: hero+\ntrained_steps: 3\nset: {learning_rate: 1, margin: 0.4}"
+
+
+def test_a_file_of_the_first_format_may_set_what_its_method_lacks(settings: Settings, file):
+    plan, config = make_plan(settings, {}, file(FOREIGN))
+    assert config.flat()["margin"] == 0.4
+    (note,) = plan.notes
+    assert "trained_steps, learning_rate in" in note and "left out" in note
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "left"),
+    [
+        (f"format: 2\n{FOREIGN}", {}, "trained_steps and learning_rate"),
+        ("prompt: a cup\nmethod: hero+", {"trained_steps": 3}, "trained_steps"),
+        ("prompt: a cup\nmethod: hero+", {"set": {"learning_rate": "1"}}, "learning_rate"),
+        ("prompt: a cup\nset: {snr_weighting: min-snr}", {}, "snr_weighting"),
+    ],
+)
+def test_all_others_are_refused(settings: Settings, file, text, options, left):
+    with pytest.raises(BadInput, match=f"{left}: .*leave .* out.* Correct "):
+        make_plan(settings, options, file(text))
 
 
 def test_options_win_over_the_file(settings: Settings, file):
