@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,13 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from backend.consensus import BAD
 from backend.errors import BadInput, DiskFull, EngineFailed
-from backend.files import is_disk_full
+from backend.files import is_disk_full, whole_folder, write_text
 from backend.run.records import Run
 from backend.settings import Settings
-from hero_engine.config import PRESETS, preset
-from hero_engine.config import HeroConfig as HeroConfig
-from hero_engine.config import make_config as make_engine_config
+from hero_engine.config import RunConfig as RunConfig
 from hero_engine.errors import ConfigError, HeroError, ModelNotFound, UnsupportedModel
+from hero_engine.methods import make_config as configs
+from hero_engine.methods.make_config import Setting
+from hero_engine.methods.table import METHODS
+from hero_engine.models.names import bundled, resolve
+from hero_engine.presets import PRESETS, preset
 
 if TYPE_CHECKING:
     from hero_engine import Method, Progress, Samples
@@ -40,31 +42,63 @@ def presets() -> dict[str, dict[str, Any]]:
     return PRESETS
 
 
-def make_config(name: str | None = None, **fields: Any) -> HeroConfig:
-    """A run's configuration from a preset (or none) and fields.
+def methods() -> dict[str, str]:
+    """What learns from the feedback: each method with a sentence."""
+    return {name: entry.summary for name, entry in METHODS.items()}
+
+
+def settings_of(method: str) -> list[Setting]:
+    """A method's own settings.
 
     Raises:
-        BadInput: no such preset, or a field that cannot be used.
+        BadInput: there is no such method.
     """
     with _engine_errors():
-        return preset(name, **fields) if name else make_engine_config(**fields)
+        return configs.settings_of(method)
 
 
-def unusual(config: Mapping[str, Any]) -> list[tuple[str, Any, Any, str]]:
-    """The hyper-parameters of a run that are not at their defaults.
+def common_settings() -> list[Setting]:
+    """The settings that every run has, whatever its method."""
+    return configs.common_settings()
+
+
+def make_config(name: str | None = None, **fields: Any) -> RunConfig:
+    """A new run's configuration from a preset (or none) and settings by their flat names.
+
+    Raises:
+        BadInput: no such preset, or a setting that cannot be used.
+    """
+    with _engine_errors():
+        return preset(name, **fields) if name else configs.make_config(**fields)
+
+
+def read_config(stored: Mapping[str, Any]) -> RunConfig:
+    """A run's configuration as it was stored, by this version or an earlier one.
+
+    Raises:
+        BadInput: a newer version stored it.
+    """
+    with _engine_errors():
+        return configs.read_config(stored)[0]
+
+
+def unusual(stored: Mapping[str, Any]) -> list[tuple[str, Any, Any, str]]:
+    """The settings of a run that are not at their defaults.
 
     Returns:
         (name, value, default or None, what it is), in the order in which they are documented.
     """
-    found = []
-    for name, field in HeroConfig.model_fields.items():
-        default = None if field.is_required() else field.default
-        if name in config and config[name] != default:
-            found.append((name, config[name], default, field.description or ""))
-    return found
+    settings = common_settings()
+    if (method := stored.get("method", "hero")) in METHODS:
+        settings += settings_of(method)
+    return [
+        (each.name, stored[each.name], each.default, each.description)
+        for each in settings
+        if each.name in stored and stored[each.name] != each.default
+    ]
 
 
-def check(config: HeroConfig) -> list[str]:
+def check(config: RunConfig) -> list[str]:
     """See that a run can start; warnings such as what of the prompt is cut.
 
     Raises:
@@ -76,11 +110,17 @@ def check(config: HeroConfig) -> list[str]:
         return check_run(config)
 
 
+def is_bundled(model: str) -> bool:
+    """Whether a model comes with an installed package."""
+    return bundled(model) is not None
+
+
 def image_side(model: str) -> int | None:
     """Side of the images that a pipeline in a folder draws, in pixels; None for one on the hub."""
+    folder = Path(resolve(model))
     try:
-        unet = json.loads((Path(model) / "unet" / "config.json").read_text())
-        vae = json.loads((Path(model) / "vae" / "config.json").read_text())
+        unet = json.loads((folder / "unet" / "config.json").read_text())
+        vae = json.loads((folder / "vae" / "config.json").read_text())
         return int(unet["sample_size"] * 2 ** (len(vae["block_out_channels"]) - 1))
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -147,7 +187,7 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._hero: Method | None = None
+        self._hero: Method[Any] | None = None
         self._run_id: str | None = None
         self.used_at = time.monotonic()
 
@@ -182,12 +222,11 @@ class Engine:
         if folder.exists():
             return folder
         with self._using(run) as hero:
-            from hero_engine.storage.durable import whole_folder, write_json
-
             batch = hero.generate(on_progress=_reporting(on_progress))
             with whole_folder(folder) as partial:
                 batch.save(partial)
-                write_json(partial / "predictions.json", hero.predict(batch.latents))
+                predictions = json.dumps(hero.predict(batch.latents))
+                (partial / "predictions.json").write_text(predictions)
         return folder
 
     def learn(
@@ -215,12 +254,11 @@ class Engine:
         with self._using(run) as hero:
             from hero_engine import Batch, Feedback
 
-            batch = Batch.load(self.generate(run, on_progress))
+            batch = Batch.load(self.generate(run, on_progress), hero.schedule.timesteps)
             good = tuple(None if verdict is None else verdict != BAD for verdict in verdicts)
             report = hero.learn(batch, Feedback(good, best), on_progress=_reporting(on_progress))
-            checkpoint.parent.mkdir(parents=True, exist_ok=True)
             # The report first: where the checkpoint stands, its report does too.
-            _write_json(report_path, report.to_dict())
+            write_text(report_path, json.dumps(report.to_dict()))
             hero.save(checkpoint)
         return report.to_dict()
 
@@ -247,8 +285,6 @@ class Engine:
                 raise _Needed
 
         with self._using(run) as hero:
-            from hero_engine.storage.durable import whole_folder
-
             try:
                 samples = hero.sample(n, seed=ROW_SEED, on_progress=go_on)
             except _Needed:
@@ -258,7 +294,7 @@ class Engine:
                     image.save(partial / f"{index:04d}.png")
 
     @contextmanager
-    def _using(self, run: Run) -> "Iterator[Method]":
+    def _using(self, run: Run) -> "Iterator[Method[Any]]":
         """The run's model as it stood before this epoch; let go if the block does not end well."""
         try:
             with _engine_errors():
@@ -284,13 +320,13 @@ def checkpoint_folder(settings: Settings, run_id: str, epoch: int) -> Path:
     return settings.run_dir(run_id) / "checkpoints" / f"epoch-{epoch:04d}"
 
 
-def _load(settings: Settings, run: Run) -> "Method":
+def _load(settings: Settings, run: Run) -> "Method[Any]":
     """The run's model before its present epoch; the pretrained one at the beginning."""
     from hero_engine import Method
 
     checkpoint = checkpoint_folder(settings, run.id, run.epoch)
     if run.epoch == 0 and not checkpoint.exists():
-        return Method.create(make_engine_config(**run.config))
+        return Method.create(configs.read_config(run.config)[0])
     return Method.resume(checkpoint)
 
 
@@ -323,12 +359,3 @@ def _engine_errors() -> Iterator[None]:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _write_json(path: Path, value: Any) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

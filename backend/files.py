@@ -79,8 +79,15 @@ def _sweep(target: Path) -> None:
         if not (path.name.startswith(beside) and path.name.endswith(".partial")):
             continue
         pid = path.name.removeprefix(beside).removesuffix(".partial")
-        if pid == str(os.getpid()) or (pid.isdecimal() and not psutil.pid_exists(int(pid))):
+        if pid.isdecimal() and (int(pid) == os.getpid() or not _lives(int(pid))):
             _remove(path)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _take_place(partial: Path, target: Path) -> None:

@@ -36,7 +36,8 @@ class Settings(BaseSettings):
     database_url: str = Field(
         default="",
         validation_alias="HERO_DATABASE_URL",
-        description="SQLAlchemy URL of the database; SQLite in the home folder by default.",
+        description="SQLAlchemy URL of the database; SQLite in the home folder if empty. "
+        "PostgreSQL: postgresql+psycopg://...",
     )
     label_studio_url: str = Field(
         default="",
@@ -46,8 +47,8 @@ class Settings(BaseSettings):
     label_studio_public_url: str = Field(
         default="",
         validation_alias="LABEL_STUDIO_PUBLIC_URL",
-        description="Address at which people reach Label Studio, for links; LABEL_STUDIO_URL by "
-        "default.",
+        description="Address at which people reach Label Studio, for links; LABEL_STUDIO_URL if "
+        "empty.",
     )
     label_studio_api_key: SecretStr = Field(
         default=SecretStr(""),
@@ -69,58 +70,60 @@ class Settings(BaseSettings):
     url: str = Field(
         default="",
         validation_alias="HERO_URL",
-        description="Address at which Label Studio reaches the backend; http://HOST:PORT "
-        "by default. Its host needs a dot (Label Studio refuses other webhook addresses).",
+        description="Address at which Label Studio reaches the backend; http://HOST:PORT if empty. "
+        "Its host needs a dot, such as 127.0.0.1 (Label Studio refuses other webhook addresses).",
     )
     public_url: str = Field(
         default="",
         validation_alias="HERO_PUBLIC_URL",
-        description="Address at which people reach the run pages, for links; HERO_URL by default.",
+        description="Address at which people reach the run pages, for links; HERO_URL if empty.",
     )
     basic_auth_user: str = Field(
         default="hero",
         validation_alias="BASIC_AUTH_USER",
-        description="User name that Label Studio gives to the backend.",
+        description="User name with which Label Studio logs in at the backend, and people at the "
+        "run pages.",
     )
     basic_auth_pass: SecretStr = Field(
         default=SecretStr(""),
         validation_alias="BASIC_AUTH_PASS",
-        description="Password that Label Studio gives to the backend; made once if missing.",
+        description="The password for that; made once if missing.",
     )
     webhook_secret: SecretStr = Field(
         default=SecretStr(""),
         validation_alias="HERO_WEBHOOK_SECRET",
-        description="Secret that webhooks carry, and key of signed image addresses; made once "
-        "if missing.",
+        description="Secret that protects webhooks and signed image addresses; made once if "
+        "missing.",
     )
     image_store: Literal["local-files", "signed-urls"] = Field(
         default="local-files",
         validation_alias="HERO_IMAGE_STORE",
-        description="How Label Studio sees the images: from the same disk, or from this backend.",
+        description="How Label Studio gets the images: local-files (from the same disk) or "
+        "signed-urls (from this backend).",
     )
     local_files_root: Path | None = Field(
         default=None,
         validation_alias="HERO_LOCAL_FILES_ROOT",
-        description="Label Studio's LOCAL_FILES_DOCUMENT_ROOT; the home's images folder by "
-        "default.",
+        description="Label Studio's LOCAL_FILES_DOCUMENT_ROOT; the folder images in the home "
+        "folder if empty.",
     )
     poll_seconds: float = Field(
         default=30.0,
         gt=0,
         validation_alias="HERO_POLL_SECONDS",
-        description="Longest time until labels are seen that no webhook told about.",
+        description="Seconds between two looks at Label Studio, in case a webhook was lost.",
     )
     lease_seconds: float = Field(
         default=120.0,
         gt=0,
         validation_alias="HERO_LEASE_SECONDS",
-        description="Time after which another worker takes over from one that has died.",
+        description="Seconds after which another worker takes over a run whose worker has died.",
     )
     idle_seconds: float = Field(
         default=900.0,
         gt=0,
         validation_alias="HERO_IDLE_SECONDS",
-        description="Time after which an idle worker lets the model go.",
+        description="Seconds without work after which a worker frees the model's memory.",
     )
     sample_row: int = Field(
         default=6,
@@ -128,18 +131,18 @@ class Settings(BaseSettings):
         le=64,
         validation_alias="HERO_SAMPLE_ROW",
         description="Images drawn from the same noises after each epoch, while people label, to "
-        "show the model change; 0 for none.",
+        "show how the model changes; 0 for none.",
     )
     model: str | None = Field(
         default=None,
         validation_alias="HERO_MODEL",
-        description="Default model of a new run: a diffusers pipeline's folder or hub id; the "
-        "bundled tiny model if empty.",
+        description="Model of new runs that name none: the folder or hub id of a diffusers "
+        "pipeline; the bundled tiny model if empty.",
     )
     mixed_precision: Literal["no", "bf16", "fp16"] | None = Field(
         default=None,
         validation_alias="HERO_MIXED_PRECISION",
-        description="Default precision of a new run's model; the preset's if empty.",
+        description="Precision that new runs draw with: no, bf16 or fp16; the preset's if empty.",
     )
     log_level: str = Field(
         default="INFO",

@@ -17,7 +17,8 @@ from rich.console import Console
 from backend.run.labelling import Labelling
 from benchmarks import fingerprint
 from benchmarks.intervals import Mean
-from benchmarks.jobs import Job, Row, command, run_jobs
+from benchmarks.jobs import Job, command, finished, forget, run_jobs
+from benchmarks.kept_runs import KeptRuns, Row, slug
 from benchmarks.sheets import Sheet
 from benchmarks.team import run_team
 from benchmarks.training import EVALUATED_IMAGES
@@ -114,11 +115,6 @@ def options(doc: str, name: str, numbers: Mapping[str, Number] | None = None) ->
     )
 
 
-def slug(text: str) -> str:
-    """`1 hand` as a part of a file's name: `1-hand`; `hand/hero+` is `hand-hero-plus`."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower().replace("+", " plus")).strip("-")
-
-
 def run_cells(cells: Sequence[Cell], said: Options, screen: Console) -> dict[str, list[Row]]:
     """The seeds' rows of each cell, by its name."""
     jobs = {
@@ -128,10 +124,9 @@ def run_cells(cells: Sequence[Cell], said: Options, screen: Console) -> dict[str
         for seed in said.seeds
     }
     if said.fresh:
-        for job in jobs.values():
-            job.part.unlink(missing_ok=True)
+        forget(jobs.values())
     if said.finished:
-        jobs = {key: job for key, job in jobs.items() if job.finished()}
+        jobs = finished(jobs)
         if not jobs:
             raise SystemExit(
                 f"No run of {said.command} is finished with the present weights, so "
@@ -164,7 +159,7 @@ def job_of(cell: Cell, seed: int, said: Options) -> Job:
     return Job(
         name=f"{cell.name}, seed {seed}",
         spec=spec,
-        part=said.out.with_suffix("") / f"{slug(cell.name)}-seed{seed}.part",
+        kept=KeptRuns.beside(said.out),
         stages=config.epochs + len(cell.evaluated),
     )
 

@@ -8,26 +8,23 @@ import queue
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks import specs
+from benchmarks.kept_runs import KeptRuns, Row, Run, Spec
+
 LOG_WIDTH = 150
 
-Row = dict[str, Any]
-Work = Callable[[dict[str, Any], Callable[[str], None]], Row]
+Key = TypeVar("Key", bound=Hashable)
+Work = Callable[[Spec, Callable[[str], None]], Row]
 """Does one job: its specification, and whom to tell after each stage."""
-
-
-def as_it_is(spec: dict[str, Any]) -> object:
-    """Specifications are the same if they are equal."""
-    return spec
 
 
 @dataclass(frozen=True)
@@ -35,21 +32,36 @@ class Job:
     """One run: `spec` says all that decides its row."""
 
     name: str
-    spec: dict[str, Any]
-    """JSON; a kept row counts only if it was made from the same."""
-    part: Path
+    """No other job of the benchmark has it."""
+    spec: Spec
+    """A kept row counts only if it was made from the same."""
+    kept: KeptRuns
     """Where its row is kept."""
     stages: int
-    compared: Callable[[dict[str, Any]], object] = as_it_is
-    """What of a specification has to be equal; a function that a new process can import."""
 
     def finished(self) -> Row | None:
         """The kept row, if there is one."""
-        if not self.part.exists():
-            return None
-        kept = json.loads(self.part.read_text())
-        now = json.loads(json.dumps(self.spec))
-        return kept["row"] if self.compared(kept["config"]) == self.compared(now) else None
+        wanted = json.loads(json.dumps(self.spec))
+        rows = (run.row for run in self.kept.find(self.name) if specs.same(run.spec, wanted))
+        return next(rows, None)
+
+    def keep(self, row: Row) -> None:
+        """Now it is finished."""
+        self.kept.add(self.name, Run(self.spec, row))
+
+
+def finished(jobs: Mapping[Key, Job]) -> dict[Key, Job]:
+    """Those that have a kept row."""
+    return {key: job for key, job in jobs.items() if job.finished() is not None}
+
+
+def forget(jobs: Iterable[Job]) -> None:
+    """Discard their kept rows."""
+    names: dict[KeptRuns, list[str]] = {}
+    for job in jobs:
+        names.setdefault(job.kept, []).append(job.name)
+    for kept, own in names.items():
+        kept.discard(own)
 
 
 def device() -> str:
@@ -71,7 +83,9 @@ def console() -> Console:
 
 
 def run_jobs(jobs: Sequence[Job], work: Work, processes: int, screen: Console) -> list[Row]:
-    """A row a job, in the jobs' order; they are begun in that order too.
+    """One row per job, in the jobs' order; they are begun in that order too.
+
+    When all are done, their rows are packed.
 
     Args:
         jobs: the finished ones among them are not done again.
@@ -120,6 +134,8 @@ def run_jobs(jobs: Sequence[Job], work: Work, processes: int, screen: Console) -
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    for kept in {job.kept for job in jobs}:
+        kept.pack()
     return [row for job in jobs if (row := rows[job.name]) is not None]
 
 
@@ -139,8 +155,5 @@ def _process(job: Job, work: Work) -> Row:
             _stages.put((job.name, job.stages, stage))
 
     row = {**work(job.spec, on_stage), "device": device()}
-    job.part.parent.mkdir(parents=True, exist_ok=True)
-    partial = job.part.with_name(f".{job.part.name}.partial")
-    partial.write_text(json.dumps({"config": job.spec, "row": row}))
-    partial.replace(job.part)
+    job.keep(row)
     return row

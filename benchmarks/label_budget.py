@@ -28,7 +28,8 @@ from benchmarks.cells import (
     write,
 )
 from benchmarks.intervals import Mean
-from benchmarks.jobs import Row, console
+from benchmarks.jobs import console
+from benchmarks.kept_runs import Row
 from benchmarks.plots import Line, Panel, draw
 from benchmarks.sheets import Sheet, share
 

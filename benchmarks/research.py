@@ -14,18 +14,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmarks import fingerprint, research_plot
-from benchmarks.cells import Number, Options, options, slug
+from benchmarks.cells import Number, Options, options
 from benchmarks.intervals import Mean
-from benchmarks.jobs import Job, Row, console, run_jobs
+from benchmarks.jobs import Job, console, finished, forget, run_jobs
+from benchmarks.kept_runs import KeptRuns, Row
 from benchmarks.research_figures import GOAL_LABELS, LEVELS, figures
 from benchmarks.research_run import work
 from benchmarks.sheets import Sheet
 from benchmarks.variants import BASELINE, FAMILIES, Variant, variants
-from hero_engine.config import PRESETS, HeroConfig, make_config
+from hero_engine.config import PRESETS, make_config
 from tinyworld.bundled import PIPELINE
 from tinyworld.tasks import tasks
 
@@ -64,7 +64,6 @@ def jobs(wanted: Sequence[Variant], said: Options, tiny: str) -> dict[tuple[str,
 def job_of(variant: Variant | None, seed: int, said: Options, tiny: str) -> Job:
     """One seed's run of a variant; None is the pretrained model."""
     name = variant.name if variant else PRETRAINED
-    part = said.out.with_suffix("") / f"{slug(name)}-seed{seed}.part"
     overrides = {"prompt": said.prompt, **(variant.config if variant else {})}
     overrides |= QUICK if said.quick else {}
     config = make_config(**{**PRESETS["tiny"], "model": str(PIPELINE), "seed": seed, **overrides})
@@ -72,33 +71,23 @@ def job_of(variant: Variant | None, seed: int, said: Options, tiny: str) -> Job:
         name=f"{name}, seed {seed}",
         spec={
             "measure": "variant" if variant else PRETRAINED,
-            "config": _decisive(config, part),
+            "config": config.model_dump(mode="json", exclude={"model"}),
             "tiny": tiny,
             "transfer": others(config.prompt),
             **said.numbers,
         },
-        part=part,
+        kept=KeptRuns.beside(said.out),
         stages=config.epochs + 3 if variant else 2,
     )
-
-
-def _decisive(config: HeroConfig, part: Path) -> dict[str, Any]:
-    """All fields. One that did not exist when a row was kept does not count against the row as long
-    as it is at its default, with which runs are what they were."""
-    fields = config.model_dump(mode="json", exclude={"model"})
-    kept = json.loads(part.read_text())["config"]["config"] if part.exists() else fields
-    usual = config.model_dump(mode="json", exclude={"model"}, exclude_defaults=True)
-    return {name: value for name, value in fields.items() if name in kept or name in usual}
 
 
 def run(wanted: Sequence[Variant], said: Options) -> tuple[dict[int, Row], dict[str, list[Row]]]:
     """The pretrained model's row by seed, and the seeds' rows of each variant, by its name."""
     planned = jobs(wanted, said, model(said))
     if said.fresh:
-        for job in planned.values():
-            job.part.unlink(missing_ok=True)
+        forget(planned.values())
     if said.finished:
-        planned = {key: job for key, job in planned.items() if job.finished()}
+        planned = finished(planned)
     rows = run_jobs(list(planned.values()), work, said.processes, console())
     pretrained: dict[int, Row] = {}
     found: dict[str, list[Row]] = {}

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from benchmarks.intervals import Mean
-from benchmarks.jobs import Row
+from benchmarks.kept_runs import Row
 from benchmarks.paper.curves import needed
 
 LEVELS = (0.8, 0.95)

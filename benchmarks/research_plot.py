@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.jobs import Row
+from benchmarks.kept_runs import Row
 from benchmarks.plots import GREY, save
 
 COLUMNS = 2

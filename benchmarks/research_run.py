@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 
-from benchmarks.jobs import Row
+from benchmarks.kept_runs import Row
 from benchmarks.training import OnStage, labels_of, spread
 from hero_engine.config import HeroConfig
 from hero_engine.methods.base import Method

@@ -20,8 +20,9 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks import fingerprint
-from benchmarks.cells import RESULTS, slug
-from benchmarks.jobs import Job, Row, console, run_jobs
+from benchmarks.cells import RESULTS
+from benchmarks.jobs import Job, console, run_jobs
+from benchmarks.kept_runs import KeptRuns, Row
 from benchmarks.paper.cells import TASKS
 from benchmarks.training import OnStage, labels_of
 from hero_engine.config import HeroConfig, preset
@@ -62,7 +63,7 @@ def work(spec: dict[str, Any], on_stage: OnStage) -> Row:
 
 def jobs(tasks: Sequence[str], seed: int) -> dict[tuple[str, str], Job]:
     """By task and row."""
-    found = {}
+    found, kept = {}, KeptRuns.beside(RESULTS / "side_by_side.json")
     for task in tasks:
         for name, (method, epochs) in METHODS.items():
             config = preset(
@@ -74,8 +75,7 @@ def jobs(tasks: Sequence[str], seed: int) -> dict[tuple[str, str], Job]:
                 "epochs": epochs,
                 "images": IMAGES,
             }
-            part = RESULTS / "side_by_side" / f"{task}-{slug(name)}.part"
-            found[task, name] = Job(f"{task}, {name}", spec, part, epochs + 1)
+            found[task, name] = Job(f"{task}, {name}", spec, kept, epochs + 1)
     return found
 
 

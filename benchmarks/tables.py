@@ -17,7 +17,8 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.cells import RESULTS
-from benchmarks.jobs import command, console, run_jobs
+from benchmarks.jobs import command, console, finished, forget, run_jobs
+from benchmarks.kept_runs import KeptRuns
 from benchmarks.paper import plan
 from benchmarks.paper.appearance import MODELS
 from benchmarks.paper.cells import SEEDS
@@ -50,7 +51,7 @@ def main() -> None:
     only = said.only or (plan.QUICK if said.quick else "")
     seeds = [int(seed) for seed in (said.seeds or ("1" if said.quick else _text(SEEDS))).split(",")]
     out = said.out or RESULTS / ("tables-quick.json" if said.quick else "tables.json")
-    kept = out.with_name(out.stem.removesuffix("-quick"))
+    kept = KeptRuns.beside(out.with_stem(out.stem.removesuffix("-quick")))
     sections = plan.sections(said.pickscore)
     cells, lacking = plan.runnable(plan.chosen(sections, only), Judge.load().values)
     _tell_lacking(lacking, screen)
@@ -59,10 +60,9 @@ def main() -> None:
         screen.print(plan.costs(cells, sections, jobs, said.jobs).rich())
         return
     if said.finished:
-        jobs = {key: job for key, job in jobs.items() if job.finished()}
+        jobs = finished(jobs)
     elif said.fresh:
-        for job in jobs.values():
-            job.part.unlink(missing_ok=True)
+        forget(jobs.values())
     rows = plan.grouped(jobs, run_jobs(list(jobs.values()), run_cell, said.jobs, screen))
     for sheet in write(out, command("tables"), seeds, sections, cells, rows).values():
         screen.print(sheet.rich())

@@ -21,8 +21,9 @@ from typing import Any
 from rich.table import Table
 
 from benchmarks import fingerprint
-from benchmarks.cells import PROMPT, RESULTS, slug
-from benchmarks.jobs import Job, console, run_jobs
+from benchmarks.cells import PROMPT, RESULTS
+from benchmarks.jobs import Job, console, forget, run_jobs
+from benchmarks.kept_runs import KeptRuns, slug
 from benchmarks.training import labels_of, train
 from hero_engine.config import HeroConfig, preset
 from tinyworld.annotator import Annotator
@@ -95,7 +96,7 @@ def main() -> None:
                 "weights": fingerprint.tiny(*fingerprint.drawn_with(config)),
                 "config": config.model_dump(mode="json"),
             },
-            part=out.with_suffix(f".seed{config.seed}.part"),
+            kept=KeptRuns.beside(out),
             stages=config.epochs + 3,
         )
         for config in configs
@@ -104,8 +105,7 @@ def main() -> None:
     runs = run_jobs(jobs, run_seed, arguments.jobs, screen)
     settings = configs[0].model_dump(mode="json", exclude={"seed", "model"})
     out.write_text(json.dumps({"config": settings, "runs": runs}, indent=1) + "\n")
-    for job in jobs:
-        job.part.unlink(missing_ok=True)
+    forget(jobs)
     screen.print(table(configs[0].method, arguments.prompt, runs))
     screen.print(f"Written to {out}")
 

@@ -4,17 +4,21 @@
     batch = run.generate()
     report = run.learn(batch, Feedback(good=(True, False, ...), best=0))
 
-`HeroConfig`, `preset` and the errors import no torch; the other names load it when they are used.
+`RunConfig`, `preset` and the errors import no torch; the other names load it when they are used.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from hero_engine.config import PRESETS, HeroConfig, preset
+from hero_engine.config import RunConfig
 from hero_engine.errors import HeroError
+from hero_engine.methods.make_config import make_config, read_config
+from hero_engine.methods.table import METHODS
+from hero_engine.presets import PRESETS, preset
 
 if TYPE_CHECKING:
-    from hero_engine.methods.base import Method, check_run
+    from hero_engine.methods.base import Method
+    from hero_engine.methods.check_run import check_run
     from hero_engine.methods.hero import Hero
     from hero_engine.models.drawing import Samples
     from hero_engine.report import Progress, Report
@@ -28,22 +32,25 @@ _HOMES = {
     "Progress": "report",
     "Report": "report",
     "Samples": "models.drawing",
-    "check_run": "methods.base",
+    "check_run": "methods.check_run",
 }
 
 __all__ = [
+    "METHODS",
     "PRESETS",
     "Batch",
     "Feedback",
     "Hero",
-    "HeroConfig",
     "HeroError",
     "Method",
     "Progress",
     "Report",
+    "RunConfig",
     "Samples",
     "check_run",
+    "make_config",
     "preset",
+    "read_config",
 ]
 
 

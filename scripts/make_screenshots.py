@@ -2,7 +2,7 @@
 
 `labelling.png` and `gallery.png` are the labelling pages of two short runs that are started for it
 and taken away again; `finished-run.png` puts the first and last grid of the home's finished demo
-beside its curve, where there is one.
+beside its curve, where there is one. Afterwards `python scripts/compress_pictures.py docs/*.png`.
 """
 
 import json
@@ -63,7 +63,7 @@ def labelling(stack: Stack, layout: Layout, images: int, target: Path) -> None:
     config = engine.make_config("tiny", images_per_epoch=images, epochs=2, seed=3)
     plan = Labelling(layout=layout, criteria=default_criteria(config.prompt))
     store = Store.open(stack.settings)
-    run = start_run(stack.settings, store, config.model_dump(mode="json"), labelling=plan)
+    run = start_run(stack.settings, store, config.flat(), labelling=plan)
     try:
         wait(store, run, epoch=0)
         label(stack, store, run)

@@ -1,6 +1,7 @@
 """Takes the pictures of the run pages: `python scripts/photograph_run_pages.py`.
 
 Takes the newest run of HERO_HOME (.hero by default), such as the one that `make demo` leaves.
+Afterwards `python scripts/compress_pictures.py docs/*.png`.
 """
 
 import shutil

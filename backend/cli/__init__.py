@@ -2,7 +2,7 @@
 
 import os
 
-from backend.cli import agreement, importing, looking, model, runs, start, teams, up
+from backend.cli import agreement, importing, looking, methods, model, runs, start, teams, up
 from backend.cli.shared import app, err, out
 
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -14,6 +14,7 @@ __all__ = [
     "err",
     "importing",
     "looking",
+    "methods",
     "model",
     "out",
     "runs",

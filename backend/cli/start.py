@@ -193,7 +193,7 @@ def _start(options: dict[str, Any], file: Path | None) -> str:
     for warning in engine.check(config):
         err.print(f"[yellow]Note:[/] {escape(warning)}")
     with open_store(settings) as store:
-        fields = config.model_dump(mode="json")
+        fields = config.flat()
         run = start_run(
             settings,
             store,

@@ -10,13 +10,13 @@ from backend.dashboard.epochs import EpochFacts, annotations_by_epoch, epochs_of
 from backend.labels import progress_text
 from backend.labels.agreement import RunAgreement, of_run
 from backend.labels.annotation_time import seconds_spent
-from backend.rewards import (
+from backend.run.records import Annotation, Run
+from backend.run.rewards import (
     compare_with_best,
     loss_in_words,
     reward_in_words,
     rewards_teach,
 )
-from backend.run.records import Annotation, Run
 from backend.run.states import WORK, State
 from backend.settings import Settings
 from backend.show import run_view

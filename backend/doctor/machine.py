@@ -42,7 +42,7 @@ def model(settings: Settings) -> str:
     fields = {"model": settings.model, "prompt": "photo of a rose"} if settings.model else {}
     config = engine.make_config(preset, **fields)
     engine.check(config)
-    return f"{config.model}" + ("" if settings.model else " (bundled)")
+    return f"{config.model.name}" + ("" if settings.model else " (bundled)")
 
 
 def gpu() -> str:

@@ -31,17 +31,18 @@ class Kind:
 
 
 KINDS = {
-    "annotations": Kind("every vote, also skipped, late and deleted ones", TABLE, fetched=True),
+    "annotations": Kind("every vote, including skipped, late and deleted ones", TABLE,
+                        fetched=True),
     "verdicts": Kind("every judged image, with votes, verdict and reward", TABLE),
-    "preferences": Kind("pairs of a chosen and a rejected image, as Pick-a-Pic has them",
+    "preferences": Kind("pairs of a chosen and a rejected image, in Pick-a-Pic's columns",
                         ("parquet", "hf", "csv", "json", "jsonl")),
-    "agreement": Kind("how far the annotators agree, and each one's part", ("json", "csv"),
+    "agreement": Kind("how much the annotators agree, with figures for each", ("json", "csv"),
                       fetched=True),
     "images": Kind("the images, with their verdicts in metadata.jsonl", ("hf",)),
     "lora": Kind("the LoRA, for diffusers, ComfyUI and AUTOMATIC1111/Forge", ("safetensors",)),
-    "noise": Kind("the noises of the good images, to draw from", ("safetensors",),
+    "noise": Kind("the noise bank, to draw more images like the good ones", ("safetensors",),
                   folder=("safetensors",)),
-    "report": Kind("the whole run as one page that opens without a network", ("html",),
+    "report": Kind("the whole run as one page that needs no network", ("html",),
                    fetched=True),
 }  # fmt: skip
 

@@ -61,9 +61,8 @@ def write(source: Source, format: str, path: Path) -> None:
     if source.run.epoch == 0:
         raise source.nothing("it has not learned from any epoch yet", "label the first one")
     engine.export_noise(source.settings, source.run, path)
-    config = engine.make_config(**source.run.config)
-    additive = config.noise_form == "additive"
-    keep = "1.0" if additive else f"math.sqrt(1 - {config.noise_variance})"
-    fields = config.model_dump()
+    fields = engine.read_config(source.run.config).flat()
+    additive = fields["noise_form"] == "additive"
+    keep = "1.0" if additive else f"math.sqrt(1 - {fields['noise_variance']})"
     lora = file_name(source.run, "lora", "safetensors")
     write_card(path, _CARD.format(run=source.run.id, keep=keep, lora=lora, **fields))

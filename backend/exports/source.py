@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 
 from backend.errors import ImageUnresolvable, NothingToExport
-from backend.rewards import compare_with_best
 from backend.run.records import Annotation, Epoch, Image, Run
+from backend.run.rewards import compare_with_best
 from backend.settings import Settings
 from backend.store import Store
 

@@ -56,12 +56,13 @@ class Demo:
         if self.method is not None:
             fields["method"] = self.method
         if self.steps is not None:
-            trained = engine.make_config("tiny").trained_steps
-            fields |= {"num_inference_steps": self.steps}
-            fields |= {"trained_steps": min(trained, self.steps)}
+            usual = engine.make_config("tiny", **fields).flat()
+            fields["num_inference_steps"] = self.steps
+            if "trained_steps" in usual:
+                fields["trained_steps"] = min(usual["trained_steps"], self.steps)
         config = engine.make_config("tiny", prompt=PROMPT, **fields)
         engine.check(config)
-        return config.model_dump(mode="json")
+        return config.flat()
 
 
 @dataclass(frozen=True)

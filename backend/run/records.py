@@ -17,7 +17,7 @@ class Run:
     prompt: str
     title: str
     config: dict[str, Any]
-    """The engine's configuration (`hero_engine.config.HeroConfig`), as JSON."""
+    """The engine's configuration (`RunConfig.flat`), as JSON."""
     labelling: Labelling
     state: State
     version: int

@@ -1,6 +1,7 @@
 """What `hero start` is told, by its options and by `--config run.yaml`, as one checked whole."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,9 @@ class Plan(Labelling):
                 fields["model"] = settings.model
             else:
                 preset = "tiny"
-        if "model" in fields and Path(fields["model"]).exists():
-            fields["model"] = str(Path(fields["model"]).absolute())
+        named = fields.get("model")
+        if named and not engine.is_bundled(named) and Path(named).exists():
+            fields["model"] = str(Path(named).absolute())
         if settings.mixed_precision:
             fields.setdefault("mixed_precision", settings.mixed_precision)
         return preset, fields
@@ -87,7 +89,7 @@ class Plan(Labelling):
 
 def make_plan(
     settings: Settings, options: Mapping[str, Any], file: Path | None = None
-) -> tuple[Plan, engine.HeroConfig]:
+) -> tuple[Plan, engine.RunConfig]:
     """The run's plan, and the engine's configuration; options win over the file.
 
     Raises:
@@ -185,6 +187,10 @@ def _given(problem: Any) -> str:
 
 def _correct(sentence: str, plan: Plan, place: Any) -> str:
     """Where the fields stand that the engine complains of."""
-    places = [place(key) for key, name in ENGINE_FIELDS.items() if f"{name}:" in sentence]
-    places += [place("set") for name in plan.hyper_parameters if f"{name}:" in sentence]
+
+    def complained_of(name: str) -> bool:
+        return re.search(rf"(?<!\w){re.escape(name)}(, \w+)*( and \w+)?:", sentence) is not None
+
+    places = [place(key) for key, name in ENGINE_FIELDS.items() if complained_of(name)]
+    places += [place("set") for name in plan.hyper_parameters if complained_of(name)]
     return f" Correct {', '.join(dict.fromkeys(places))}." if places else ""

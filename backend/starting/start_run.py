@@ -38,7 +38,7 @@ def start_run(
     """Make the run's project in Label Studio, connect it to this backend, and hand it to the worker.
 
     Args:
-        config: the engine's configuration as JSON (`HeroConfig.model_dump()`), already checked.
+        config: the engine's configuration as JSON (`RunConfig.flat()`), already checked.
         title: of the project; the prompt by default.
         labelling: how people label it; the defaults if None.
         project_id: an empty project to take instead of a new one.

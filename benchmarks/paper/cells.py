@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from benchmarks import fingerprint
-from benchmarks.cells import slug
-from benchmarks.jobs import Job, Row
+from benchmarks.jobs import Job
+from benchmarks.kept_runs import KeptRuns, Row
 from benchmarks.training import EVALUATED_IMAGES
 from hero_engine.config import PRESETS, HeroConfig, preset
 from tinyworld.bundled import PIPELINE
@@ -41,7 +38,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "ddpo": {"method": "ddpo"},
 }
 """Fields that differ from the tiny preset's HERO. D3PO's are those, of the ones tried on blue-rose
-with seed 101, whose batches rose furthest without a collapse (docs/research.md)."""
+with seed 101, whose batches rose furthest without a collapse (docs/research-log.md)."""
 
 BANKED = ("hero", "hero+")
 """The methods that keep noises; the others draw from N(0, I) alone."""
@@ -120,7 +117,7 @@ class Cell:
             if value not in heads.get(head, ())
         ]
 
-    def job(self, seed: int, folder: Path, models: Mapping[str, str]) -> Job:
+    def job(self, seed: int, kept: KeptRuns, models: Mapping[str, str]) -> Job:
         """One seed's run; `models` are those that look at the images besides the judge."""
         config = self.settings(seed)
         prompts = [*fingerprint.drawn_with(config), *(probe.prompt for probe in self.probes)]
@@ -140,9 +137,8 @@ class Cell:
         return Job(
             name=f"{self.name}, seed {seed}",
             spec=spec,
-            part=folder / f"{slug(self.name)}-seed{seed}.part",
+            kept=kept,
             stages=config.epochs + len(self.evaluated),
-            compared=read_again,
         )
 
     def minutes(self) -> float:
@@ -154,19 +150,6 @@ class Cell:
         drawn += self.curve_images * (config.epochs - 1)
         drawn += len(self.probes) * self.probe_images * evaluations
         return drawn * SAMPLING_MINUTES + _learned(config) * LEARNING_MINUTES
-
-
-def read_again(spec: dict[str, Any]) -> object:
-    """A specification with its configuration as the present `HeroConfig` reads it.
-
-    The configuration is kept with every field, so a changed default makes another run; a field that
-    is new since then has its default, which leaves the old runs as they were. None for what can no
-    longer be read.
-    """
-    try:
-        return {**spec, "config": HeroConfig(model=str(PIPELINE), **spec["config"])}
-    except (KeyError, TypeError, ValidationError):
-        return None
 
 
 def of_task(task: str, method: str, **config: Any) -> Cell:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.intervals import Mean
-from benchmarks.jobs import Row
+from benchmarks.kept_runs import Row
 from benchmarks.plots import Line
 
 Curve = Sequence[tuple[int, float]]

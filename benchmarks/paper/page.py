@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks import fingerprint
-from benchmarks.jobs import Row
+from benchmarks.kept_runs import Row
 from benchmarks.paper.cells import Cell, Rows
 from benchmarks.paper.section import Section
 from benchmarks.sheets import Sheet

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from benchmarks.jobs import Job, Row
+from benchmarks.jobs import Job
+from benchmarks.kept_runs import KeptRuns, Row
 from benchmarks.paper import (
     ablations,
     appendix_f,
@@ -96,10 +96,10 @@ def runnable(
 
 
 def jobs_of(
-    cells: Sequence[Cell], seeds: Sequence[int], folder: Path, models: Mapping[str, str]
+    cells: Sequence[Cell], seeds: Sequence[int], kept: KeptRuns, models: Mapping[str, str]
 ) -> dict[tuple[str, int], Job]:
-    """A job a cell and seed."""
-    return {(cell.name, seed): cell.job(seed, folder, models) for cell in cells for seed in seeds}
+    """One job per cell and seed."""
+    return {(cell.name, seed): cell.job(seed, kept, models) for cell in cells for seed in seeds}
 
 
 def costs(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.intervals import Mean
-from benchmarks.jobs import Row
+from benchmarks.kept_runs import Row
 from benchmarks.paper.cells import Cell, Rows
 from benchmarks.sheets import Sheet
 

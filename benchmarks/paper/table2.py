@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.jobs import Row
+from benchmarks.kept_runs import Row
 from benchmarks.paper.cells import TASKS, Cell, Rows, enhanced, of_task
 from benchmarks.paper.numbers import SUCCESS
 from benchmarks.paper.section import (

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from benchmarks.intervals import Mean
-from benchmarks.jobs import Row
+from benchmarks.kept_runs import Row
 from benchmarks.paper.cells import METHODS, TASKS, Cell, Probe, Rows
 from benchmarks.paper.numbers import SAFE
 from benchmarks.paper.section import BANK, NORMAL, PRETRAINED, Section, text

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 CHANNELS = (16, 32, 64)
+LARGEST_SIDE = 64
+"""Latents larger than the paper's are averaged down to this side, or less, before E sees them: its
+width grows with the area, and at 128 x 128 it would have 445 million parameters."""
 
 
 class Embedding(nn.Module):
@@ -17,15 +20,21 @@ class Embedding(nn.Module):
     as wide as what it reads: latents of 4 x 64 x 64 become 8 x 8 x 64 features and an embedding of
     4096, and g has the widths [4096, 2048, 1024, 512] (App. D.2). Other latents follow the same
     rule: every side is halved three times (rounded up), d = 64 * ceil(H / 8) * ceil(W / 8), and
-    g has the widths [d, d / 2, d / 4, d / 8]; 4 x 16 x 16 gives d = 256.
+    g has the widths [d, d / 2, d / 4, d / 8]; 4 x 16 x 16 gives d = 256. Latents with a side above
+    `largest_side` are first halved by 2 x 2 means until they have none; None never does that.
 
     Rewards are measured in E's space, the loss in g's.
     """
 
-    def __init__(self, latent_shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self, latent_shape: tuple[int, int, int], largest_side: int | None = LARGEST_SIDE
+    ) -> None:
         super().__init__()
         channels, height, width = latent_shape
         layers: list[nn.Module] = []
+        while largest_side is not None and max(height, width) > largest_side:
+            layers.append(nn.AvgPool2d(2, ceil_mode=True))
+            height, width = -(-height // 2), -(-width // 2)
         for before, after in zip((channels, *CHANNELS), CHANNELS, strict=False):
             layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU()]
             layers += [nn.MaxPool2d(2, ceil_mode=True)]

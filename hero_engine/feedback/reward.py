@@ -41,17 +41,6 @@ def mean_of_positives(
     return represent(positives).mean(dim=0)
 
 
-def cautious(
-    rewards: Float[Tensor, "member batch"], disagreement_weight: float
-) -> Float[Tensor, " batch"]:
-    """The members' mean less `disagreement_weight` of their standard deviations.
-
-    A lower confidence bound: a policy that is paid by one embedding learns what deceives that one,
-    and an ensemble disagrees just there.
-    """
-    return rewards.mean(dim=0) - disagreement_weight * rewards.std(dim=0, correction=0)
-
-
 def binary(good: Sequence[bool | None]) -> Float[Tensor, " batch"]:
     """1 for a good image and 0 for a bad one (Table 3, HERO-binary).
 
@@ -64,7 +53,7 @@ def binary(good: Sequence[bool | None]) -> Float[Tensor, " batch"]:
 
 @dataclass(frozen=True)
 class RewardDesign:
-    """What `HeroConfig.reward` chooses."""
+    """What the setting `reward` chooses."""
 
     reference: Callable[[Represent, Tensor], Tensor] | None
     """The point to be similar to; None for binary rewards."""

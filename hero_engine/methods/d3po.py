@@ -16,83 +16,79 @@ batch are drawn once for all its images. The authors train on a file of samples 
 sees several preferences at all their trained steps.
 """
 
+from functools import partial
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from hero_engine.diffusion.sampling import Denoiser, Transitions, draw_trained_steps
-from hero_engine.feedback.contrast import Contrast
+from hero_engine.diffusion.kernel import Denoiser
+from hero_engine.diffusion.sampling import Transitions
+from hero_engine.feedback.summary import FeedbackSummary
 from hero_engine.methods import policy_gradient
-from hero_engine.methods.base import Method, timed
+from hero_engine.methods.base import timed
+from hero_engine.methods.d3po_settings import D3poSettings
 from hero_engine.methods.policy_gradient import Pairs
+from hero_engine.methods.steps import take_steps
+from hero_engine.methods.trajectory import TrajectoryMethod, transitions_of
+from hero_engine.processes import shared_gradients
 from hero_engine.report import OnProgress, Report, reporting
 from hero_engine.storage.batch import Batch, Feedback
 
 
-class D3po(Method):
+class D3po(TrajectoryMethod[D3poSettings]):
     """One run of D3PO; a best image counts as good, and batches are drawn from N(0, I)."""
 
     def _trained_steps(self, n: int) -> Int[Tensor, "n trained"]:
-        config = self.config
-        shared = draw_trained_steps(
-            self.schedule,
-            1,
-            self.trained_steps,
-            config.trained_steps_choice,
-            self._stream("trained steps"),
-        )
-        return shared.expand(n, -1)
+        return super()._trained_steps(1).expand(n, -1)
 
     def _learn(
         self, batch: Batch, feedback: Feedback, report: Report, on_progress: OnProgress | None
     ) -> None:
-        contrast = Contrast.of(feedback)
-        report.note = contrast.nothing_to_learn()
+        summary = FeedbackSummary.of(feedback)
+        report.note = summary.nothing_to_learn()
         if report.note:
             return
-        config, generator = self.config, self._stream("preferences")
+        settings, generator = self.settings, self._stream("preferences")
         preferences = [
             part
-            for _ in range(config.inner_epochs)
-            for part in draw_preferences(contrast.good, contrast.bad, generator).split(
-                max(1, config.minibatch_size // 2)
+            for _ in range(settings.inner_epochs)
+            for part in draw_preferences(summary.good, summary.bad, generator).split(
+                max(1, settings.minibatch_size // 2)
             )
         ]
         with timed(report, "update"):
-            denoise = self.policy.denoiser(batch.prompt, config)
-            transitions = self._with_reference(denoise, batch.transitions, contrast)
-            told = reporting(on_progress, "update", len(preferences))
-            losses, clipped, norms = [], [], []
-            for step, part in enumerate(preferences):
-                self.optimizer.zero_grad()
-                loss, outside = self._accumulate_gradient(denoise, transitions, part)
-                norms.append(
-                    torch.nn.utils.clip_grad_norm_(self.policy.parameters, config.max_grad_norm)
-                )
-                self.optimizer.step()
-                losses.append(loss)
-                clipped.append(outside)
-                if told is not None:
-                    told(step + 1)
-            self.optimizer.zero_grad()
+            denoise = self.policy.denoiser(batch.prompt)
+            transitions = self._with_reference(denoise, transitions_of(batch), summary)
+            made, norms = take_steps(
+                self.optimizer,
+                [
+                    partial(self._accumulate_gradient, denoise, transitions, part)
+                    for part in preferences
+                ],
+                learning_rate=settings.learning_rate,
+                max_grad_norm=self.config.lora.max_grad_norm,
+                on_step=reporting(on_progress, "update", len(preferences)),
+            )
+        losses, clipped = zip(*made, strict=True)
         report.updated = True
         report.loss = float(torch.cat(losses).mean())
         report.clip_fraction = float(torch.cat(clipped).float().mean())
         report.grad_norm = float(torch.stack(norms).mean())
 
     def _with_reference(
-        self, denoise: Denoiser, transitions: Transitions, contrast: Contrast
+        self, denoise: Denoiser, transitions: Transitions, summary: FeedbackSummary
     ) -> Transitions:
         """The judged images' transitions with the pretrained model's log-probabilities."""
-        judged = torch.tensor(sorted(contrast.good + contrast.bad))
+        judged = torch.tensor(sorted(summary.good + summary.bad))
         with self.policy.pretrained():
             return policy_gradient.rescored(
                 denoise,
                 self.schedule,
                 transitions,
-                list(judged.split(self.config.minibatch_size)),
-                self.config.forward_batch_size,
+                list(judged.split(self.settings.minibatch_size)),
+                self.settings.forward_batch_size,
                 self.policy.device,
             )
 
@@ -100,21 +96,27 @@ class D3po(Method):
         self, denoise: Denoiser, transitions: Transitions, preferences: Int[Tensor, "preference 2"]
     ) -> tuple[Float[Tensor, " pair"], Bool[Tensor, " ratio"]]:
         """Add the gradient of the mean loss of some preferences; losses, and which are clipped."""
-        device, config = self.policy.device, self.config
+        device, settings = self.policy.device, self.settings
         good = policy_gradient.flatten_pairs(transitions[preferences[:, 0]])
         bad = policy_gradient.flatten_pairs(transitions[preferences[:, 1]])
-        losses, clipped = [], []
-        size = max(1, config.forward_batch_size // 2)
-        for better, worse in zip(good.split(size), bad.split(size), strict=True):
-            both = Pairs.concatenate([better, worse])
+        size = max(1, settings.forward_batch_size // 2)
+
+        def backward(both: Pairs) -> tuple[Tensor, Tensor]:
             log_probs = policy_gradient.pair_log_probs(denoise, self.schedule, both, device)
             log_ratios = log_probs - both.log_prob.to(device)
             loss = preference_losses(
-                *log_ratios.chunk(2), beta=config.d3po_beta, clip=config.d3po_clip
+                *log_ratios.chunk(2), beta=settings.d3po_beta, clip=settings.d3po_clip
             )
             (loss.sum() / len(good)).backward()
-            losses.append(loss.detach())
-            clipped.append(log_ratios.detach().expm1().abs() > config.d3po_clip)
+            return loss.detach(), log_ratios.detach().expm1().abs() > settings.d3po_clip
+
+        parts = [
+            Pairs.concatenate([better, worse])
+            for better, worse in zip(good.split(size), bad.split(size), strict=True)
+        ]
+        losses, clipped = zip(
+            *shared_gradients(self.policy.parameters, parts, backward), strict=True
+        )
         return torch.cat(losses), torch.cat(clipped)
 
 

@@ -7,17 +7,19 @@ z_0 is one of the four images, z'_0 one that the pretrained model drew for the c
 loss on those is the prior preservation. As in the paper it is the LoRA that learns.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from hero_engine.config import HeroConfig
-from hero_engine.diffusion import forward_process
-from hero_engine.diffusion.forward_process import Losses, Noised, Term, noised
-from hero_engine.diffusion.sampling import Denoiser
+from hero_engine.config import RunConfig
+from hero_engine.diffusion.forward_process import Noised, squared_errors
+from hero_engine.methods import denoising_loss
 from hero_engine.methods.base import Method, timed
+from hero_engine.methods.denoising_loss import Losses, Term
+from hero_engine.methods.dreambooth_settings import DreamBoothSettings
 from hero_engine.methods.prior import draw_prior, prior_prompt
 from hero_engine.report import OnProgress, Report, reporting
 from hero_engine.storage.batch import Batch, Feedback
@@ -26,10 +28,10 @@ REFERENCES = 4
 """Images that are learned; the paper's number."""
 
 
-class DreamBooth(Method):
+class DreamBooth(Method[DreamBoothSettings]):
     """One run of DreamBooth, which goes on for `denoising_steps` steps in every epoch."""
 
-    def __init__(self, config: HeroConfig) -> None:
+    def __init__(self, config: RunConfig) -> None:
         super().__init__(config)
         self.references: Float[Tensor, "reference channel height width"] = torch.zeros(
             0, *self.policy.latent_shape
@@ -47,19 +49,19 @@ class DreamBooth(Method):
                 "the next batch is drawn as this one."
             )
             return
-        config = self.config
-        if self.prior is None and config.prior_weight:
+        settings = self.settings
+        if self.prior is None and settings.prior_weight:
             with timed(report, "prior"):
-                self.prior = draw_prior(self.policy, self.schedule, config, on_progress)
+                self.prior = draw_prior(self.policy, settings, on_progress)
         with timed(report, "denoising"):
-            losses = forward_process.train(
+            losses = denoising_loss.train(
                 self.optimizer,
                 self._terms(references, self._stream("denoising")),
-                steps=config.denoising_steps,
-                learning_rate=config.denoising_lr,
-                max_grad_norm=config.max_grad_norm,
-                forward_batch_size=config.forward_batch_size,
-                on_step=reporting(on_progress, "denoising", config.denoising_steps),
+                steps=settings.denoising_steps,
+                learning_rate=settings.denoising_lr,
+                max_grad_norm=self.config.lora.max_grad_norm,
+                forward_batch_size=settings.forward_batch_size,
+                on_step=reporting(on_progress, "denoising", settings.denoising_steps),
             )
         report.set_denoising(losses)
         self.references, self.is_best = references, is_best
@@ -69,28 +71,30 @@ class DreamBooth(Method):
         self,
         references: Float[Tensor, "reference channel height width"],
         generator: torch.Generator,
-    ) -> forward_process.Terms:
-        config, n = self.config, self.config.denoising_batch_size
-        instance = self._losses(config.instance_prompt or config.prompt)
-        preservation = self._losses(prior_prompt(config))
+    ) -> denoising_loss.Terms:
+        settings, n = self.settings, self.settings.denoising_batch_size
+        instance = self._losses(settings.instance_prompt or self.config.prompt)
+        preservation = self._losses(prior_prompt(self.policy, settings))
+
+        process = self.policy.forward_process
 
         def drawn(latents: Tensor) -> Noised:
             rows = torch.randint(len(latents), (n,), generator=generator)
-            return noised(self.policy.pipe.scheduler, latents[rows], generator)
+            return process.noised(latents[rows], generator)
 
         def terms() -> list[Term]:
             learned = [Term(drawn(references), instance)]
             if self.prior is not None:
-                learned.append(Term(drawn(self.prior), preservation, config.prior_weight))
+                learned.append(Term(drawn(self.prior), preservation, settings.prior_weight))
             return learned
 
         return terms
 
     def _losses(self, prompt: str) -> Losses:
-        denoise: Denoiser = self.policy.denoiser(prompt, self.config.unguided)
+        denoise = self.policy.denoiser(prompt, guided=False)
 
         def losses(part: Noised) -> Tensor:
-            return forward_process.squared_errors(denoise(part.z_t, part.timesteps), part.target)
+            return squared_errors(denoise(part.z_t, part.timesteps), part.target)
 
         return losses
 
@@ -100,7 +104,7 @@ class DreamBooth(Method):
             kept["prior"] = self.prior
         return {**super()._tensors(), "references": kept}
 
-    def _restore(self, tensors: dict[str, dict[str, Tensor]], facts: dict[str, Any]) -> None:
+    def _restore(self, tensors: Mapping[str, dict[str, Tensor]], facts: dict[str, Any]) -> None:
         super()._restore(tensors, facts)
         kept = tensors["references"]
         self.references, self.is_best = kept["latents"], kept["is_best"]

@@ -1,18 +1,30 @@
 """DDPO: clipped policy gradient on the trained steps (paper, Eq. 2 and 8, App. B.2; PPO)."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hero_engine.config import REFERENCE_LATENT_SIZE, HeroConfig
-from hero_engine.diffusion.sampling import Denoiser, Schedule, Transitions, log_prob
+from hero_engine.config import REFERENCE_LATENT_SIZE
+from hero_engine.diffusion.kernel import Denoiser, Schedule, log_prob
+from hero_engine.diffusion.sampling import Transitions
 from hero_engine.errors import RatioError
+from hero_engine.feedback.reward import advantages
+from hero_engine.methods.base import timed
+from hero_engine.methods.shared_settings import PolicyGradientSettings
+from hero_engine.methods.steps import take_steps
+from hero_engine.methods.trajectory import TrajectoryMethod, transitions_of
+from hero_engine.processes import shared_gradients
+from hero_engine.report import OnProgress, OnStep, Report, reporting
+from hero_engine.storage.batch import Batch
 
 RATIO_TOLERANCE = 1e-5
-"""How far from 1 the importance ratio may be before the first update."""
+"""How far from 1 the importance ratio may be before the first update, at most; never more than a
+tenth of the clip range."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +67,17 @@ def clipped_losses(
 class Pairs:
     """(image, step) pairs: transitions without their grouping by image."""
 
-    timesteps: Int[Tensor, " pair"]
+    steps: Int[Tensor, " pair"]
     z_t: Float[Tensor, "pair channel height width"]
     z_prev: Float[Tensor, "pair channel height width"]
     log_prob: Float[Tensor, " pair"]
 
     def __len__(self) -> int:
-        return len(self.timesteps)
+        return len(self.steps)
 
     def split(self, size: int) -> Iterator["Pairs"]:
         """The pairs in order, `size` at a time."""
-        columns = (self.timesteps, self.z_t, self.z_prev, self.log_prob)
+        columns = (self.steps, self.z_t, self.z_prev, self.log_prob)
         for parts in zip(*(column.split(size) for column in columns), strict=True):
             yield Pairs(*parts)
 
@@ -80,7 +92,7 @@ class Pairs:
 def flatten_pairs(transitions: Transitions) -> Pairs:
     """[batch, K, ...] as [batch * K, ...]: all steps of the first image, then of the second."""
     return Pairs(
-        transitions.timesteps.flatten(),
+        transitions.steps.flatten(),
         transitions.z_t.flatten(0, 1),
         transitions.z_prev.flatten(0, 1),
         transitions.log_prob.flatten(),
@@ -90,10 +102,9 @@ def flatten_pairs(transitions: Transitions) -> Pairs:
 def pair_log_probs(
     denoise: Denoiser, schedule: Schedule, pairs: Pairs, device: torch.device
 ) -> Float[Tensor, " pair"]:
-    """log p_phi(z_{t-1} | z_t, c) of (image, step) pairs, each at its own timestep, in one pass."""
-    z_t, timesteps = pairs.z_t.to(device), pairs.timesteps.to(device)
-    steps = schedule.steps_of(pairs.timesteps)
-    mean, std = schedule.step_distribution(denoise(z_t, timesteps), steps, z_t)
+    """log p_phi(z_{t-1} | z_t, c) of (image, step) pairs, each at its own step, in one pass."""
+    z_t, timesteps = pairs.z_t.to(device), schedule.timesteps[pairs.steps].to(device)
+    mean, std = schedule.step_distribution(denoise(z_t, timesteps), pairs.steps, z_t)
     return log_prob(pairs.z_prev.to(device), mean, std)
 
 
@@ -102,26 +113,31 @@ def accumulate_gradient(
     schedule: Schedule,
     transitions: Transitions,
     advantages: Float[Tensor, " batch"],
+    parameters: list[torch.nn.Parameter],
     *,
     clip_range: float,
     forward_batch_size: int,
-    device: torch.device,
 ) -> tuple[Float[Tensor, " pair"], Float[Tensor, " pair"]]:
     """Add the gradient of the mean loss over a minibatch's pairs (Eq. 8); losses and log-ratios.
 
     `forward_batch_size` pairs go through the network at once; the gradient is the same for any.
     """
+    device = parameters[0].device
     pairs = flatten_pairs(transitions)
-    pair_advantages = advantages.repeat_interleave(transitions.timesteps.shape[1])
-    losses, log_ratios = [], []
-    parts = pairs.split(forward_batch_size), pair_advantages.split(forward_batch_size)
-    for part, advantage in zip(*parts, strict=True):
-        log_probs = pair_log_probs(denoise, schedule, part, device)
-        old = part.log_prob.to(device)
+    pair_advantages = advantages.repeat_interleave(transitions.steps.shape[1])
+    parts = list(
+        zip(pairs.split(forward_batch_size), pair_advantages.split(forward_batch_size), strict=True)
+    )
+
+    def backward(part: tuple[Pairs, Tensor]) -> tuple[Tensor, Tensor]:
+        chosen, advantage = part
+        log_probs = pair_log_probs(denoise, schedule, chosen, device)
+        old = chosen.log_prob.to(device)
         loss, _ = clipped_losses(log_probs, old, advantage.to(device), clip_range)
         (loss.sum() / len(pairs)).backward()
-        losses.append(loss.detach())
-        log_ratios.append((log_probs - old).detach())
+        return loss.detach(), (log_probs - old).detach()
+
+    losses, log_ratios = zip(*shared_gradients(parameters, parts, backward), strict=True)
     return torch.cat(losses), torch.cat(log_ratios)
 
 
@@ -131,58 +147,63 @@ def update(
     optimizer: torch.optim.Optimizer,
     transitions: Transitions,
     advantages: Float[Tensor, " batch"],
-    config: HeroConfig,
+    settings: PolicyGradientSettings,
     *,
+    max_grad_norm: float,
     generator: torch.Generator,
     recompute_old: bool = False,
     learning_rate_scale: float = 1.0,
-    on_step: Callable[[int, int], None] | None = None,
+    on_step: Callable[[int], OnStep | None] | None = None,
 ) -> UpdateStats:
     """One epoch's policy update (Eq. 8): `inner_epochs` passes in minibatches of images.
 
     `recompute_old` takes the old log-probabilities from the network as it stands instead of from
     the sampler: needed where the sampler ran in another precision, whose rounding is many times the
-    clip range. Raises `RatioError`, before anything is changed, unless the ratio starts at 1.
+    clip range. `on_step` is asked once, with the number of optimizer steps. Raises `RatioError`,
+    before anything is changed, unless the ratio starts at 1.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    device = parameters[0].device
-    clip_range = scaled_clip_range(config.clip_range, transitions.z_t[0, 0].numel())
+    clip_range = scaled_clip_range(settings.clip_range, transitions.z_t[0, 0].numel())
     minibatches = [
         rows
-        for _ in range(config.inner_epochs)
+        for _ in range(settings.inner_epochs)
         for rows in torch.randperm(len(transitions), generator=generator).split(
-            config.minibatch_size
+            settings.minibatch_size
         )
     ]
     if recompute_old:
-        first_pass = minibatches[: len(minibatches) // config.inner_epochs]
+        first_pass = minibatches[: len(minibatches) // settings.inner_epochs]
         transitions = rescored(
-            denoise, schedule, transitions, first_pass, config.forward_batch_size, device
+            denoise,
+            schedule,
+            transitions,
+            first_pass,
+            settings.forward_batch_size,
+            parameters[0].device,
         )
-    for group in optimizer.param_groups:
-        group["lr"] = config.learning_rate * learning_rate_scale
 
-    losses, log_ratios, norms = [], [], []
-    for step, rows in enumerate(minibatches):
-        optimizer.zero_grad()
+    def gradient_of(step: int, rows: Tensor) -> tuple[Tensor, Tensor]:
         loss, log_ratio = accumulate_gradient(
             denoise,
             schedule,
             transitions[rows],
             advantages[rows],
+            parameters,
             clip_range=clip_range,
-            forward_batch_size=config.forward_batch_size,
-            device=device,
+            forward_batch_size=settings.forward_batch_size,
         )
         if step == 0:
-            check_ratio(log_ratio)
-        norms.append(torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm))
-        optimizer.step()
-        losses.append(loss)
-        log_ratios.append(log_ratio)
-        if on_step is not None:
-            on_step(step + 1, len(minibatches))
-    optimizer.zero_grad()
+            check_ratio(log_ratio, clip_range)
+        return loss, log_ratio
+
+    made, norms = take_steps(
+        optimizer,
+        [partial(gradient_of, step, rows) for step, rows in enumerate(minibatches)],
+        learning_rate=settings.learning_rate * learning_rate_scale,
+        max_grad_norm=max_grad_norm,
+        on_step=on_step(len(minibatches)) if on_step is not None else None,
+    )
+    losses, log_ratios = zip(*made, strict=True)
     all_ratios = torch.cat(log_ratios)
     return UpdateStats(
         loss=float(torch.cat(losses).mean()),
@@ -198,13 +219,14 @@ def ratio_error(log_ratios: Float[Tensor, " pair"]) -> float:
     return float(log_ratios.expm1().abs().max())
 
 
-def check_ratio(log_ratios: Float[Tensor, " pair"]) -> None:
-    """Raise `RatioError` unless every ratio is 1 within `RATIO_TOLERANCE`."""
-    error = ratio_error(log_ratios)
-    if not error <= RATIO_TOLERANCE:
+def check_ratio(log_ratios: Float[Tensor, " pair"], clip_range: float) -> None:
+    """Raise `RatioError` unless every ratio is 1, within `RATIO_TOLERANCE` and a tenth of the
+    (rescaled) clip range."""
+    error, allowed = ratio_error(log_ratios), min(RATIO_TOLERANCE, clip_range / 10)
+    if not error <= allowed:
         raise RatioError(
             f"The importance ratio before the first update differs from 1 by {error:.1e} (allowed "
-            f"is {RATIO_TOLERANCE:.0e}), so the batch was not drawn from the present policy "
+            f"is {allowed:.0e}), so the batch was not drawn from the present policy "
             "in the present precision; resume from the checkpoint with which it was drawn, or draw "
             "the epoch again."
         )
@@ -232,4 +254,42 @@ def rescored(
             for part in pairs.split(forward_batch_size)
         ]
         fresh[rows] = torch.cat(parts).cpu().view(len(rows), -1)
-    return Transitions(transitions.timesteps, transitions.z_t, transitions.z_prev, fresh)
+    return Transitions(transitions.steps, transitions.z_t, transitions.z_prev, fresh)
+
+
+Settings = TypeVar("Settings", bound=PolicyGradientSettings)
+
+
+class PolicyGradientMethod(TrajectoryMethod[Settings]):
+    """Learns by one update from the rewards of a batch."""
+
+    def _policy_gradient(
+        self,
+        batch: Batch,
+        rewards: Float[Tensor, " batch"],
+        report: Report,
+        on_progress: OnProgress | None,
+        *,
+        learning_rate_scale: float = 1.0,
+    ) -> None:
+        """One epoch's DDPO update (Eq. 2, 8) from the rewards of the batch."""
+        settings = self.settings
+        with timed(report, "update"):
+            stats = update(
+                self.policy.denoiser(batch.prompt),
+                self.schedule,
+                self.optimizer,
+                transitions_of(batch),
+                advantages(
+                    rewards, std_floor=settings.reward_std_floor, clip=settings.advantage_clip
+                ),
+                settings,
+                max_grad_norm=self.config.lora.max_grad_norm,
+                generator=self._stream("minibatches"),
+                recompute_old=self.policy.sampler_differs,
+                learning_rate_scale=learning_rate_scale,
+                on_step=partial(reporting, on_progress, "update"),
+            )
+        report.updated = True
+        for name, value in asdict(stats).items():
+            setattr(report, name, value)

@@ -8,10 +8,12 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from hero_engine.config import HeroConfig
+from hero_engine.config import RunConfig
 from hero_engine.errors import RewardError
-from hero_engine.feedback.contrast import Contrast
-from hero_engine.methods.base import Method, timed
+from hero_engine.feedback.summary import FeedbackSummary
+from hero_engine.methods.base import timed
+from hero_engine.methods.policy_gradient import PolicyGradientMethod
+from hero_engine.methods.reward_ddpo_settings import RewardDdpoSettings
 from hero_engine.methods.reward_models import load_reward
 from hero_engine.report import OnProgress, Report
 from hero_engine.storage.batch import Batch, Feedback
@@ -20,7 +22,7 @@ Reward = Callable[[list[Image.Image], list[str]], Sequence[float] | Tensor]
 """(images, their prompts) -> one number an image, higher for better."""
 
 
-class RewardDdpo(Method):
+class RewardDdpo(PolicyGradientMethod[RewardDdpoSettings]):
     """DDPO on the same batches, from N(0, I), with any reward.
 
         run = Method.create(config, reward=lambda images, prompts: [...])
@@ -29,9 +31,9 @@ class RewardDdpo(Method):
     Rewards are normalised per prompt, as DDPO does; a batch has one prompt, so over the batch.
     """
 
-    def __init__(self, config: HeroConfig, reward: Reward | None = None) -> None:
-        self.reward = reward if reward is not None else load_reward(config)
+    def __init__(self, config: RunConfig, reward: Reward | None = None) -> None:
         super().__init__(config)
+        self.reward = reward if reward is not None else load_reward(self.settings)
 
     def _learn(
         self, batch: Batch, feedback: Feedback, report: Report, on_progress: OnProgress | None
@@ -41,8 +43,8 @@ class RewardDdpo(Method):
                 self.reward(batch.images, [batch.prompt] * len(batch.images)), len(batch.images)
             )
         self._policy_gradient(batch, rewards, report, on_progress)
-        contrast = Contrast.of(feedback)
-        report.set_rewards(rewards.tolist(), contrast.good, contrast.bad)
+        summary = FeedbackSummary.of(feedback)
+        report.set_rewards(rewards.tolist(), summary.good, summary.bad)
 
 
 def checked(rewards: Sequence[float] | Tensor, n: int) -> Float[Tensor, " batch"]:

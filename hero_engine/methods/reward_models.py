@@ -3,25 +3,27 @@
 from collections.abc import Callable
 from typing import Any
 
-import accelerate
 import torch
 from PIL import Image
 
-from hero_engine.config import HeroConfig
+from hero_engine import processes
 from hero_engine.errors import ConfigError, ModelNotFound
+from hero_engine.methods.reward_ddpo_settings import RewardDdpoSettings
 
 PICKSCORE = "yuvalkirstain/PickScore_v1"
 
 
-def load_reward(config: HeroConfig) -> Callable[[list[Image.Image], list[str]], list[float]]:
+def load_reward(
+    settings: RewardDdpoSettings,
+) -> Callable[[list[Image.Image], list[str]], list[float]]:
     """The reward that `reward_model` names. Raises `ConfigError`, `ModelNotFound`."""
-    check_reward(config)
-    return pickscore(config.reward_model_path or PICKSCORE)
+    check_reward(settings)
+    return pickscore(settings.reward_model_path or PICKSCORE)
 
 
-def check_reward(config: HeroConfig) -> None:
+def check_reward(settings: RewardDdpoSettings) -> None:
     """See that a reward is named. Raises `ConfigError`."""
-    if config.reward_model is None:
+    if settings.reward_model is None:
         raise ConfigError(
             "The method ddpo needs a reward and none is named; set reward_model to pickscore, or "
             "give Method.create and Method.resume a reward of your own."
@@ -45,7 +47,7 @@ def pickscore(path: str) -> Callable[[list[Image.Image], list[str]], list[float]
             f"The reward model {path!r} cannot be loaded ({first_line.rstrip('.')}); set "
             "reward_model_path to the folder of a CLIP model with its processor."
         ) from error
-    device = accelerate.PartialState().device
+    device = processes.device()
     model.requires_grad_(False).eval().to(device)
 
     @torch.no_grad()

@@ -13,7 +13,7 @@ Tensors = dict[str, dict[str, Tensor]]
 
 
 @dataclass
-class StepBack:
+class Rollback:
     """The best success rate so far, and what the model was before its last update.
 
     Of a model that has stepped back neither is known: its next batch is the first of a new record.
@@ -28,12 +28,15 @@ class StepBack:
 
     def due(self, rate: float | None) -> bool:
         """Whether a batch's success rate asks for a step back that can be made."""
-        known = self.drop and self.before is not None and self.best is not None and rate is not None
-        return bool(known and self.best - rate > self.drop)
+        if not self.drop or self.before is None or self.best is None or rate is None:
+            return False
+        return self.best - rate > self.drop
 
-    def take(self, rate: float) -> tuple[Tensors, str]:
-        """The model to return to, and what to tell people of it."""
+    def take(self, rate: float | None) -> tuple[Tensors, str]:
+        """The model to return to, and what to tell people of it, where a step back is due."""
         best, before = self.best, self.before
+        if best is None or before is None:
+            raise ValueError("there is no model to step back to")
         self.best = self.before = None
         return before, (
             f"The success rate fell from {best:.0%} to {rate:.0%}, so the model was set back to "

@@ -2,21 +2,44 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
-from hero_engine.config import HeroConfig
 from hero_engine.diffusion import sampling
-from hero_engine.diffusion.sampling import Schedule
-from hero_engine.models.stable_diffusion import Policy
+from hero_engine.diffusion.sampling import Transitions
+from hero_engine.models.policy import Policy
+from hero_engine.processes import shared
 from hero_engine.report import OnProgress, OnStep, reporting
-from hero_engine.streams import stream
+from hero_engine.streams import row_streams, stream
 
 OnImage = Callable[[int, Image.Image], None]
 """Called with an image's number and the image as soon as it is decoded."""
+
+
+Generators = torch.Generator | list[torch.Generator]
+Sampler = Callable[
+    [Tensor, Generators, Tensor | None, OnStep | None], tuple[Tensor, Transitions | None]
+]
+"""(noises, generators, steps to keep, progress) -> clean latents, transitions."""
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Where a drawing's random numbers come from."""
+
+    seed: int
+    epoch: int
+    purpose: str
+
+    def of(self, policy: Policy, part: int, rows: Tensor) -> Generators:
+        """One generator per row; runs of format 1 have one per part of the batch."""
+        if policy.config.format == 1:
+            return stream(self.seed, self.epoch, self.purpose, part)
+        return row_streams(self.seed, self.epoch, self.purpose, rows.tolist())
 
 
 @dataclass
@@ -26,62 +49,74 @@ class Samples:
     images: list[Image.Image]
     latents: Float[Tensor, "batch channel height width"]
     noises: Float[Tensor, "batch channel height width"]
+    transitions: Transitions | None = None
 
 
-def draw_samples(
+def draw(
     policy: Policy,
-    schedule: Schedule,
-    config: HeroConfig,
     noises: Float[Tensor, "batch channel height width"],
+    streams: Streams,
     *,
     prompt: str,
-    scheduler: str | None,
-    seed: int,
+    scheduler: str | None = None,
+    trained_steps: Int[Tensor, "batch trained"] | None = None,
+    decode: bool = True,
+    stage: str = "sampling",
     on_image: OnImage | None = None,
     on_progress: OnProgress | None = None,
 ) -> Samples:
-    """Denoise and decode `noises`; the options are those of `Method.sample`."""
-    draw = _sampler(policy, schedule, config, prompt, scheduler)
+    """Denoise `noises`, `sample_batch_size` at a time, and decode them.
+
+    By the run's own schedule, keeping the transitions of `trained_steps`; or by the sampler that
+    `scheduler` names, one of `SCHEDULERS`. Without `decode` there are no images, only latents.
+    """
+    config = policy.config.sampling
+    denoise = _sampler(policy, prompt, scheduler)
     parts = torch.arange(len(noises)).split(config.sample_batch_size)
-    steps = len(schedule.timesteps)
-    images, latents = [], []
-    for part, rows in enumerate(parts):
-        z_0 = draw(
-            noises[rows].to(policy.device),
-            stream(seed, 0, "fresh sampling", part),
-            reporting(on_progress, "sampling", len(parts) * steps, part * steps),
-        )
-        for image in policy.decode(z_0):
-            if on_image is not None:
-                on_image(len(images), image)
-            images.append(image)
-        latents.append(z_0.cpu())
-    return Samples(images, torch.cat(latents), noises)
+    steps = config.num_inference_steps
+
+    def draw_part(part: int, rows: Tensor) -> tuple[Tensor, Transitions | None, list[Image.Image]]:
+        generators = streams.of(policy, part, rows)
+        z_t = noises[rows].to(policy.device)
+        told = reporting(on_progress, stage, len(parts) * steps, part * steps)
+        with policy.autocast():
+            z_0, kept = denoise(
+                z_t, generators, None if trained_steps is None else trained_steps[rows], told
+            )
+        images: list[Image.Image] = []
+        if decode:
+            for image in policy.decode(z_0):
+                if on_image is not None:
+                    on_image(int(rows[0]) + len(images), image)
+                images.append(image)
+        return z_0.cpu(), kept, images
+
+    latents, kept, images = zip(*shared(parts, draw_part), strict=True)
+    return Samples(
+        [image for part in images for image in part],
+        torch.cat(latents),
+        noises,
+        None if trained_steps is None else Transitions.concatenate(kept),
+    )
 
 
-def _sampler(
-    policy: Policy, schedule: Schedule, config: HeroConfig, prompt: str, scheduler: str | None
-) -> Callable[[Tensor, torch.Generator, OnStep | None], Tensor]:
+def _sampler(policy: Policy, prompt: str, scheduler: str | None) -> Sampler:
+    """The run's own schedule, or a plain pipeline with another sampler."""
     if scheduler is None:
-        denoise = policy.denoiser(prompt, config)
+        denoiser, schedule = policy.denoiser(prompt), policy.schedule
+        return lambda z_t, generators, wanted, told: sampling.sample(
+            denoiser, schedule, z_t, generators, wanted, told
+        )
+    pipe: Any = policy.family.pipeline(scheduler)
+    config = policy.config
 
-        def draw(noises: Tensor, generator: torch.Generator, on_step: OnStep | None) -> Tensor:
-            with policy.autocast():
-                return sampling.sample(denoise, schedule, noises, generator, on_step=on_step)[0]
-    else:
-        pipe = policy.with_scheduler(scheduler)
+    def through_pipeline(
+        z_t: Tensor, generators: Generators, wanted: Tensor | None, told: OnStep | None
+    ) -> tuple[Tensor, None]:
+        arguments = policy.family.call_arguments(
+            prompt, config.negative_prompt, z_t, config.sampling.guidance_scale
+        )
+        steps = config.sampling.num_inference_steps
+        return pipe(**arguments, generator=generators, num_inference_steps=steps).images, None
 
-        def draw(noises: Tensor, generator: torch.Generator, on_step: OnStep | None) -> Tensor:
-            with policy.autocast():
-                return pipe(
-                    prompt,
-                    negative_prompt=config.negative_prompt,
-                    num_images_per_prompt=len(noises),
-                    num_inference_steps=config.num_inference_steps,
-                    guidance_scale=config.guidance_scale,
-                    latents=noises,
-                    generator=generator,
-                    output_type="latent",
-                ).images
-
-    return draw
+    return through_pipeline

@@ -14,7 +14,8 @@ from hero_engine.diffusion.sampling import Transitions
 from hero_engine.errors import CheckpointError, FeedbackError
 from hero_engine.storage.durable import storing, sync_folder, write_json, write_tensors
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1 always had transitions, whose steps were named by their timesteps."""
 
 
 @dataclass
@@ -28,7 +29,8 @@ class Batch:
     """z_T, on the CPU."""
     latents: Float[Tensor, "batch channel height width"]
     """z_0, on the CPU."""
-    transitions: Transitions
+    transitions: Transitions | None = None
+    """None where the method learns from no trajectory."""
 
     def save(self, folder: Path) -> None:
         """Write batch.safetensors, batch.json and images/0000.png ... into `folder`, synced.
@@ -36,42 +38,59 @@ class Batch:
         The caller renames the folder to its final name when this returns. Raises `StorageError`.
         """
         tensors = {"noises": self.noises, "latents": self.latents}
-        for field in fields(self.transitions):
-            tensors[f"transitions.{field.name}"] = getattr(self.transitions, field.name)
+        if self.transitions is not None:
+            for field in fields(self.transitions):
+                tensors[f"transitions.{field.name}"] = getattr(self.transitions, field.name)
+        names = [f"images/{index:04d}.png" for index in range(len(self.images))]
         about = {
             "format": FORMAT,
             "epoch": self.epoch,
             "prompt": self.prompt,
-            "images": [f"images/{index:04d}.png" for index in range(len(self.images))],
+            "images": names,
         }
         with storing(f"the batch of epoch {self.epoch}", folder):
             (folder / "images").mkdir(parents=True, exist_ok=True)
-            for name, image in zip(about["images"], self.images, strict=True):
+            for name, image in zip(names, self.images, strict=True):
                 image.save(folder / name)
             write_tensors(folder / "batch.safetensors", tensors)
             write_json(folder / "batch.json", about)
             sync_folder(folder)
 
     @classmethod
-    def load(cls, folder: Path) -> "Batch":
-        """Read what `save` wrote. Raises `CheckpointError` if it is missing or damaged."""
+    def load(cls, folder: Path, timesteps: Tensor) -> "Batch":
+        """Read what `save` wrote. Raises `CheckpointError` if it is missing or damaged.
+
+        `timesteps` are those of the run's schedule [step], by which format 1 named its steps.
+        """
         try:
             about = json.loads((folder / "batch.json").read_text())
-            if about["format"] != FORMAT:
-                raise ValueError(f"its format is {about['format']}, this version reads {FORMAT}")
+            if about["format"] not in (1, FORMAT):
+                raise ValueError(
+                    f"its format is {about['format']}, this version reads 1 to {FORMAT}"
+                )
             tensors = load_file(folder / "batch.safetensors")
+            if about["format"] == 1:
+                named = tensors.pop("transitions.timesteps")
+                found = timesteps.cpu() == named[..., None]
+                if not found.any(dim=-1).all():
+                    raise ValueError("its timesteps are not those of the run's model")
+                tensors["transitions.steps"] = found.int().argmax(dim=-1)
             images = []
             for name in about["images"]:
                 with Image.open(folder / name) as image:
                     images.append(image.copy())
-            transitions = {f.name: tensors[f"transitions.{f.name}"] for f in fields(Transitions)}
+            transitions = None
+            if "transitions.steps" in tensors:
+                transitions = Transitions(
+                    **{f.name: tensors[f"transitions.{f.name}"] for f in fields(Transitions)}
+                )
             return cls(
                 epoch=about["epoch"],
                 prompt=about["prompt"],
                 images=images,
                 noises=tensors["noises"],
                 latents=tensors["latents"],
-                transitions=Transitions(**transitions),
+                transitions=transitions,
             )
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise CheckpointError(

@@ -22,11 +22,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from hero_engine.config import HeroConfig, make_config
-from hero_engine.errors import CheckpointError, ConfigError
+from hero_engine.errors import CheckpointError
 from hero_engine.storage.durable import previous, storing, whole_folder, write_json, write_tensors
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1 had a configuration of format 1 (see `methods/earlier_format.py`)."""
 COMMON = ("format", "epoch", "config", "sha256")
 """Keys of state.json that every method has."""
 
@@ -35,7 +35,8 @@ COMMON = ("format", "epoch", "config", "sha256")
 class Checkpoint:
     """A run between two epochs."""
 
-    config: HeroConfig
+    config: dict[str, Any]
+    """In the flat form of `RunConfig.flat`."""
     epoch: int
     tensors: dict[str, dict[str, Tensor]]
     """By the name of the file, without its ending."""
@@ -53,7 +54,7 @@ class Checkpoint:
                     "format": FORMAT,
                     "epoch": self.epoch,
                     **self.facts,
-                    "config": self.config.model_dump(),
+                    "config": self.config,
                     "sha256": {
                         f"{name}.safetensors": _sha256(partial, name) for name in self.tensors
                     },
@@ -67,16 +68,19 @@ class Checkpoint:
             folder = previous(folder)
         try:
             state = json.loads((folder / "state.json").read_text())
-            if state["format"] != FORMAT:
-                raise ValueError(f"its format is {state['format']}, this version reads {FORMAT}")
+            if state["format"] not in (1, FORMAT):
+                raise ValueError(
+                    f"its format is {state['format']} and this version reads 1 to {FORMAT}; "
+                    "update HERO"
+                )
             names = [name.removesuffix(".safetensors") for name in state["sha256"]]
             return cls(
-                config=make_config(**state["config"]),
+                config=dict(state["config"]),
                 epoch=int(state["epoch"]),
                 tensors={name: _read(folder, name, state) for name in names},
                 facts={key: value for key, value in state.items() if key not in COMMON},
             )
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError, ConfigError) as error:
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise CheckpointError(
                 f"The checkpoint in {folder} cannot be used ({error}); resume from an earlier one."
             ) from error

@@ -11,6 +11,10 @@ from backend.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OTHER_PAGES = [
+    ROOT / "CHANGELOG.md",
+    *(ROOT / name / "README.md" for name in ("benchmarks", "tinyworld")),
+]
 
 
 def variables() -> dict[str, str]:
@@ -42,12 +46,22 @@ def test_the_table_of_all_settings():
     assert table in page, f"docs/settings.md's table should be:\n{table}"
 
 
-def test_the_readme_names_settings_that_are_there():
-    table = (ROOT / "README.md").read_text().split("## Settings")[1].split("\n## ")[0]
-    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
-    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-    assert len(named) >= 8
+def test_the_readme_can_be_read_in_two_minutes():
+    assert len((ROOT / "README.md").read_text().split()) <= 700
+
+
+def test_settings_for_a_label_studio_of_ones_own_are_there():
+    page = (ROOT / "docs" / "settings.md").read_text()
+    section = page.split("## With a Label Studio")[1].split("\n## ")[0]
+    ours, theirs = section.split("| variable of Label Studio |")
+    named = set(re.findall(r"^\| `(\w+)`", ours, re.M))
+    assert len(named) >= 5
     assert named <= variables().keys()
+    compose = (ROOT / "docker-compose.yml").read_text()
+    firsts = " ".join(re.findall(r"^\| (`.*?) \| ", theirs, re.M))
+    wanted = re.findall(r"`([A-Z_]+)\b", firsts)
+    assert len(wanted) == 6
+    assert [name for name in wanted if f"{name}: " not in compose] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -70,9 +84,37 @@ def test_commands_and_options_that_are_shown_exist(page: Path):
 
 
 def test_links_between_pages_lead_somewhere():
-    for page in PAGES:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+    for page in [*PAGES, *OTHER_PAGES]:
+        for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text()):
+            linked = page.parent / target if target else page
+            assert linked.exists(), f"{page.name} links to {target}"
+            if anchor and linked.suffix == ".md":
+                assert anchor in anchors(linked), f"{page.name} links to {target}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_can_be_reached_from_the_readme():
+    start = (ROOT / "README.md").resolve()
+    found, waiting = {start}, [start]
+    while waiting:
+        page = waiting.pop()
+        for target in re.findall(r"\]\(([^)#:]+\.md)(?:#[^)]*)?\)", page.read_text()):
+            linked = (page.parent / target).resolve()
+            if linked not in found:
+                found.add(linked)
+                waiting.append(linked)
+    assert {page.resolve() for page in [*PAGES, *OTHER_PAGES]} <= found
+
+
+def test_the_pictures_are_small():
+    pictures = list((ROOT / "docs").glob("*.png"))
+    assert len(pictures) >= 7
+    assert [p.name for p in pictures if p.stat().st_size > 300_000] == []
 
 
 def test_troubleshooting_knows_every_line_of_the_doctor():

@@ -35,18 +35,16 @@ def engine(settings: Settings) -> Engine:
     return Engine(settings)
 
 
-def small(pipeline: Path) -> dict[str, Any]:
+def small(pipeline: Path, **of_method: Any) -> dict[str, Any]:
     fields = {
         "model": str(pipeline),
         "prompt": "one rose",
         "images_per_epoch": 4,
         "epochs": 2,
         "num_inference_steps": 3,
-        "embedding_steps": 3,
-        "trained_steps": 2,
-        "minibatch_size": 4,
     }
-    return make_config(**fields).model_dump(mode="json")
+    heros = {"embedding_steps": 3, "trained_steps": 2, "minibatch_size": 4}
+    return make_config(**fields, **(of_method or heros)).flat()
 
 
 def silent(stage: str, done: int, total: int) -> None:
@@ -129,7 +127,7 @@ class TestSteps:
     @pytest.mark.parametrize(
         "fields",
         [
-            {"method": "d3po"},
+            {"method": "d3po", "trained_steps": 2},
             {"method": "hero+", "denoising_steps": 1},
             {"method": "prompt", "enhanced_prompt": "a fine rose"},
         ],
@@ -138,7 +136,7 @@ class TestSteps:
     def test_other_methods_need_no_best_image(
         self, engine: Engine, store: Store, pipeline: Path, fields: dict[str, Any]
     ):
-        run = store.create_run({**small(pipeline), **fields})
+        run = store.create_run(small(pipeline, **fields))
         folder = engine.generate(run, silent)
         assert json.loads((folder / "predictions.json").read_text()) is None
         report = engine.learn(run, ["good", "bad", "good", "bad"], None, silent)

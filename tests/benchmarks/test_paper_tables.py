@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 from transformers import CLIPTokenizer
 
-from benchmarks.jobs import Row, run_jobs
+from benchmarks.jobs import run_jobs
+from benchmarks.kept_runs import KeptRuns, Row, Run, slug
 from benchmarks.paper import figure5, labels, page, plan, table4, table5, transfer
 from benchmarks.paper.cells import (
     BANKED,
@@ -20,7 +21,6 @@ from benchmarks.paper.cells import (
     Probe,
     enhanced,
     of_task,
-    read_again,
 )
 from benchmarks.paper.run import _probed, run_cell
 from benchmarks.sheets import Sheet
@@ -54,6 +54,10 @@ def _row(cell: Cell, seed: int, success: float = 0.6) -> Row:
                 {"prompt": probe.prompt, "wanted": level, "own": 0.5} for probe in cell.probes
             ]
     return row
+
+
+def _kept(folder: Path) -> KeptRuns:
+    return KeptRuns.beside(folder / "tables.json")
 
 
 def _rows(*names: str, seeds: tuple[int, ...] = (1, 2), **levels: float) -> dict[str, list[Row]]:
@@ -208,9 +212,9 @@ def test_quick_takes_less_than_ten_minutes_on_two_cores() -> None:
     assert sum(cell.minutes() for cell in plan.chosen(SECTIONS, plan.QUICK)) / 2 < 10
 
 
-def test_every_cell_has_a_file_of_its_own(tmp_path: Path) -> None:
-    jobs = plan.jobs_of(list(CELLS.values()), [1, 2], tmp_path, {})
-    assert len({job.part for job in jobs.values()}) == len(jobs)
+def test_every_run_has_a_name_and_a_file_of_its_own(tmp_path: Path) -> None:
+    jobs = plan.jobs_of(list(CELLS.values()), [1, 2], _kept(tmp_path), {})
+    assert len({slug(job.name) for job in jobs.values()}) == len(jobs)
 
 
 def test_cells_that_the_tiny_world_cannot_judge_are_left_out_with_the_reason() -> None:
@@ -242,17 +246,17 @@ def test_only_methods_with_a_bank_are_measured_on_it() -> None:
 def test_a_kept_row_counts_whatever_settings_came_later_but_not_with_other_weights(
     tmp_path: Path,
 ) -> None:
-    job = of_task("hand", "hero").job(1, tmp_path, {})
-    kept = json.loads(json.dumps(job.spec))
-    del kept["config"]["snr_gamma"]
-    job.part.write_text(json.dumps({"config": kept, "row": {"seed": 1}}))
-    assert job.finished() == {"seed": 1}
-    kept["config"]["learning_rate"] = 1.0
-    job.part.write_text(json.dumps({"config": kept, "row": {"seed": 1}}))
-    assert job.finished() is None
-    job.part.write_text(json.dumps({"config": job.spec | {"weights": "others"}, "row": {}}))
-    assert job.finished() is None
-    assert read_again({"config": {"no_such_field": 1}}) is None
+    job = of_task("hand", "hero").job(1, _kept(tmp_path), {})
+
+    def finished_with(spec: dict[str, Any]) -> bool:
+        job.kept.add(job.name, Run(spec, {"seed": 1}))
+        return job.finished() == {"seed": 1}
+
+    older = {name: value for name, value in job.spec["config"].items() if name != "snr_gamma"}
+    assert finished_with(job.spec | {"config": older})
+    assert not finished_with(job.spec | {"config": older | {"learning_rate": 1.0}})
+    assert not finished_with(job.spec | {"config": older | {"no_such_field": 1}})
+    assert not finished_with(job.spec | {"weights": "others"})
 
 
 @pytest.mark.slow
@@ -277,9 +281,8 @@ def test_the_page_of_nothing_is_written_too(tmp_path: Path) -> None:
 
 def test_the_cost_of_what_is_finished_is_nothing(tmp_path: Path) -> None:
     cell = of_task("hand", "d3po")
-    jobs = plan.jobs_of([cell], [1, 2], tmp_path, {})
-    part = jobs[cell.name, 1]
-    part.part.write_text(json.dumps({"config": part.spec, "row": {"seed": 1}}))
+    jobs = plan.jobs_of([cell], [1, 2], _kept(tmp_path), {})
+    jobs[cell.name, 1].keep({"seed": 1})
     first, total = plan.costs([cell], SECTIONS, jobs, 2).rows
     assert first[:2] == ["table2/hand/d3po", "appendixF"]
     assert first[4] == "1 of 2"
@@ -308,7 +311,7 @@ def test_a_probe_counts_what_is_wanted_and_what_the_prompt_itself_asks_for(image
 def test_a_cell_is_run_kept_and_not_run_again(tmp_path: Path) -> None:
     config = {"epochs": 1, "images_per_epoch": 4, "num_inference_steps": 4, "trained_steps": 2}
     cell = Cell("blue-rose/hero small", TASKS["blue-rose"], config, curve_images=2)
-    job = cell.job(1, tmp_path, {})
+    job = cell.job(1, _kept(tmp_path), {})
     job.spec["images"] = 4
     assert not cell.unknown(Judge.load().values)
     (row,) = run_jobs([job], run_cell, 1, Console(quiet=True))

@@ -13,8 +13,8 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from benchmarks import fingerprint, research, research_figures, research_plot, research_run
-from benchmarks.cells import Options, slug
-from benchmarks.jobs import Row
+from benchmarks.cells import Options
+from benchmarks.kept_runs import Row, Run, slug
 from benchmarks.variants import BASELINE, FAMILIES, PLUS, variants
 from hero_engine.config import PRESETS, make_config
 from tinyworld import words
@@ -150,8 +150,7 @@ def test_a_kept_run_counts_for_the_same_model_fields_and_numbers_only(tmp_path: 
     job = research.job_of(variant, 1, said, "model 1")
     assert job.spec["transfer"] == research.others(PROMPT)
     assert {PROMPT, *job.spec["transfer"]} == {p for p in tasks() if "train window" not in p}
-    job.part.parent.mkdir()
-    job.part.write_text(json.dumps({"config": job.spec, "row": {"seed": 1}}))
+    job.keep({"seed": 1})
 
     def finished(variant=variant, said=said, tiny="model 1") -> bool:
         return research.job_of(variant, 1, said, tiny).finished() is not None
@@ -162,8 +161,7 @@ def test_a_kept_run_counts_for_the_same_model_fields_and_numbers_only(tmp_path: 
     changed = dataclasses.replace(variant, config={**variant.config, "margin": 0.4})
     assert not finished(changed)
     older = {name: value for name, value in job.spec["config"].items() if name != "margin"}
-    kept = {"config": {**job.spec, "config": older}, "row": {"seed": 1}}
-    job.part.write_text(json.dumps(kept))
+    job.kept.add(job.name, Run({**job.spec, "config": older}, {"seed": 1}))
     assert finished()
     assert not finished(changed)
 

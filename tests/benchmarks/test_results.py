@@ -11,7 +11,8 @@ from rich.console import Console
 from benchmarks import annotator_errors, label_budget
 from benchmarks.cells import Options, job_of, run_cells, write
 from benchmarks.intervals import Mean
-from benchmarks.jobs import Job, Row, device, run_jobs
+from benchmarks.jobs import Job, device, run_jobs
+from benchmarks.kept_runs import KeptRuns, Row, Run
 from benchmarks.sheets import Sheet
 from hero_engine.config import preset
 
@@ -117,15 +118,15 @@ def _double(spec: dict[str, Any], on_stage: Any) -> Row:
 
 
 def _job(tmp_path: Path, number: int) -> Job:
-    return Job(f"job {number}", {"number": number}, tmp_path / f"{number}.part", 1)
+    return Job(f"job {number}", {"number": number}, KeptRuns.beside(tmp_path / "double.json"), 1)
 
 
 def test_a_kept_row_counts_only_for_the_same_specification(tmp_path: Path) -> None:
     job = _job(tmp_path, 1)
     assert job.finished() is None
-    job.part.write_text(json.dumps({"config": {"number": 1}, "row": {"twice": 2}}))
+    job.kept.add(job.name, Run({"number": 1}, {"twice": 2}))
     assert job.finished() == {"twice": 2}
-    job.part.write_text(json.dumps({"config": {"number": 3}, "row": {"twice": 6}}))
+    job.kept.add(job.name, Run({"number": 3}, {"twice": 6}))
     assert job.finished() is None
 
 
@@ -133,9 +134,7 @@ def test_what_is_finished_can_be_looked_at_before_the_rest_is_run(tmp_path: Path
     said = _said(tmp_path / "budget.json", finished=True)
     with pytest.raises(SystemExit, match="stays as it is"):
         run_cells(label_budget.cells(), said, Console(quiet=True))
-    part = job_of(label_budget.cells()[1], 2, said)
-    part.part.parent.mkdir()
-    part.part.write_text(json.dumps({"config": part.spec, "row": _row(2, 0.8)}))
+    job_of(label_budget.cells()[1], 2, said).keep(_row(2, 0.8))
     found = run_cells(label_budget.cells(), said, Console(quiet=True))
     assert {name: [row["seed"] for row in rows] for name, rows in found.items()} == {
         "32 of 64 asked": [2]
@@ -145,10 +144,11 @@ def test_what_is_finished_can_be_looked_at_before_the_rest_is_run(tmp_path: Path
 @pytest.mark.slow
 def test_finished_jobs_are_not_done_again_and_rows_come_in_order(tmp_path: Path) -> None:
     jobs = [_job(tmp_path, number) for number in (3, 1, 2)]
-    jobs[1].part.write_text(json.dumps({"config": {"number": 1}, "row": {"twice": "kept"}}))
+    jobs[1].keep({"twice": "kept"})
     rows = run_jobs(jobs, _double, 1, Console(quiet=True))
     assert [row["twice"] for row in rows] == [6, "kept", 4]
     assert jobs[0].finished() == {"twice": 6, "device": device()}
+    assert not list(jobs[0].kept.parts.glob("*.json"))
 
 
 def test_what_was_made_with_other_weights_is_neither_shown_nor_overwritten(
@@ -157,9 +157,7 @@ def test_what_was_made_with_other_weights_is_neither_shown_nor_overwritten(
     said = _said(tmp_path / "noise.json", finished=True, seeds=[2])
     cell = annotator_errors.cells()[0]
     monkeypatch.setattr("benchmarks.fingerprint.tiny", lambda *_: "before")
-    kept = job_of(cell, 2, said)
-    kept.part.parent.mkdir()
-    kept.part.write_text(json.dumps({"config": kept.spec, "row": _row(2, 0.8)}))
+    job_of(cell, 2, said).keep(_row(2, 0.8))
     assert len(run_cells([cell], said, Console(quiet=True))[cell.name]) == 1
     monkeypatch.setattr("benchmarks.fingerprint.tiny", lambda *_: "now")
     with pytest.raises(SystemExit, match="present weights"):

@@ -26,7 +26,7 @@ def test_every_method_is_asked_for_as_a_preset_has_it() -> None:
     plus = planned["hand", "hero+"].spec
     assert (plus["config"]["method"], plus["config"]["prompt"]) == ("hero+", "1 hand")
     assert plus["config"]["first_step_share"] > 0
-    assert len({job.part for job in planned.values()}) == len(planned)
+    assert len({job.name for job in planned.values()}) == len(planned)
 
 
 def test_the_picture_has_a_strip_a_model() -> None:

@@ -93,7 +93,7 @@ class Service:
             "trained_steps": 2,
             "minibatch_size": 4,
         }
-        config = engine.make_config(**{**small, **fields}).model_dump(mode="json")
+        config = engine.make_config(**{**small, **fields}).flat()
         return start_run(
             self.settings, self.store, config, labelling=labelling, project_id=project_id
         )

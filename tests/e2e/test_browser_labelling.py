@@ -56,7 +56,7 @@ def start(service: SimpleNamespace, **plan: object) -> Run:
         trained_steps=2,
     )
     labelling = Labelling.model_validate({"criteria": "It is red.", **plan})
-    config = config.model_dump(mode="json")
+    config = config.flat()
     run = start_run(service.settings, service.store, config, labelling=labelling)
     _eventually(lambda: service.store.run(run.id).state == "labelling")
     return run

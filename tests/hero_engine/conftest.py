@@ -15,8 +15,10 @@ from diffusers.utils.torch_utils import randn_tensor  # noqa: F401
 from jaxtyping import install_import_hook
 
 with install_import_hook("hero_engine", "beartype.beartype"):
-    from hero_engine.config import HeroConfig
+    from hero_engine.config import RunConfig
+    from hero_engine.methods import make_config as configs
     from hero_engine.methods.hero import Hero
+    from hero_engine.methods.table import METHODS
 
 from tests.hero_engine.tiny import save_pipeline
 
@@ -27,8 +29,8 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def make_config(pipeline: Path) -> Callable[..., HeroConfig]:
-    def make(**overrides: object) -> HeroConfig:
+def make_config(pipeline: Path) -> Callable[..., RunConfig]:
+    def make(**overrides: object) -> RunConfig:
         small = {
             "model": str(pipeline),
             "prompt": "one rose",
@@ -43,11 +45,14 @@ def make_config(pipeline: Path) -> Callable[..., HeroConfig]:
             "minibatch_size": 4,
             "forward_batch_size": 8,
         }
-        return HeroConfig(**{**small, **overrides})
+        of = METHODS[str(overrides.get("method", "hero"))].settings.model_fields
+        others = {n for entry in METHODS.values() for n in entry.settings.model_fields} - set(of)
+        fields = {name: value for name, value in small.items() if name not in others}
+        return configs.make_config(**{**fields, **overrides})
 
     return make
 
 
 @pytest.fixture
-def hero(make_config: Callable[..., HeroConfig]) -> Hero:
+def hero(make_config: Callable[..., RunConfig]) -> Hero:
     return Hero.create(make_config())

@@ -179,7 +179,7 @@ def test_start_without_a_model_takes_the_bundled_one(hero, monkeypatch, config):
     )  # fmt: skip
     assert answer.exit_code == 0, answer.stderr
     (run,) = asked
-    assert run["model"].endswith("tinyworld/pipeline")
+    assert run["model"] == "tiny"
     assert (run["images_per_epoch"], run["epochs"], run["seed"]) == (8, 3, 5)
     assert (run["margin"], run["title"]) == (0.4, "red")
     assert "24 labels in all" in answer.stdout
@@ -193,7 +193,7 @@ def test_start_takes_a_method_by_name_or_as_any_other_hyper_parameter(hero, monk
     hero("start", "--prompt", "a cat", "--set", "method=d3po")
     hero("start", "--prompt", "a cat")
     assert [run["method"] for run in asked] == ["hero", "d3po", "hero+"]
-    assert [run["inner_epochs"] for run in asked] == [2, 2, 0]
+    assert [run.get("inner_epochs") for run in asked] == [2, 2, None]
 
 
 def test_start_takes_the_default_model_of_the_settings(hero, monkeypatch, config):

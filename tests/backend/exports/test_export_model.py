@@ -35,7 +35,7 @@ def learned(settings, store, pipeline: Path, verdicts: list[str], best: int | No
         "minibatch_size": 4,
         "learning_rate": 1e-2,
     }
-    run = store.create_run(engine_module.make_config(**fields).model_dump(mode="json"))
+    run = store.create_run(engine_module.make_config(**fields).flat())
     engine = Engine(settings)
     engine.generate(run, lambda *_: None)
     engine.learn(run, verdicts, best, lambda *_: None)

@@ -13,7 +13,7 @@ from backend.run.records import Annotation
 from backend.run.states import Event
 from backend.show import run_view, terminal
 from backend.store import Store
-from hero_engine.feedback.contrast import Contrast
+from hero_engine.feedback.summary import FeedbackSummary
 from hero_engine.storage.batch import Feedback
 
 
@@ -97,7 +97,7 @@ def test_people_are_told_why_nothing_was_learned(store, labelling):
     run = store.transition(labelling, Event.labelled)
     claim = store.claim("worker", 60)
     closing.freeze(store, claim)
-    said = Contrast.of(Feedback((False,) * 4, None)).nothing_to_learn(has_anchor=False)
+    said = FeedbackSummary.of(Feedback((False,) * 4, None)).nothing_to_learn(has_anchor=False)
     store.learned(claim, {"note": said}, [], 3.5)
     view = run_view.read(store, run.id)
     text = " ".join(_text(terminal.render(view)).split())

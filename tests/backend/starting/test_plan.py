@@ -39,7 +39,7 @@ def test_the_example_of_the_documentation_is_a_plan(settings: Settings):
         label_budget=32,
         criteria="One rose, blue petals, standing in a vase; nothing else in the picture.",
     )
-    assert (config.learning_rate, config.num_inference_steps, plan.title) == (
+    assert (config.flat()["learning_rate"], config.sampling.num_inference_steps, plan.title) == (
         0.005, 20, "Blue roses",
     )  # fmt: skip
 
@@ -61,7 +61,8 @@ def test_options_win_over_the_file(settings: Settings, file):
     )
     options = {"epochs": 4, "set": {"margin": "0.6"}, "annotators": "a@x,B@x", "layout": None}
     plan, config = make_plan(settings, options, path)
-    assert (config.prompt, config.epochs, config.margin, config.lora_rank) == ("a cup", 4, 0.6, 2)
+    assert (config.prompt, config.epochs) == ("a cup", 4)
+    assert (config.flat()["margin"], config.lora.lora_rank) == (0.6, 2)
     assert plan.labelling == Labelling(
         label_budget=16, annotators=("a@x", "b@x"), annotators_per_image=2
     )

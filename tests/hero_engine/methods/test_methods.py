@@ -7,7 +7,9 @@ import torch
 
 from hero_engine.config import HeroConfig
 from hero_engine.errors import ConfigError, NoiseBankEmpty
-from hero_engine.methods.base import METHODS, Method, check_run
+from hero_engine.methods.base import Method
+from hero_engine.methods.check_run import check_run
+from hero_engine.methods.table import METHODS
 from hero_engine.storage.batch import Feedback
 from hero_engine.storage.checkpoint import Checkpoint
 

@@ -1,0 +1,93 @@
+"""The interface of a family of models: all that the engine asks of a diffusers pipeline.
+
+Latents are spatial everywhere, [channel, height, width]; a family whose network packs them does so
+inside `predict` and `decode`. Only this room reaches into a pipeline.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from diffusers import DiffusionPipeline
+from PIL import Image
+from torch import Tensor
+
+from hero_engine.diffusion.forward_process import ForwardProcess
+from hero_engine.diffusion.kernel import Schedule
+
+Condition = dict[str, Tensor]
+"""What a network is told besides z_t and t: a prompt and its negative, encoded once."""
+
+
+class Family(ABC):
+    """A loaded model of one family; its weights are float32 and frozen.
+
+    A new family is a subclass in a file of its own and a line in `families.py`.
+    """
+
+    lora_targets: ClassVar[tuple[str, ...]]
+    """Names of the network's layers that get a LoRA."""
+    pipe: DiffusionPipeline
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: str) -> "Family":
+        """The model in a pipeline's folder or of a hub id, in float32."""
+
+    @property
+    @abstractmethod
+    def network(self) -> torch.nn.Module:
+        """The denoising network, which the LoRA is attached to."""
+
+    @property
+    @abstractmethod
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(channel, height, width) of the model's latents."""
+
+    @abstractmethod
+    def freeze(self) -> None:
+        """Take every weight out of training."""
+
+    @abstractmethod
+    def schedule(self, num_inference_steps: int, eta: float) -> Schedule:
+        """The model's noise schedule as sampling walks it."""
+
+    @abstractmethod
+    def forward_process(self, schedule: Schedule) -> ForwardProcess:
+        """How clean latents are noised for the denoising loss."""
+
+    @abstractmethod
+    def encode(self, prompt: str, negative_prompt: str | None, device: torch.device) -> Condition:
+        """A prompt for `predict`, and what guidance leads away from; None for no guidance."""
+
+    @abstractmethod
+    def predict(
+        self, z_t: Tensor, timesteps: Tensor, condition: Condition, guidance_scale: float
+    ) -> Tensor:
+        """The network's guided prediction for [batch channel height width] latents; differentiable.
+
+        Guided if the condition has a negative prompt.
+        """
+
+    @abstractmethod
+    def decode(self, latents: Tensor) -> Iterator[Image.Image]:
+        """The images of clean latents [batch channel height width], one by one."""
+
+    @abstractmethod
+    def pipeline(self, scheduler: str) -> DiffusionPipeline:
+        """The same model as a plain pipeline with another sampler; `ConfigError` if unknown."""
+
+    @abstractmethod
+    def call_arguments(
+        self, prompt: str, negative_prompt: str, noises: Tensor, guidance_scale: float
+    ) -> dict[str, Any]:
+        """How that pipeline is told to make clean latents of these noises."""
+
+    @staticmethod
+    @abstractmethod
+    def save_lora(
+        lora: dict[str, Tensor], path: Path, metadata: dict[str, str]
+    ) -> Literal["kohya", "diffusers"]:
+        """Write a LoRA as one safetensors file that other programs take; the naming it has."""

@@ -1,0 +1,21 @@
+"""Models that installed packages bring, by the names that runs give them."""
+
+from importlib.metadata import entry_points
+
+GROUP = "hero_engine.models"
+"""The entry point group in which a package names them."""
+
+
+def bundled(name: str) -> str | None:
+    """The folder of the bundled model of that name, if there is one."""
+    for entry in entry_points(group=GROUP, name=name):
+        return str(entry.load())
+    return None
+
+
+def resolve(model: str) -> str:
+    """The folder of a bundled model; any other name as it is.
+
+    Runs name a model and not its place, so that they go on where the package lies elsewhere.
+    """
+    return bundled(model) or model

@@ -1,0 +1,156 @@
+"""The model that learns: a family's, with a trainable LoRA on its network."""
+
+import contextlib
+import importlib
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from diffusers import DiffusionPipeline
+from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
+from PIL import Image
+from torch import Tensor
+
+from hero_engine import processes
+from hero_engine.config import RunConfig
+from hero_engine.diffusion.forward_process import ForwardProcess
+from hero_engine.diffusion.kernel import Denoiser, Schedule
+from hero_engine.errors import ConfigError, ModelNotFound
+from hero_engine.models.base import Family
+from hero_engine.models.loading import family_of, first_line
+from hero_engine.models.names import resolve
+from hero_engine.streams import stream_seed
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Policy:
+    """A model with trainable LoRA matrices; everything else is frozen.
+
+    All weights are float32, the LoRA's above all; half precision is `autocast` for as long as a
+    batch is drawn. Device placement is accelerate's.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+        self.family = load_family(config.model.name)
+        self.device = device_for(config)
+        self._attach_lora()
+        self.pipe.to(self.device)
+
+    def _attach_lora(self) -> None:
+        self.family.freeze()
+        rank = self.config.lora.lora_rank
+        lora = LoraConfig(
+            r=rank,
+            lora_alpha=rank,
+            init_lora_weights="gaussian",
+            target_modules=list(self.family.lora_targets),
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream_seed(self.config.seed, 0, "lora"))
+            self.network.add_adapter(lora)
+
+    @property
+    def pipe(self) -> DiffusionPipeline:
+        """The diffusers pipeline."""
+        return self.family.pipe
+
+    @property
+    def network(self) -> Any:
+        """The denoising network."""
+        return self.family.network
+
+    @property
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """The trainable parameters: the LoRA's, in the order of the network."""
+        return [p for p in self.network.parameters() if p.requires_grad]
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(channel, height, width) of the model's latents."""
+        return self.family.latent_shape
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """The model's noise schedule, walked as the configuration says."""
+        sampling = self.config.sampling
+        return self.family.schedule(sampling.num_inference_steps, sampling.eta)
+
+    @property
+    def forward_process(self) -> ForwardProcess:
+        """How clean latents are noised for the denoising loss."""
+        return self.family.forward_process(self.schedule)
+
+    @property
+    def sampler_differs(self) -> bool:
+        """Whether sampling rounds unlike the float32 update: in half precision, and on a GPU, where
+        kernels depend on the batch."""
+        return self.config.model.mixed_precision != "no" or self.device.type != "cpu"
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """The configuration's precision for sampling; nothing for float32."""
+        dtype = _DTYPES.get(self.config.model.mixed_precision)
+        return torch.autocast(self.device.type, dtype) if dtype else contextlib.nullcontext()
+
+    def denoiser(self, prompt: str, *, guided: bool = True) -> Denoiser:
+        """The network for one prompt, under the configured guidance or without any;
+        differentiable in the LoRA."""
+        scale = self.config.sampling.guidance_scale
+        negative = self.config.negative_prompt if guided and scale > 1 else None
+        condition = self.family.encode(prompt, negative, self.device)
+        return lambda z_t, timesteps: self.family.predict(z_t, timesteps, condition, scale)
+
+    def decode(self, latents: Tensor) -> Iterator[Image.Image]:
+        """The images of clean latents [batch channel height width], one by one."""
+        return self.family.decode(latents)
+
+    @contextlib.contextmanager
+    def pretrained(self) -> Iterator[None]:
+        """The model without its LoRA: the frozen reference of D3PO, the prior of DreamBooth."""
+        self.network.disable_adapters()
+        try:
+            yield
+        finally:
+            self.network.enable_adapters()
+
+    def lora_state(self) -> dict[str, Tensor]:
+        """A copy of the LoRA matrices by peft's names, on the CPU."""
+        state = get_peft_model_state_dict(self.network)
+        return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+
+    def load_lora_state(self, state: dict[str, Tensor]) -> None:
+        """Put back what `lora_state` gave."""
+        set_peft_model_state_dict(self.network, state)
+
+
+def device_for(config: RunConfig) -> torch.device:
+    """The device that accelerate picks; `ConfigError` if it has not the wanted precision."""
+    device = processes.device()
+    if config.model.mixed_precision == "fp16" and device.type == "cpu":
+        raise ConfigError(
+            "mixed_precision is fp16, which CPUs cannot sample in; set it to bf16 or no, or run "
+            "on a machine with a GPU."
+        )
+    return device
+
+
+def load_family(model: str) -> Family:
+    """The model of that name, loaded by its family.
+
+    Raises `ModelNotFound` where there is none and `UnsupportedModel` for other kinds of model.
+    """
+    module, name = family_of(model).split(":")
+    family: type[Family] = getattr(importlib.import_module(module), name)
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        return family.load(resolve(model))
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelNotFound(
+            f"Loading the pipeline {model!r} failed ({first_line(error)}); check that its files "
+            "are complete, or download it again."
+        ) from error
