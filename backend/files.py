@@ -1,59 +1,10 @@
-"""Files and folders that are on the disk whole or not at all, and what a full disk is.
-
-Everything in the service that must survive a crash is written through here. What cannot be written
-is an `OSError`: who knows what it was for says what to do about it.
-"""
+"""Writing to the disk: whole or not at all, by the engine's writer, and what a full disk is."""
 
 import errno
-import os
-import shutil
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
 
-import psutil
+from hero_engine.storage.whole import whole, whole_folder, write_text
 
-
-@contextmanager
-def whole(target: Path) -> Iterator[Path]:
-    """A path to write a file or a folder to, which takes the name `target` when the block ends.
-
-    Everything is synced before that. Whatever goes wrong, what stood at `target` before still
-    does, and nothing half-written stays: what a killed process has left goes with the next attempt.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(target)
-    partial = target.with_name(f"{_beside(target)}{os.getpid()}.partial")
-    try:
-        yield partial
-        for path in (*partial.rglob("*"), partial):
-            _sync(path)
-        _take_place(partial, target)
-        _sync(target.parent)
-    finally:
-        _remove(partial)
-
-
-@contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
-    """Like `whole`, with the folder made already."""
-    with whole(target) as partial:
-        partial.mkdir()
-        yield partial
-
-
-def write_text(path: Path, text: str, *, private: bool = False) -> None:
-    """Write a text file, whole or not at all.
-
-    Args:
-        private: it holds secrets, and nobody but its owner may read it, at any moment.
-    """
-    with whole(path) as partial:
-        mode = 0o600 if private else 0o666
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+__all__ = ["is_disk_full", "whole", "whole_folder", "write_text"]
 
 
 def is_disk_full(error: BaseException | None) -> bool:
@@ -65,56 +16,3 @@ def is_disk_full(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def _beside(target: Path) -> str:
-    """How the names begin under which processes of this machine write `target`."""
-    return f".{target.name}.{socket.gethostname()}-"
-
-
-def _sweep(target: Path) -> None:
-    """Remove what processes that do not live any more have left."""
-    beside = _beside(target)
-    for path in target.parent.iterdir():
-        if not (path.name.startswith(beside) and path.name.endswith(".partial")):
-            continue
-        pid = path.name.removeprefix(beside).removesuffix(".partial")
-        if pid.isdecimal() and (int(pid) == os.getpid() or not _lives(int(pid))):
-            _remove(path)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _take_place(partial: Path, target: Path) -> None:
-    if not target.is_dir():
-        partial.replace(target)
-        return
-    old = partial.with_suffix(".old")
-    target.rename(old)
-    try:
-        partial.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    shutil.rmtree(old)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            path.unlink()

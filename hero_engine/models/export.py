@@ -7,7 +7,8 @@ from hero_engine.config import RunConfig
 from hero_engine.errors import NoiseBankEmpty
 from hero_engine.models.policy import Policy
 from hero_engine.storage.checkpoint import Checkpoint
-from hero_engine.storage.durable import storing, sync, write_tensors
+from hero_engine.storage.durable import storing, write_tensors
+from hero_engine.storage.whole import sync
 
 NOISE_FILE = "noise_bank.safetensors"
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hero_engine.diffusion.sampling import Transitions
 from hero_engine.errors import CheckpointError, FeedbackError
-from hero_engine.storage.durable import storing, sync_folder, write_json, write_tensors
+from hero_engine.storage.durable import storing, write_json, write_tensors
 
 FORMAT = 2
 """Format 1 always had transitions, whose steps were named by their timesteps."""
@@ -33,9 +33,10 @@ class Batch:
     """None where the method learns from no trajectory."""
 
     def save(self, folder: Path) -> None:
-        """Write batch.safetensors, batch.json and images/0000.png ... into `folder`, synced.
+        """Write batch.safetensors, batch.json and images/0000.png ... into `folder`.
 
-        The caller renames the folder to its final name when this returns. Raises `StorageError`.
+        The caller gives the folder its final name when all is there (`whole_folder`). Raises
+        `StorageError`.
         """
         tensors = {"noises": self.noises, "latents": self.latents}
         if self.transitions is not None:
@@ -54,7 +55,6 @@ class Batch:
                 image.save(folder / name)
             write_tensors(folder / "batch.safetensors", tensors)
             write_json(folder / "batch.json", about)
-            sync_folder(folder)
 
     @classmethod
     def load(cls, folder: Path, timesteps: Tensor) -> "Batch":

@@ -23,7 +23,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from hero_engine.errors import CheckpointError
-from hero_engine.storage.durable import previous, storing, whole_folder, write_json, write_tensors
+from hero_engine.storage.durable import storing, write_json, write_tensors
+from hero_engine.storage.whole import previous, whole_folder
 
 FORMAT = 2
 """Format 1 had a configuration of format 1 (see `methods/earlier_format.py`)."""

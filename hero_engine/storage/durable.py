@@ -1,9 +1,7 @@
-"""Folders that are on the disk whole or not at all."""
+"""What the engine writes: tensors and JSON, and one sentence where the disk refuses."""
 
 import contextlib
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,51 +23,6 @@ def storing(what: str, where: Path) -> Iterator[None]:
             f"Could not write {what} to {where} ({error.strerror or error}); what was there before "
             "is unchanged: make room or correct the permissions, and try again."
         ) from error
-
-
-@contextlib.contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """A new folder to write into, which takes the name `folder` when the block ends well.
-
-    Everything is synced before the rename. A folder of that name is replaced; a crash between the
-    two renames leaves it as `previous(folder)`.
-    """
-    partial, old = folder.with_name(f".{folder.name}.partial"), previous(folder)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        sync_folder(partial)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    if folder.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-    partial.rename(folder)
-    sync(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def previous(folder: Path) -> Path:
-    """Where `whole_folder` keeps the folder that it is replacing."""
-    return folder.with_name(f".{folder.name}.previous")
-
-
-def sync_folder(folder: Path) -> None:
-    """fsync every file below `folder`, and the folders."""
-    for path in folder.rglob("*"):
-        sync(path)
-    sync(folder)
-
-
-def sync(path: Path) -> None:
-    """fsync one file or folder."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_tensors(

@@ -11,6 +11,7 @@ from hero_engine.methods.hero import Hero
 from hero_engine.storage import durable
 from hero_engine.storage.batch import Batch, Feedback
 from hero_engine.storage.checkpoint import Checkpoint
+from hero_engine.storage.whole import previous
 from tests.hero_engine.tiny import save_pipeline
 
 
@@ -110,7 +111,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(hero, saved, monkeypatch):
 
 
 def test_a_crash_between_the_renames_loses_nothing(hero, saved):
-    saved.rename(durable.previous(saved))
+    saved.rename(previous(saved))
     assert Hero.resume(saved).epoch == 1
     hero.save(saved)
     assert Hero.resume(saved).epoch == 1
