@@ -21,7 +21,7 @@ system:
 	@scripts/system-packages.sh
 
 test: env system
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --cov --cov-report= --cov-fail-under=80
 
 test-fast: env
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "$(FAST)"

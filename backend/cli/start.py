@@ -55,7 +55,7 @@ def start(
         typer.Option(
             rich_help_panel=DRAW,
             help="What learns from the labels: hero (the paper's, and the default), hero+ (the "
-            "default of the preset tiny), d3po, ddpo, dreambooth or prompt.",
+            "default of the preset tiny), or another that `hero methods` lists.",
         ),
     ] = None,
     seed: Annotated[
