@@ -66,7 +66,9 @@ def migrated(
     `known` are the settings of the run's method. All others were written too, and ignored.
     """
     fields = {name: value for name, value in stored.items() if name in known}
-    fields |= {"format": 1, "model": _named(str(stored["model"]))}
+    fields["format"] = 1
+    if "model" in stored:
+        fields["model"] = _named(str(stored["model"]))
     method = str(stored.get("method", "hero"))
     dropped = {
         name: stored[name]
