@@ -10,7 +10,7 @@ import torch
 from hero_engine.methods.base import Method
 from hero_engine.methods.earlier_format import REMOVED, migrated_files
 from hero_engine.methods.hero import Hero
-from hero_engine.methods.make_config import make_config, read_config
+from hero_engine.methods.make_config import read_config
 from hero_engine.methods.table import METHODS
 from hero_engine.storage.batch import Feedback
 from tinyworld.bundled import PIPELINE
