@@ -59,7 +59,7 @@ def preset(name: str, **overrides: Any) -> RunConfig:
         )
     fields = PRESETS[name]
     method = overrides.get("method", fields.get("method", "hero"))
-    if method in METHODS:
+    if isinstance(method, str) and method in METHODS:
         foreign = foreign_settings(method)
         fields = {each: value for each, value in fields.items() if each not in foreign}
     return make_config(**{**fields, **overrides})

@@ -50,6 +50,21 @@ HERO_PLUS_ALONE = {
     "reward": Removed("best", "hero+ does not learn from rewards"),
 }
 """Settings that hero+ has no more, and other methods still have."""
+_HERO_PLUS_DEFAULTS = {
+    "inner_epochs": 1,
+    "fresh_share": 0.0,
+    "denoising_steps": 20,
+    "denoising_lr": 3e-4,
+    "denoising_repeats": 0,
+    "denoising_full_share": 0.0,
+    "denoising_weights": "uniform",
+    "denoising_space": "embedding",
+    "first_step_share": 0.0,
+    "snr_weighting": "min-snr",
+    "pretrained_weight": 0.0,
+    "step_back_drop": 0.0,
+}
+"""What hero+ was set to where nothing was said, also before there was such a setting."""
 
 
 def still_does(method: str, name: str, value: Any) -> bool:
@@ -65,9 +80,13 @@ def migrated(
 
     `known` are the settings of the run's method. All others were written too, and ignored.
     """
-    fields = {name: value for name, value in stored.items() if name in known}
-    fields |= {"format": 1, "model": _named(str(stored["model"]))}
     method = str(stored.get("method", "hero"))
+    if method == "hero+":
+        stored = {**_HERO_PLUS_DEFAULTS, **stored}
+    fields = {name: value for name, value in stored.items() if name in known}
+    fields["format"] = 1
+    if "model" in stored:
+        fields["model"] = _named(str(stored["model"]))
     dropped = {
         name: stored[name]
         for name, removed in _removed_of(method).items()
@@ -86,10 +105,11 @@ def migrated_files(method: str, files: Mapping[str, T]) -> dict[str, T]:
     if method != "hero+":
         return dict(files)
     second = "denoising_optimizer"
+    kept = {name: file for name, file in files.items() if second not in name}
     renamed = {
         name.replace(second, "optimizer"): file for name, file in files.items() if second in name
     }
-    return {**files, **renamed}
+    return {**kept, **renamed}
 
 
 def _removed_of(method: str) -> dict[str, Removed]:

@@ -126,9 +126,9 @@ def _setting(name: str, field: Any) -> Setting:
 
 def _method_name(fields: Mapping[str, Any]) -> str:
     method = fields.get("method", "hero")
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ConfigError(_cannot([f"method: there is no method {_unknown_method(method)}"]))
-    return str(method)
+    return method
 
 
 def _unknown_method(method: Any) -> str:
@@ -153,7 +153,7 @@ def _refused(names: list[str], method: str, known: Iterable[str]) -> list[str]:
     problems = []
     for name in names:
         of = tuple(m for m, entry in METHODS.items() if name in entry.settings.model_fields)
-        if of:
+        if of and name != "name":
             others.setdefault(of, []).append(name)
         elif name in REMOVED:
             problems.append(f"{name}: it was removed, since {REMOVED[name].why}; leave it out")

@@ -1,5 +1,6 @@
 """Fixtures of the engine's tests; every tensor's shape is checked while they run."""
 
+import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,10 @@ with install_import_hook("hero_engine", "beartype.beartype"):
     from hero_engine.methods import make_config as configs
     from hero_engine.methods.hero import Hero
     from hero_engine.methods.table import METHODS
+    from hero_engine.models.families import FAMILIES
+
+    for home in [*FAMILIES.values(), *(entry.code for entry in METHODS.values())]:
+        importlib.import_module(home.split(":")[0])
 
 from tests.hero_engine.tiny import save_pipeline
 

@@ -1,34 +1,20 @@
-import math
-
 import pytest
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-from hero_engine.diffusion.sampling import (
-    Schedule,
-    Transitions,
-    draw_trained_steps,
-    log_prob,
-    sample,
-)
-from hero_engine.errors import ConfigError, UnsupportedModel
-from hero_engine.models.stable_diffusion import Policy
+from hero_engine.diffusion.ddim import ddim_schedule
+from hero_engine.diffusion.kernel import Schedule
+from hero_engine.diffusion.sampling import Transitions, draw_trained_steps, sample
+from hero_engine.errors import ConfigError
+from hero_engine.methods.policy_gradient import flatten_pairs, pair_log_probs
+from hero_engine.models.policy import Policy
 from tests.hero_engine.tiny import save_pipeline
 
-STABLE_DIFFUSION = {
-    "beta_schedule": "scaled_linear",
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "clip_sample": False,
-}
-FINAL_STEP_WITHOUT_NOISE = {**STABLE_DIFFUSION, "steps_offset": 0, "set_alpha_to_one": True}
-FINAL_STEP_WITH_NOISE = {**STABLE_DIFFUSION, "steps_offset": 1, "set_alpha_to_one": False}
 
-
-def draw(policy, config, noises, steps=None):
+def draw(policy, noises, steps=None):
     return sample(
-        policy.denoiser(config.prompt, config),
-        policy.schedule(config),
+        policy.denoiser(policy.config.prompt),
+        policy.schedule,
         noises,
         torch.Generator().manual_seed(5),
         steps,
@@ -56,7 +42,7 @@ def test_clean_latents_are_those_of_diffusers_to_the_last_bit(
     for parameter in policy.parameters:
         torch.nn.init.normal_(parameter, std=0.2)
     noises = torch.randn(3, *policy.latent_shape)
-    ours, _ = draw(policy, config, noises)
+    ours, _ = draw(policy, noises)
 
     theirs = policy.pipe(
         config.prompt,
@@ -84,25 +70,11 @@ def test_a_new_lora_changes_nothing(pipeline, make_config):
         latents=noises,
         generator=torch.Generator().manual_seed(5),
         eta=1.0,
-        guidance_scale=config.guidance_scale,
-        num_inference_steps=config.num_inference_steps,
+        guidance_scale=config.sampling.guidance_scale,
+        num_inference_steps=config.sampling.num_inference_steps,
         output_type="latent",
     ).images
-    assert torch.equal(draw(policy, config, noises)[0], theirs)
-
-
-def test_log_prob_is_the_mean_of_the_gaussian_log_density():
-    z_prev, mean = torch.randn(2, 3, 1, 4, 4)
-    std = torch.tensor([0.5, 0.02, 2.0]).view(3, 1, 1, 1)
-    expected = torch.distributions.Normal(mean, std).log_prob(z_prev).mean(dim=(1, 2, 3))
-    torch.testing.assert_close(log_prob(z_prev, mean, std), expected)
-
-
-def test_log_prob_by_hand():
-    z_prev = torch.full((1, 1, 1, 2), 3.0)
-    mean = torch.tensor([1.0, 3.0]).view(1, 1, 1, 2)
-    value = log_prob(z_prev, mean, torch.full((1, 1, 1, 1), 2.0))
-    assert value.item() == pytest.approx(-0.25 - math.log(2) - 0.5 * math.log(2 * math.pi))
+    assert torch.equal(draw(policy, noises)[0], theirs)
 
 
 def test_transitions_are_those_of_the_whole_trajectory(make_config):
@@ -110,16 +82,16 @@ def test_transitions_are_those_of_the_whole_trajectory(make_config):
     policy = Policy(config)
     noises = torch.randn(3, *policy.latent_shape)
     every = torch.arange(6).expand(3, 6)
-    z_0, trajectory = draw(policy, config, noises, every)
+    z_0, trajectory = draw(policy, noises, every)
     steps = torch.tensor([[0, 5], [1, 2], [3, 4]])
-    same_z_0, kept = draw(policy, config, noises, steps)
+    same_z_0, kept = draw(policy, noises, steps)
 
     assert torch.equal(z_0, same_z_0)
     assert torch.equal(trajectory.z_t[:, 0], noises)
     assert torch.equal(trajectory.z_prev[:, -1], z_0)
     assert torch.equal(trajectory.z_prev[:, :-1], trajectory.z_t[:, 1:])
     rows = torch.arange(3)[:, None]
-    for name in ("timesteps", "z_t", "z_prev"):
+    for name in ("steps", "z_t", "z_prev"):
         assert torch.equal(getattr(kept, name), getattr(trajectory, name)[rows, steps])
     torch.testing.assert_close(kept.log_prob, trajectory.log_prob[rows, steps])
 
@@ -130,37 +102,28 @@ def test_kept_memory_does_not_grow_with_the_number_of_steps(make_config):
         config = make_config(num_inference_steps=number)
         policy = Policy(config)
         steps = draw_trained_steps(
-            policy.schedule(config), 2, 2, "random", torch.Generator().manual_seed(0)
+            policy.schedule, 2, 2, "random", torch.Generator().manual_seed(0)
         )
-        _, kept = draw(policy, config, torch.randn(2, *policy.latent_shape), steps)
+        _, kept = draw(policy, torch.randn(2, *policy.latent_shape), steps)
         sizes.append(sum(tensor.numel() for tensor in vars(kept).values()))
     assert sizes[0] == sizes[1]
-
-
-@pytest.mark.parametrize(
-    ("scheduler", "last_std"), [(FINAL_STEP_WITHOUT_NOISE, 0.0), (FINAL_STEP_WITH_NOISE, 0.0206)]
-)
-def test_deviation_of_the_final_step(scheduler, last_std):
-    schedule = Schedule.of(DDIMScheduler(**{**scheduler, "beta_end": 0.008}), 50, 1.0)
-    assert schedule.std[-1].item() == pytest.approx(last_std, abs=1e-4)
-    assert len(schedule.trainable) == (49 if last_std == 0 else 50)
 
 
 def test_a_step_without_noise_is_never_trained_and_log_probs_stay_finite(tmp_path, make_config):
     folder = save_pipeline(tmp_path / "pipeline", steps_offset=0, set_alpha_to_one=True)
     config = make_config(model=str(folder), num_inference_steps=4, trained_steps=3)
     policy = Policy(config)
-    schedule = policy.schedule(config)
+    schedule = policy.schedule
     steps = draw_trained_steps(schedule, 5, 3, "random", torch.Generator().manual_seed(0))
     assert steps.max() == 2
-    _, kept = draw(policy, config, torch.randn(5, *policy.latent_shape), steps)
+    _, kept = draw(policy, torch.randn(5, *policy.latent_shape), steps)
     assert kept.log_prob.isfinite().all()
     with pytest.raises(ConfigError, match="only 3 of the 4 denoising steps"):
         draw_trained_steps(schedule, 5, 4, "last", torch.Generator())
 
 
 def test_random_trained_steps_are_distinct_and_cover_all_steps():
-    schedule = Schedule.of(DDIMScheduler(**FINAL_STEP_WITH_NOISE), 10, 1.0)
+    schedule = ddim_schedule(DDIMScheduler(steps_offset=1, set_alpha_to_one=False), 10, 1.0)
     steps = draw_trained_steps(schedule, 200, 4, "random", torch.Generator().manual_seed(1))
     assert (steps.diff(dim=1) > 0).all()
     counts = torch.bincount(steps.flatten(), minlength=10)
@@ -169,21 +132,9 @@ def test_random_trained_steps_are_distinct_and_cover_all_steps():
 
 
 def test_last_trained_steps_end_at_the_clean_latents():
-    schedule = Schedule.of(DDIMScheduler(**FINAL_STEP_WITH_NOISE), 10, 1.0)
+    schedule = ddim_schedule(DDIMScheduler(steps_offset=1, set_alpha_to_one=False), 10, 1.0)
     steps = draw_trained_steps(schedule, 2, 3, "last", torch.Generator())
     assert steps.tolist() == [[7, 8, 9], [7, 8, 9]]
-
-
-def test_steps_of_timesteps():
-    schedule = Schedule.of(DDIMScheduler(**FINAL_STEP_WITH_NOISE), 10, 1.0)
-    assert schedule.steps_of(schedule.timesteps[[3, 0, 9]]).tolist() == [3, 0, 9]
-
-
-def test_unusable_schedules_say_so():
-    with pytest.raises(UnsupportedModel, match="dynamic thresholding"):
-        Schedule.of(DDIMScheduler(thresholding=True), 10, 1.0)
-    with pytest.raises(ConfigError, match="trained with 1000 timesteps"):
-        Schedule.of(DDIMScheduler(), 1001, 1.0)
 
 
 def test_transitions_concatenate():
@@ -196,3 +147,53 @@ def test_transitions_concatenate():
     both = Transitions.concatenate([part, part[[1]]])
     assert len(both) == 3
     assert torch.equal(both.z_t[2], part.z_t[1])
+
+
+def by_hand():
+    """Four steps of which the network is told times between 0 and 1, as flow models have them."""
+    columns = {
+        "sqrt_alpha": [0.3, 0.5, 0.7, 0.9],
+        "sqrt_beta": [0.95, 0.87, 0.71, 0.44],
+        "sqrt_alpha_prev": [0.5, 0.7, 0.9, 1.0],
+        "direction": [0.6, 0.5, 0.3, 0.0],
+        "std": [0.5, 0.4, 0.2, 0.1],
+    }
+    return Schedule(
+        torch.tensor([0.999, 0.75, 0.5, 0.25]),
+        **{name: torch.tensor(column) for name, column in columns.items()},
+        prediction_type="epsilon",
+        clip_sample_range=None,
+    )
+
+
+def test_timesteps_need_not_be_whole_numbers():
+    schedule, seen = by_hand(), []
+
+    def denoise(z_t, timesteps):
+        seen.append(timesteps.tolist())
+        return z_t * timesteps.view(-1, 1, 1, 1)
+
+    noises = torch.randn(2, 1, 2, 2)
+    steps = torch.tensor([[0, 3], [1, 2]])
+    z_0, kept = sample(denoise, schedule, noises, torch.Generator().manual_seed(0), steps)
+    assert seen == [[pytest.approx(t)] * 2 for t in (0.999, 0.75, 0.5, 0.25)]
+    assert torch.equal(kept.steps, steps)
+    assert torch.equal(kept.z_t[0, 0], noises[0])
+    assert torch.equal(kept.z_prev[0, 1], z_0[0])
+    again = pair_log_probs(denoise, schedule, flatten_pairs(kept), torch.device("cpu"))
+    assert seen[-1] == pytest.approx([0.999, 0.25, 0.75, 0.5])
+    torch.testing.assert_close(again, kept.log_prob.flatten(), atol=1e-6, rtol=0)
+
+
+def test_steps_are_known_by_their_number_even_where_the_network_is_told_the_same():
+    schedule = by_hand()
+    alike = Schedule(**{**vars(schedule), "timesteps": torch.full((4,), 0.5)})
+    kept = [
+        sample(
+            lambda z_t, _: z_t, each, torch.ones(1, 1, 2, 2), torch.Generator().manual_seed(0), rows
+        )[1]
+        for each in (schedule, alike)
+        for rows in [torch.tensor([[1, 3]])]
+    ]
+    assert torch.equal(kept[0].z_t, kept[1].z_t)
+    assert torch.equal(kept[0].log_prob, kept[1].log_prob)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -33,6 +35,55 @@ def test_other_latents_follow_the_same_rule(shape, dim):
     latents = torch.randn(2, *shape)
     assert network(latents).shape == (2, dim)
     assert network.head(latents).shape == (2, dim // 8)
+
+
+def meta_embedding(shape, *size):
+    with torch.device("meta"):
+        return Embedding(shape, *size)
+
+
+@pytest.mark.parametrize("shape", [(4, 128, 128), (16, 128, 128), (4, 96, 128), (16, 120, 72)])
+def test_latents_larger_than_the_papers_are_halved_first(shape):
+    network = meta_embedding(shape)
+    dense = [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)]
+    _, height, width = shape
+    dim = 64 * math.ceil(height / 2 / 8) * math.ceil(width / 2 / 8)
+    assert dense[0].in_features == dense[0].out_features == dim <= 4096
+    assert network.head(torch.empty(2, *shape, device="meta")).shape == (2, dim // 8)
+
+
+def test_sdxl_latents_cost_no_more_than_the_papers():
+    def size(network):
+        return sum(parameter.numel() for parameter in network.parameters())
+
+    paper = meta_embedding((4, 64, 64))
+    assert size(meta_embedding((4, 128, 128))) == size(paper) < 30e6
+    assert meta_embedding((4, 128, 128)).embed[-1].out_features == 4096
+    # without the mean, as in runs of format 1, 16384 squared and more
+    assert size(meta_embedding((4, 128, 128), None)) > 440e6
+
+
+LAYERS = (*(f"embed.{n}" for n in (0, 3, 6, 10)), *(f"project.{n}" for n in (0, 2, 4)))
+
+
+@pytest.mark.parametrize("shape", [(4, 64, 64), (4, 16, 16), (4, 12, 20)])
+def test_latents_of_the_papers_size_or_less_have_the_weights_they_always_had(shape):
+    now, before = (
+        {name: tensor.shape for name, tensor in network.state_dict().items()}
+        for network in (meta_embedding(shape), meta_embedding(shape, None))
+    )
+    assert now == before
+    assert set(now) == {f"{layer}.{part}" for layer in LAYERS for part in ("weight", "bias")}
+
+
+def test_the_halves_are_means():
+    torch.manual_seed(0)
+    large, small = Embedding((1, 16, 16), 8), Embedding((1, 8, 8))
+    mean = large.embed[0]
+    large.embed = torch.nn.Sequential(mean, *small.embed)
+    latents = torch.randn(2, 1, 16, 16)
+    means = latents.view(2, 1, 8, 2, 8, 2).mean(dim=(3, 5))
+    torch.testing.assert_close(large(latents), small(means))
 
 
 def test_cosine_distance_by_hand():

@@ -1,16 +1,15 @@
 import pytest
 import torch
 
-from hero_engine.config import HeroConfig
 from hero_engine.feedback.reward import (
     REWARDS,
     advantages,
     best_point,
     binary,
-    cautious,
     mean_of_positives,
     similarity,
 )
+from hero_engine.methods.hero_settings import HeroSettings
 
 
 def test_similarity_by_hand():
@@ -24,15 +23,8 @@ def test_an_embedding_of_length_zero_has_reward_zero():
     assert rewards.tolist() == [0, 0]
 
 
-def test_an_ensembles_reward_by_hand():
-    rewards = torch.tensor([[0.5, 0.9], [0.7, 0.9], [0.9, 0.9]])
-    deviation = (2 * 0.2**2 / 3) ** 0.5
-    torch.testing.assert_close(cautious(rewards, 0.5), torch.tensor([0.7 - 0.5 * deviation, 0.9]))
-    assert torch.equal(cautious(rewards[:1], 0.5), rewards[0])
-
-
 def test_every_reward_of_the_configuration_has_a_design():
-    assert set(REWARDS) == set(HeroConfig.model_fields["reward"].annotation.__args__)
+    assert set(REWARDS) == set(HeroSettings.model_fields["reward"].annotation.__args__)
 
 
 def test_references_by_hand():

@@ -68,5 +68,5 @@ def test_normal_noise_is_never_round_the_good_ones(make_config):
 def test_all_steps_are_trained_that_have_noise(make_config):
     hero = Hero.create(make_config(trained_steps="all"))
     batch = hero.generate()
-    assert torch.equal(batch.transitions.timesteps, hero.schedule.timesteps.expand(8, -1))
+    assert torch.equal(batch.transitions.steps, torch.arange(4).expand(8, -1))
     assert hero.learn(batch, HALF_GOOD).updated

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hero_engine.diffusion.sampling import Transitions
-from hero_engine.feedback.contrast import Contrast
+from hero_engine.feedback.summary import FeedbackSummary
 from hero_engine.methods import policy_gradient
 from hero_engine.methods.d3po import D3po, draw_preferences, preference_losses
 from hero_engine.storage.batch import Feedback
@@ -47,8 +47,8 @@ def test_every_judged_image_is_preferred_or_not():
 
 
 def test_both_images_are_compared_at_the_same_steps(run):
-    timesteps = run.generate().transitions.timesteps
-    assert torch.equal(timesteps, timesteps[:1].expand(8, -1))
+    steps = run.generate().transitions.steps
+    assert torch.equal(steps, steps[:1].expand(8, -1))
 
 
 def prepared(run):
@@ -57,8 +57,8 @@ def prepared(run):
     torch.manual_seed(1)
     for parameter in run.policy.parameters:
         torch.nn.init.normal_(parameter, std=0.1)
-    denoise = run.policy.denoiser(batch.prompt, run.config)
-    transitions = run._with_reference(denoise, batch.transitions, Contrast.of(FEEDBACK))
+    denoise = run.policy.denoiser(batch.prompt)
+    transitions = run._with_reference(denoise, batch.transitions, FeedbackSummary.of(FEEDBACK))
     preferences = torch.tensor([[0, 1], [4, 2]])
     return denoise, transitions, preferences
 
@@ -66,9 +66,9 @@ def prepared(run):
 def test_gradient_agrees_with_finite_differences(run):
     _, transitions, preferences = prepared(run)
     run.policy.pipe.to(torch.float64)
-    denoise = run.policy.denoiser("one rose", run.config)
+    denoise = run.policy.denoiser("one rose")
     transitions = Transitions(
-        transitions.timesteps, *(t.double() for t in list(vars(transitions).values())[1:])
+        transitions.steps, *(t.double() for t in list(vars(transitions).values())[1:])
     )
 
     def loss():
@@ -91,7 +91,7 @@ def test_gradient_does_not_depend_on_the_forward_batch(run):
     denoise, transitions, preferences = prepared(run)
     gradients = []
     for size in (2, 4, 100):
-        run.config = run.config.model_copy(update={"forward_batch_size": size})
+        run.settings = run.settings.model_copy(update={"forward_batch_size": size})
         run.optimizer.zero_grad()
         run._accumulate_gradient(denoise, transitions, preferences)
         gradients.append(torch.cat([p.grad.flatten() for p in run.policy.parameters]))
@@ -101,8 +101,8 @@ def test_gradient_does_not_depend_on_the_forward_batch(run):
 
 def test_the_reference_is_the_pretrained_model(run):
     batch = run.generate()
-    denoise = run.policy.denoiser(batch.prompt, run.config)
-    reference = run._with_reference(denoise, batch.transitions, Contrast.of(FEEDBACK))
+    denoise = run.policy.denoiser(batch.prompt)
+    reference = run._with_reference(denoise, batch.transitions, FeedbackSummary.of(FEEDBACK))
     judged = [0, 1, 2, 3, 4, 5, 7]
     torch.testing.assert_close(
         reference.log_prob[judged], batch.transitions.log_prob[judged], atol=2e-6, rtol=0
@@ -115,7 +115,7 @@ def test_learning_prefers_the_good_steps(run):
     batch = run.generate()
 
     def margin():
-        denoise = run.policy.denoiser(batch.prompt, run.config)
+        denoise = run.policy.denoiser(batch.prompt)
         pairs = policy_gradient.flatten_pairs(batch.transitions)
         with torch.no_grad():
             ratios = policy_gradient.pair_log_probs(denoise, run.schedule, pairs, run.policy.device)

@@ -42,7 +42,7 @@ def test_the_prior_is_the_pretrained_models_and_drawn_once(make_config, tmp_path
     assert "prior" not in report.seconds
     late = DreamBooth(make_config(**FIELDS, class_prompt="a rose"))
     late.policy.load_lora_state(run.policy.lora_state())
-    assert torch.equal(draw_prior(late.policy, late.schedule, late.config), prior)
+    assert torch.equal(draw_prior(late.policy, late.settings), prior)
 
 
 def test_without_weight_no_prior_is_drawn(make_config):

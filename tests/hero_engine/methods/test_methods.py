@@ -5,7 +5,6 @@ import importlib
 import pytest
 import torch
 
-from hero_engine.config import HeroConfig
 from hero_engine.errors import ConfigError, NoiseBankEmpty
 from hero_engine.methods.base import Method
 from hero_engine.methods.check_run import check_run
@@ -15,7 +14,7 @@ from hero_engine.storage.checkpoint import Checkpoint
 
 HALF_GOOD = Feedback(good=(True, False) * 4, best=2)
 OF_METHOD = {
-    "hero+": {"denoising_steps": 2, "denoising_batch_size": 4},
+    "hero+": {"denoising_steps": 2, "denoising_batch_size": 4, "denoising_full_share": 0.0},
     "dreambooth": {"denoising_steps": 2, "denoising_batch_size": 4, "prior_images": 3},
     "prompt": {"enhanced_prompt": "a fine rose"},
 }
@@ -39,11 +38,14 @@ def create(make_config):
     return create
 
 
-def test_every_method_of_the_configuration_has_a_class():
-    assert list(METHODS) == list(HeroConfig.model_fields["method"].annotation.__args__)
-    for home in METHODS.values():
-        module, name = home.split(":")
-        assert issubclass(getattr(importlib.import_module(module), name), Method)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_of_the_table_has_settings_of_its_name_and_a_class(method):
+    entry = METHODS[method]
+    assert entry.settings.model_fields["name"].default == method
+    module, name = entry.code.split(":")
+    assert issubclass(getattr(importlib.import_module(module), name), Method)
+    assert entry.summary.endswith(".")
+    assert "\n" not in entry.summary
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -118,7 +120,7 @@ def test_the_enhanced_prompt_is_drawn(create, make_config):
 
 
 def test_what_a_method_needs_is_said_before_it_starts(make_config):
-    with pytest.raises(ValueError, match="there is no enhanced_prompt"):
+    with pytest.raises(ConfigError, match="there is no enhanced_prompt"):
         make_config(method="prompt")
     for start in (check_run, Method.create):
         with pytest.raises(ConfigError, match="set reward_model to pickscore"):

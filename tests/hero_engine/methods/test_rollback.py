@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from hero_engine.methods.base import Method
-from hero_engine.methods.rollback import StepBack
+from hero_engine.methods.rollback import Rollback
 from hero_engine.storage.batch import Feedback
 
 GOOD, BAD = Feedback((True,) * 6 + (False,) * 2, best=0), Feedback((True,) + (False,) * 7, best=0)
+FEW_STEPS = {"denoising_steps": 2, "denoising_batch_size": 4, "fresh_share": 0.0}
 MODEL = {"lora": {"a": torch.zeros(1)}}
 
 
@@ -26,7 +27,7 @@ def assert_same(one, other):
 
 
 def test_only_a_fall_from_the_best_rate_asks_for_a_step_back():
-    record = StepBack(drop=0.2)
+    record = Rollback(drop=0.2)
     assert not record.due(0.1)
     record.passed(0.5, MODEL)
     record.passed(0.7, None)
@@ -39,7 +40,7 @@ def test_only_a_fall_from_the_best_rate_asks_for_a_step_back():
 
 
 def test_after_a_step_back_the_record_is_a_new_one():
-    record = StepBack(drop=0.1)
+    record = Rollback(drop=0.1)
     record.passed(0.9, MODEL)
     record.take(0.3)
     assert not record.due(0.3)
@@ -49,14 +50,14 @@ def test_after_a_step_back_the_record_is_a_new_one():
 
 
 def test_zero_is_never():
-    record = StepBack(drop=0.0)
+    record = Rollback(drop=0.0)
     record.passed(0.9, MODEL)
     assert not record.due(0.0)
 
 
 @pytest.mark.parametrize("method", ["hero", "hero+", "d3po"])
-def test_the_model_and_its_optimizers_are_as_before_the_last_update(make_config, method):
-    fields = {"denoising_steps": 2, "denoising_batch_size": 4, "lora_ema_decay": 0.5}
+def test_the_model_and_its_optimizer_are_as_before_the_last_update(make_config, method):
+    fields = FEW_STEPS if method == "hero+" else {}
     run = Method.create(make_config(method=method, step_back_drop=0.3, **fields))
     run.learn(run.generate(), GOOD)
     before, bank = policy_of(run), run.bank
@@ -73,8 +74,10 @@ def test_the_model_and_its_optimizers_are_as_before_the_last_update(make_config,
 
 
 def test_where_nothing_falls_the_guard_changes_nothing(make_config):
-    fields = {"method": "hero+", "denoising_steps": 2, "denoising_batch_size": 4}
-    runs = [Method.create(make_config(step_back_drop=drop, **fields)) for drop in (0.0, 0.3)]
+    runs = [
+        Method.create(make_config(method="hero+", step_back_drop=drop, **FEW_STEPS))
+        for drop in (0.0, 0.3)
+    ]
     for feedback in (BAD, GOOD, GOOD):
         for run in runs:
             run.learn(run.generate(), feedback)
@@ -82,7 +85,7 @@ def test_where_nothing_falls_the_guard_changes_nothing(make_config):
 
 
 def test_a_run_that_was_stopped_steps_back_as_one_that_was_not(make_config, tmp_path):
-    run = Method.create(make_config(method="hero+", step_back_drop=0.3, denoising_steps=1))
+    run = Method.create(make_config(method="hero+", step_back_drop=0.3, **FEW_STEPS))
     for _ in range(2):
         run.learn(run.generate(), GOOD)
     run.save(tmp_path)

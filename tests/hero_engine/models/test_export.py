@@ -9,8 +9,7 @@ from peft import LoraConfig, get_peft_model_state_dict
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from hero_engine.models.export import export_lora
-from hero_engine.models.stable_diffusion import ATTENTION_LAYERS
+from hero_engine.models.stable_diffusion import StableDiffusion
 
 SD_1_5 = {
     "sample_size": 64,
@@ -54,12 +53,16 @@ def keys_that_comfyui_takes(unet: UNet2DConditionModel) -> set[str]:
 def test_comfyui_and_automatic1111_take_every_key(tmp_path, config):
     unet = unet_on_meta(config)
     known = keys_that_comfyui_takes(unet)
-    unet.add_adapter(LoraConfig(r=4, lora_alpha=4, target_modules=list(ATTENTION_LAYERS)))
+    unet.add_adapter(
+        LoraConfig(r=4, lora_alpha=4, target_modules=list(StableDiffusion.lora_targets))
+    )
     trained = {
         name: torch.ones(tensor.shape) for name, tensor in get_peft_model_state_dict(unet).items()
     }
     assert len(trained) == 2 * LAYERS
-    keys = load_file(export_lora(trained, tmp_path / "rose.safetensors", {})).keys()
+    path = tmp_path / "rose.safetensors"
+    assert StableDiffusion.save_lora(trained, path, {}) == "kohya"
+    keys = load_file(path).keys()
     assert len(keys) == 3 * LAYERS
     assert keys <= known
     assert all(AUTOMATIC1111.fullmatch(key) for key in keys)
@@ -76,7 +79,7 @@ def test_up_down_and_alpha_are_what_was_trained(hero, tmp_path):
         key = f"lora_unet_{layer.replace('.', '_')}"
         theirs = {"lora_A": "lora_down", "lora_B": "lora_up"}[part]
         assert torch.equal(file[f"{key}.{theirs}.weight"], tensor)
-        assert file[f"{key}.alpha"].item() == hero.config.lora_rank
+        assert file[f"{key}.alpha"].item() == hero.config.lora.lora_rank
 
 
 def test_diffusers_draws_the_same_images_with_it(hero, pipeline, tmp_path):
@@ -93,8 +96,8 @@ def test_diffusers_draws_the_same_images_with_it(hero, pipeline, tmp_path):
             hero.config.prompt,
             num_images_per_prompt=2,
             latents=ours.noises,
-            num_inference_steps=hero.config.num_inference_steps,
-            guidance_scale=hero.config.guidance_scale,
+            num_inference_steps=hero.config.sampling.num_inference_steps,
+            guidance_scale=hero.config.sampling.guidance_scale,
         ).images
 
     without = draw()
@@ -109,7 +112,7 @@ def test_the_file_says_what_it_is(hero, tmp_path):
     with safe_open(path, "pt") as file:
         said = file.metadata()
     assert said["hero.prompt"] == said["modelspec.trigger_phrase"] == hero.config.prompt
-    assert said["hero.base_model"] == hero.config.model
+    assert said["hero.base_model"] == hero.config.model.name
     assert (said["hero.method"], said["hero.labels"]) == ("hero", "512")
-    assert hero.config.model in said["modelspec.license"]
-    assert said["ss_network_dim"] == said["ss_network_alpha"] == str(hero.config.lora_rank)
+    assert hero.config.model.name in said["modelspec.license"]
+    assert said["ss_network_dim"] == said["ss_network_alpha"] == str(hero.config.lora.lora_rank)

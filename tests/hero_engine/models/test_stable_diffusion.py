@@ -1,75 +1,54 @@
-import json
-
-import huggingface_hub.constants
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
 
-from hero_engine.errors import ModelNotFound, UnsupportedModel
-from hero_engine.models.stable_diffusion import Policy, check_model, load_pipeline
+from hero_engine.errors import ConfigError
+from hero_engine.models.stable_diffusion import SCHEDULERS, StableDiffusion
 from tests.hero_engine.tiny import save_pipeline
 
 
-def test_only_the_lora_is_trained_and_all_is_float32(tmp_path, make_config):
-    folder = save_pipeline(tmp_path / "pipeline")
-    StableDiffusionPipeline.from_pretrained(folder).to(dtype=torch.float16).save_pretrained(folder)
-    policy = Policy(make_config(model=str(folder), lora_rank=2))
-    pipe = policy.pipe
-    names = [name for name, p in pipe.unet.named_parameters() if p.requires_grad]
-    assert names
-    assert all("lora_" in name for name in names)
-    assert not any(p.requires_grad for m in (pipe.vae, pipe.text_encoder) for p in m.parameters())
-    layers = {name.split(".lora_")[0].split(".attn")[1][2:] for name in names}
-    assert layers == {"to_q", "to_k", "to_v", "to_out.0"}
-    for module in (pipe.unet, pipe.vae, pipe.text_encoder):
-        assert {p.dtype for p in module.parameters()} == {torch.float32}
+@pytest.fixture(scope="module")
+def family(pipeline):
+    return StableDiffusion.load(str(pipeline))
 
 
-def test_the_lora_is_drawn_from_the_seed(make_config):
-    one, same, other = (Policy(make_config(seed=s)).lora_state() for s in (1, 1, 2))
-    assert all(torch.equal(one[name], same[name]) for name in one)
-    assert any(not torch.equal(one[name], other[name]) for name in one)
+def test_guidance_leads_away_from_the_negative_prompt(family):
+    z_t, timesteps = torch.randn(2, *family.latent_shape), torch.tensor([900, 300])
+    device = torch.device("cpu")
+    condition = family.encode("one rose", "two cats", device)
+    with torch.no_grad():
+        rose, cats = (
+            family.predict(z_t, timesteps, family.encode(prompt, None, device), 3.0)
+            for prompt in ("one rose", "two cats")
+        )
+        guided = family.predict(z_t, timesteps, condition, 3.0)
+    assert not torch.allclose(rose, cats)
+    torch.testing.assert_close(guided, cats + 3.0 * (rose - cats), atol=1e-5, rtol=1e-5)
 
 
-def test_a_path_that_is_no_pipeline(tmp_path):
-    (tmp_path / "model.safetensors").touch()
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "model_index.json").write_text("{")
-    for model, message in [
-        (str(tmp_path), r"is no diffusers pipeline: it has no model_index\.json"),
-        (str(tmp_path / "missing"), "There is no folder"),
-        (str(tmp_path / "model.safetensors"), "is a file, not a diffusers pipeline"),
-        (str(tmp_path / "broken"), r"model_index\.json of .* cannot be read"),
-        ("./missing", "There is no folder"),
-    ]:
-        with pytest.raises(ModelNotFound, match=message) as raised:
-            check_model(model)
-        assert "\n" not in str(raised.value)
+def test_latents_need_not_be_square(family, tmp_path, monkeypatch):
+    assert family.latent_shape == (4, 8, 8)
+    monkeypatch.setattr(family.pipe.unet.config, "sample_size", (8, 16), raising=False)
+    assert family.latent_shape == (4, 8, 16)
 
 
-def test_an_incomplete_pipeline(tmp_path):
-    folder = save_pipeline(tmp_path / "pipeline")
-    (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
-    with pytest.raises(ModelNotFound, match=r"Loading the pipeline .* failed"):
-        load_pipeline(str(folder))
+def test_the_forward_process_is_the_schedulers_and_begins_where_sampling_does(tmp_path):
+    folder = save_pipeline(tmp_path / "pipeline", prediction_type="v_prediction")
+    family = StableDiffusion.load(str(folder))
+    schedule = family.schedule(4, 1.0)
+    process = family.forward_process(schedule)
+    assert process.prediction_type == "v_prediction"
+    assert torch.equal(process.alphas_cumprod, family.pipe.scheduler.alphas_cumprod)
+    assert process.first_timestep == int(schedule.timesteps[0]) == 751
 
 
-def test_a_damaged_pipeline(tmp_path):
-    folder = save_pipeline(tmp_path / "pipeline")
-    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(ModelNotFound, match=r"Loading the pipeline .* failed"):
-        load_pipeline(str(folder))
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_another_sampler_leaves_the_runs_own_as_it_is(family, name):
+    before = family.pipe.scheduler
+    other = family.pipeline(name)
+    assert other.scheduler is not before is family.pipe.scheduler
+    assert other.unet is family.pipe.unet
 
 
-def test_other_kinds_of_pipeline(tmp_path):
-    index = {"_class_name": "StableDiffusionXLPipeline"}
-    (tmp_path / "model_index.json").write_text(json.dumps(index))
-    with pytest.raises(UnsupportedModel, match="StableDiffusionXLPipeline, which is not supported"):
-        check_model(str(tmp_path))
-
-
-def test_a_hub_that_cannot_be_reached(monkeypatch):
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelNotFound, match=r"could not be fetched from .*; check the name"):
-        check_model("nobody/no-such-model")
+def test_an_unknown_sampler_is_named(family):
+    with pytest.raises(ConfigError, match=r"no scheduler called 'heun'.*dpm\+\+"):
+        family.pipeline("heun")

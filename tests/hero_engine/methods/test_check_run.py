@@ -1,0 +1,25 @@
+import pytest
+
+from hero_engine.errors import ConfigError, ModelNotFound
+from hero_engine.methods.check_run import check_run
+from tests.hero_engine.tiny import save_pipeline
+
+
+def test_a_run_that_can_start_has_no_warnings(make_config):
+    assert check_run(make_config()) == []
+
+
+def test_a_prompt_that_is_too_long_is_told_what_is_cut(make_config):
+    (warning,) = check_run(make_config(prompt="one blue rose in a tall vase"))
+    assert 'has 24 tokens and the model reads 12: "e in a tall vase" is cut off' in warning
+
+
+def test_a_run_that_cannot_start_says_why(make_config, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelNotFound, match=r"no model_index\.json"):
+        check_run(make_config(model=str(tmp_path / "empty")))
+    with pytest.raises(ConfigError, match="mixed_precision is fp16"):
+        check_run(make_config(mixed_precision="fp16"))
+    folder = save_pipeline(tmp_path / "pipe", steps_offset=0, set_alpha_to_one=True)
+    with pytest.raises(ConfigError, match="only 3 of the 4 denoising steps"):
+        check_run(make_config(model=str(folder), trained_steps=4))

@@ -1,0 +1,14 @@
+from hero_engine.models.loading import family_of
+from hero_engine.models.names import bundled, resolve
+from tinyworld.bundled import PIPELINE
+
+
+def test_a_bundled_model_is_known_by_its_name():
+    assert resolve("tiny") == bundled("tiny") == str(PIPELINE)
+    assert family_of("tiny").endswith(":StableDiffusion")
+
+
+def test_any_other_name_stays_as_it_is():
+    for name in ("somewhere/tiny", "/models/tiny", "tinier", ""):
+        assert bundled(name) is None
+        assert resolve(name) == name

@@ -1,0 +1,67 @@
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+
+from hero_engine.errors import ConfigError
+from hero_engine.models.policy import Policy, device_for
+from hero_engine.storage.batch import Feedback
+from tests.hero_engine.tiny import save_pipeline
+
+
+def test_only_the_lora_is_trained_and_all_is_float32(tmp_path, make_config):
+    folder = save_pipeline(tmp_path / "pipeline")
+    StableDiffusionPipeline.from_pretrained(folder).to(dtype=torch.float16).save_pretrained(folder)
+    policy = Policy(make_config(model=str(folder), lora_rank=2))
+    pipe = policy.pipe
+    names = [name for name, p in pipe.unet.named_parameters() if p.requires_grad]
+    assert names
+    assert all("lora_" in name for name in names)
+    assert not any(p.requires_grad for m in (pipe.vae, pipe.text_encoder) for p in m.parameters())
+    layers = {name.split(".lora_")[0].split(".attn")[1][2:] for name in names}
+    assert layers == {"to_q", "to_k", "to_v", "to_out.0"} == set(policy.family.lora_targets)
+    for module in (pipe.unet, pipe.vae, pipe.text_encoder):
+        assert {p.dtype for p in module.parameters()} == {torch.float32}
+
+
+def test_the_lora_is_drawn_from_the_seed(make_config):
+    one, same, other = (Policy(make_config(seed=s)).lora_state() for s in (1, 1, 2))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_reference_model_leaves_the_present_one_as_it_is(hero):
+    policy = hero.policy
+    hero.learn(hero.generate(), Feedback((True, False) * 4, best=0))
+    denoise = policy.denoiser("one rose")
+    z_t, timesteps = torch.randn(2, *policy.latent_shape), torch.tensor([900, 300])
+    with torch.no_grad():
+        present = denoise(z_t, timesteps)
+        with policy.pretrained():
+            pretrained = denoise(z_t, timesteps)
+        assert torch.equal(denoise(z_t, timesteps), present)
+    denoise(z_t, timesteps).sum().backward()
+    assert all(parameter.grad is not None for parameter in policy.parameters)
+    policy.load_lora_state({name: 0 * tensor for name, tensor in policy.lora_state().items()})
+    with torch.no_grad():
+        torch.testing.assert_close(pretrained, denoise(z_t, timesteps), atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(present, pretrained, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "negative"), [({}, "bad"), ({"guided": False}, None), ({"scale": 1.0}, None)]
+)
+def test_without_guidance_there_is_no_negative_prompt(make_config, monkeypatch, fields, negative):
+    scale = fields.pop("scale", 5.0)
+    policy = Policy(make_config(negative_prompt="bad", guidance_scale=scale))
+    encoded = []
+    encode = policy.family.encode
+    monkeypatch.setattr(
+        policy.family, "encode", lambda *args: encoded.append(args[:2]) or encode(*args)
+    )
+    policy.denoiser("one rose", **fields)
+    assert encoded == [("one rose", negative)]
+
+
+def test_a_cpu_cannot_sample_in_fp16(make_config):
+    with pytest.raises(ConfigError, match="mixed_precision is fp16"):
+        device_for(make_config(mixed_precision="fp16"))
