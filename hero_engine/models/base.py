@@ -5,7 +5,7 @@ inside `predict` and `decode`. Only this room reaches into a pipeline.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -19,6 +19,10 @@ from hero_engine.diffusion.kernel import Schedule
 
 Condition = dict[str, Tensor]
 """What a network is told besides z_t and t: a prompt and its negative, encoded once."""
+Configs = Callable[[str], Mapping[str, Any]]
+"""(path in the model's folder) -> the JSON there: what can be known of a model without weights."""
+FEW_STEP_SCHEDULERS = {"LCMScheduler", "TCDScheduler", "FlowMatchLCMScheduler"}
+"""Classes of schedulers that only models of a few steps come with."""
 
 
 class Family(ABC):
@@ -36,6 +40,24 @@ class Family(ABC):
     def load(cls, folder: str) -> "Family":
         """The model in a pipeline's folder or of a hub id, in float32."""
 
+    @classmethod
+    @abstractmethod
+    def schedule_from(cls, configs: Configs, num_inference_steps: int, eta: float) -> Schedule:
+        """What `schedule` gives, of a model that is not loaded."""
+
+    @classmethod
+    def tokenizer_of(cls, configs: Configs) -> tuple[str, int | None]:
+        """The folder of the tokenizer that reads the most of a prompt, and how many tokens the
+        network gets of it; None for as many as the tokenizer says."""
+        return "tokenizer", None
+
+    @classmethod
+    def few_steps(cls, configs: Configs) -> bool:
+        """Whether the model is known to be distilled to few steps, which are no policy to improve:
+        they hardly have noise, and each leaps too far."""
+        scheduler = configs("scheduler/scheduler_config.json").get("_class_name")
+        return scheduler in FEW_STEP_SCHEDULERS
+
     @property
     @abstractmethod
     def network(self) -> torch.nn.Module:
@@ -46,9 +68,11 @@ class Family(ABC):
     def latent_shape(self) -> tuple[int, int, int]:
         """(channel, height, width) of the model's latents."""
 
-    @abstractmethod
     def freeze(self) -> None:
         """Take every weight out of training."""
+        for component in self.pipe.components.values():
+            if isinstance(component, torch.nn.Module):
+                component.requires_grad_(False).eval()
 
     @abstractmethod
     def schedule(self, num_inference_steps: int, eta: float) -> Schedule:
@@ -84,6 +108,10 @@ class Family(ABC):
         self, prompt: str, negative_prompt: str, noises: Tensor, guidance_scale: float
     ) -> dict[str, Any]:
         """How that pipeline is told to make clean latents of these noises."""
+
+    def spatial(self, latents: Tensor) -> Tensor:
+        """What that pipeline gives, as [batch channel height width]."""
+        return latents
 
     @staticmethod
     @abstractmethod

@@ -117,6 +117,7 @@ def _sampler(policy: Policy, prompt: str, scheduler: str | None) -> Sampler:
             prompt, config.negative_prompt, z_t, config.sampling.guidance_scale
         )
         steps = config.sampling.num_inference_steps
-        return pipe(**arguments, generator=generators, num_inference_steps=steps).images, None
+        drawn = pipe(**arguments, generator=generators, num_inference_steps=steps).images
+        return policy.family.spatial(drawn), None
 
     return through_pipeline

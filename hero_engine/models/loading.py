@@ -1,19 +1,22 @@
 """From a model's name to its files, and what can be known of it without weights."""
 
 import contextlib
+import importlib
 import json
 import os
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from diffusers import DDIMScheduler
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
-from transformers import CLIPTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from hero_engine.config import RunConfig
-from hero_engine.diffusion.ddim import ddim_schedule
 from hero_engine.diffusion.kernel import Schedule
 from hero_engine.errors import ModelNotFound, UnsupportedModel
+from hero_engine.models.base import Configs, Family
 from hero_engine.models.families import FAMILIES
 from hero_engine.models.names import resolve
 
@@ -23,47 +26,58 @@ def family_of(model: str) -> str:
 
     Raises `ModelNotFound`, and `UnsupportedModel` for a family that cannot be fine-tuned.
     """
-    model = resolve(model)
-    try:
-        index = json.loads(_model_file(model, "model_index.json").read_text())
-        class_name = index["_class_name"]
-    except (ValueError, KeyError, TypeError) as error:
+    class_name = _json_of(resolve(model), "model_index.json").get("_class_name")
+    if class_name is None:
         raise ModelNotFound(
-            f"The model_index.json of {model!r} cannot be read ({first_line(error)}); download "
+            f"The model_index.json of {model!r} cannot be read (it names no pipeline); download "
             "the pipeline again."
-        ) from error
+        )
     if class_name not in FAMILIES:
         raise UnsupportedModel(
-            f"{model!r} is a {class_name}, which is not supported yet; choose a Stable Diffusion "
-            "1.x or 2.x model (a StableDiffusionPipeline)."
+            f"{model!r} is a {class_name}, which is not supported; choose a model of one of these "
+            f"kinds: {', '.join(FAMILIES)}."
         )
     return FAMILIES[class_name]
 
 
+def family_class(model: str) -> type[Family]:
+    """The class of the model's family. Raises what `family_of` raises."""
+    module, name = family_of(model).split(":")
+    family: type[Family] = getattr(importlib.import_module(module), name)
+    return family
+
+
 def load_schedule(config: RunConfig) -> Schedule:
     """The schedule of the configured model, without loading its weights."""
-    model, sampling = resolve(config.model.name), config.sampling
-    scheduler = json.loads(_model_file(model, "scheduler/scheduler_config.json").read_text())
-    return ddim_schedule(
-        DDIMScheduler.from_config(scheduler), sampling.num_inference_steps, sampling.eta
+    model, sampling = config.model.name, config.sampling
+    return family_class(model).schedule_from(
+        _configs(model), sampling.num_inference_steps, sampling.eta
     )
+
+
+def has_few_steps(model: str) -> bool:
+    """Whether the model is known to be distilled to few steps, without loading its weights."""
+    return family_class(model).few_steps(_configs(model))
 
 
 def prompt_warnings(model: str, prompts: dict[str, str]) -> list[str]:
     """What the model's tokenizer cuts off the prompts, given by what they are; a sentence each."""
+    folder, limit = family_class(model).tokenizer_of(_configs(model))
     try:
-        tokenizer = CLIPTokenizer.from_pretrained(resolve(model), subfolder="tokenizer")
-    except (OSError, ValueError) as error:
+        tokenizer = AutoTokenizer.from_pretrained(resolve(model), subfolder=folder)
+    except (OSError, ValueError, ImportError) as error:
         raise ModelNotFound(
             f"The tokenizer of {model!r} cannot be loaded ({first_line(error)}); check "
             "that the pipeline is complete, or download it again."
         ) from error
-    return [text for name, prompt in prompts.items() if (text := _cut(name, prompt, tokenizer))]
+    limit = limit or int(tokenizer.model_max_length)
+    cut = (_cut(name, prompt, tokenizer, limit) for name, prompt in prompts.items())
+    return [text for text in cut if text]
 
 
-def _cut(name: str, prompt: str, tokenizer: CLIPTokenizer) -> str | None:
+def _cut(name: str, prompt: str, tokenizer: PreTrainedTokenizerBase, limit: int) -> str | None:
     tokens = tokenizer(prompt, return_offsets_mapping=True, verbose=False)
-    length, limit = len(tokens.input_ids), tokenizer.model_max_length
+    length = len(tokens.input_ids)
     if length <= limit:
         return None
     start = tokens["offset_mapping"][limit - 1][0]
@@ -71,6 +85,27 @@ def _cut(name: str, prompt: str, tokenizer: CLIPTokenizer) -> str | None:
         f'The {name} has {length} tokens and the model reads {limit}: "{prompt[start:].strip()}" '
         f'is cut off, after "{prompt[:start].strip()}"; shorten it to be read whole.'
     )
+
+
+def _configs(model: str) -> Configs:
+    """The model's JSON files, by their paths in its folder."""
+    return partial(_json_of, resolve(model))
+
+
+def _json_of(model: str, name: str) -> Mapping[str, Any]:
+    try:
+        read = json.loads(_model_file(model, name).read_text())
+    except ValueError as error:
+        raise ModelNotFound(
+            f"The {name} of {model!r} cannot be read ({first_line(error)}); download the pipeline "
+            "again."
+        ) from error
+    if not isinstance(read, dict):
+        raise ModelNotFound(
+            f"The {name} of {model!r} cannot be read (it is no JSON object); download the pipeline "
+            "again."
+        )
+    return read
 
 
 def _model_file(model: str, name: str) -> Path:

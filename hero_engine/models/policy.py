@@ -1,7 +1,6 @@
 """The model that learns: a family's, with a trainable LoRA on its network."""
 
 import contextlib
-import importlib
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
@@ -20,7 +19,7 @@ from hero_engine.diffusion.forward_process import ForwardProcess
 from hero_engine.diffusion.kernel import Denoiser, Schedule
 from hero_engine.errors import ConfigError, ModelNotFound
 from hero_engine.models.base import Family
-from hero_engine.models.loading import family_of, first_line
+from hero_engine.models.loading import family_class, first_line
 from hero_engine.models.names import resolve
 from hero_engine.streams import stream_seed
 
@@ -143,8 +142,7 @@ def load_family(model: str) -> Family:
 
     Raises `ModelNotFound` where there is none and `UnsupportedModel` for other kinds of model.
     """
-    module, name = family_of(model).split(":")
-    family: type[Family] = getattr(importlib.import_module(module), name)
+    family = family_class(model)
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
     try:

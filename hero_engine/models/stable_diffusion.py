@@ -15,7 +15,7 @@ from hero_engine.diffusion.ddim import ddim_schedule
 from hero_engine.diffusion.forward_process import VariancePreserving
 from hero_engine.diffusion.kernel import Schedule
 from hero_engine.errors import ConfigError
-from hero_engine.models.base import Condition, Family
+from hero_engine.models.base import Condition, Configs, Family
 from hero_engine.storage.durable import write_tensors
 
 _SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -54,6 +54,12 @@ class StableDiffusion(Family):
             )
         )
 
+    @classmethod
+    def schedule_from(cls, configs: Configs, num_inference_steps: int, eta: float) -> Schedule:
+        """DDIM's."""
+        scheduler = DDIMScheduler.from_config(dict(configs("scheduler/scheduler_config.json")))
+        return ddim_schedule(scheduler, num_inference_steps, eta)
+
     @property
     def network(self) -> torch.nn.Module:
         """The UNet."""
@@ -65,11 +71,6 @@ class StableDiffusion(Family):
         size = self.pipe.unet.config.sample_size
         height, width = (size, size) if isinstance(size, int) else size
         return self.pipe.unet.config.in_channels, height, width
-
-    def freeze(self) -> None:
-        """Take UNet, VAE and text encoder out of training."""
-        for module in (self.pipe.unet, self.pipe.vae, self.pipe.text_encoder):
-            module.requires_grad_(False).eval()
 
     def schedule(self, num_inference_steps: int, eta: float) -> Schedule:
         """DDIM's."""
