@@ -2,5 +2,7 @@
 
 FAMILIES = {
     "StableDiffusionPipeline": "hero_engine.models.stable_diffusion:StableDiffusion",
+    "StableDiffusion3Pipeline": "hero_engine.models.sd3:StableDiffusion3",
+    "FluxPipeline": "hero_engine.models.flux:Flux",
 }
 """Where each family lives; loaded when it is used."""
