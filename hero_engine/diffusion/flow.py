@@ -23,7 +23,7 @@ from torch import Tensor
 
 from hero_engine.diffusion.forward_process import Noised
 from hero_engine.diffusion.kernel import Schedule
-from hero_engine.errors import UnsupportedModel
+from hero_engine.errors import ConfigError, UnsupportedModel
 
 _REFUSED = {
     "invert_sigmas": "counts its noise levels the other way round",
@@ -42,7 +42,8 @@ def flow_schedule(
 
     `mu` is what a scheduler with dynamic shifting shifts by (`dynamic_shift`); `sigmas` are the
     noise levels before the shift, where the model's pipeline does not leave them to its scheduler.
-    Raises `UnsupportedModel` for options that give other steps than these.
+    Raises `UnsupportedModel` for options that give other steps than these, and `ConfigError` for a
+    number of steps that the scheduler has no noise levels for.
     """
     for option, what in _REFUSED.items():
         if scheduler.config.get(option):
@@ -56,6 +57,12 @@ def flow_schedule(
         scheduler.set_timesteps(sigmas=sigmas, mu=mu)
     levels = scheduler.sigmas.double().cpu()
     sigma, after = levels[:-1], levels[1:]
+    if not (sigma > after).all():
+        raise ConfigError(
+            f"The model's scheduler has no falling noise levels for {num_inference_steps} steps "
+            f"({', '.join(f'{level:.3g}' for level in levels[:4])} ...); choose another "
+            "num_inference_steps."
+        )
     kept = (1 - sigma) / (1 - after) * after
     std = eta * after / sigma * (sigma**2 - kept**2).clamp(min=0).sqrt()
     direction = (after**2 - std**2).clamp(min=0).sqrt()
