@@ -42,6 +42,11 @@ class StableDiffusion3(FlowFamily):
         return transformer["in_channels"], height, width
 
     @classmethod
+    def patch(cls, configs: Configs) -> int:
+        """The transformer's."""
+        return int(configs("transformer/config.json").get("patch_size", 2))
+
+    @classmethod
     def tokens_of(cls, transformer: Any, shape: tuple[int, int, int]) -> int:
         """One a patch."""
         patch = transformer["patch_size"]
@@ -95,11 +100,14 @@ class StableDiffusion3(FlowFamily):
         self, prompt: str, negative_prompt: str, noises: Tensor, guidance_scale: float
     ) -> dict[str, Any]:
         """Arguments by which that pipeline makes clean latents of these noises."""
+        height, width = self.image_size
         return {
             "prompt": prompt,
             "negative_prompt": negative_prompt,
             "num_images_per_prompt": len(noises),
             "latents": noises,
+            "height": height,
+            "width": width,
             "guidance_scale": guidance_scale,
             "output_type": "latent",
             "max_sequence_length": self.max_sequence_length,
