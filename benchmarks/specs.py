@@ -7,8 +7,9 @@ from typing import Any
 
 from benchmarks.kept_runs import Spec
 from hero_engine.errors import ConfigError
-from hero_engine.methods.earlier_format import BUNDLED
-from hero_engine.methods.make_config import read_config
+from hero_engine.methods.earlier_format import BUNDLED, HERO_PLUS_ALONE, REMOVED
+from hero_engine.methods.make_config import common_settings, read_config, settings_of
+from hero_engine.methods.table import METHODS
 
 TINY = "tiny"
 """The bundled model's name."""
@@ -61,9 +62,19 @@ def _settings(config: dict[str, Any]) -> dict[str, Any]:
         stored["model"] = TINY
     if "format" not in stored:
         stored = {**EARLIER_DEFAULTS, **stored}
+        _check_names(stored)
     found, lost = read_config(stored)
     if lost:
         raise ConfigError(f"The engine has no {', '.join(lost)} any more.")
     settings = found.flat()
     del settings["format"]
     return settings
+
+
+def _check_names(stored: dict[str, Any]) -> None:
+    """Raises `ConfigError` for a setting of no method, now or at format 1."""
+    known = {setting.name for method in METHODS for setting in settings_of(method)}
+    known |= {setting.name for setting in common_settings()}
+    known |= {"method", *REMOVED, *HERO_PLUS_ALONE}
+    if unknown := set(stored) - known:
+        raise ConfigError(f"No method has the settings {', '.join(sorted(unknown))}.")
