@@ -175,7 +175,7 @@ errors. *Right verdicts*: share of the merged verdicts with which the judge agre
 
 
 def main() -> None:
-    said, screen = options(__doc__, "noise"), console()
+    said, screen = options(__doc__, "annotator_errors"), console()
     wanted = [cell for cell in cells() if not said.quick or cell.name in QUICK_CELLS]
     runs = run_cells(wanted, said, screen)
     table = sheet(runs, said.prompt)

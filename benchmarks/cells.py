@@ -23,8 +23,8 @@ from benchmarks.sheets import Sheet
 from benchmarks.team import run_team
 from benchmarks.training import EVALUATED_IMAGES
 from benchmarks.voting import Person
-from hero_engine.config import HeroConfig, preset
-from tinyworld.bundled import PIPELINE
+from hero_engine.config import RunConfig
+from hero_engine.presets import preset
 
 RESULTS = Path(__file__).parent / "results"
 PROMPT = "photo of one blue rose in a vase"
@@ -41,7 +41,7 @@ class Cell:
     people: tuple[Person, ...] = (Person(),)
     labelling: Labelling = field(default_factory=Labelling)
     config: dict[str, Any] = field(default_factory=dict)
-    """Fields of the engine's configuration that differ from the tiny preset's for HERO."""
+    """Settings of the engine that differ from the tiny preset's for HERO."""
     evaluated: tuple[str, ...] = MEASURES
 
 
@@ -139,7 +139,7 @@ def run_cells(cells: Sequence[Cell], said: Options, screen: Console) -> dict[str
     return found
 
 
-def config_of(said: Options, **fields: Any) -> HeroConfig:
+def config_of(said: Options, **fields: Any) -> RunConfig:
     """HERO by the tiny preset, with some fields replaced and what the command line says."""
     asked = {"prompt": said.prompt, **fields, **(QUICK if said.quick else {})}
     return preset("tiny", method="hero", **asked)
@@ -147,10 +147,10 @@ def config_of(said: Options, **fields: Any) -> HeroConfig:
 
 def job_of(cell: Cell, seed: int, said: Options) -> Job:
     """One seed's run of a cell."""
-    config = config_of(said, model=str(PIPELINE), seed=seed, **cell.config)
+    config = config_of(said, seed=seed, **cell.config)
     spec = {
         "weights": fingerprint.tiny(*fingerprint.drawn_with(config)),
-        "config": config.model_dump(mode="json", exclude={"model"}, exclude_defaults=True),
+        "config": config.flat(),
         "people": [asdict(person) for person in cell.people],
         "labelling": cell.labelling.model_dump(mode="json", exclude_defaults=True),
         "evaluated": list(cell.evaluated),
@@ -206,12 +206,13 @@ def write(
 ) -> None:
     """The result file: how to make it again, and for each cell its figures and its runs."""
     said.out.parent.mkdir(parents=True, exist_ok=True)
-    config = config_of(said)
+    settings = config_of(said).flat()
+    del settings["seed"]
     result = {
         "command": said.command,
         "seeds": said.seeds,
         "interval": "95 %, Student's t over seeds",
-        "config": config.model_dump(mode="json", exclude={"seed", "model"}),
+        "config": settings,
         "cells": [
             {
                 "name": cell.name,

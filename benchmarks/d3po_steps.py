@@ -21,43 +21,45 @@ from benchmarks.paper.cells import METHODS
 from benchmarks.paper.table2 import AUTHORS_CLIP
 from benchmarks.sheets import Sheet
 from benchmarks.training import labels_of
-from hero_engine.config import HeroConfig, preset
+from hero_engine.config import RunConfig
 from hero_engine.methods import policy_gradient
-from hero_engine.methods.base import Method
+from hero_engine.methods.d3po import D3po
+from hero_engine.methods.trajectory import transitions_of
+from hero_engine.presets import preset
 from tinyworld.annotator import Annotator
-from tinyworld.bundled import PIPELINE
 from tinyworld.judge import Judge
 
 IMAGES = 32
 
 
-def config_of(seed: int) -> HeroConfig:
+def config_of(seed: int) -> RunConfig:
     """The settings that Table 2 has as D3PO with a clip of 0.1, with all steps trained."""
     settings = {**METHODS["d3po"], **AUTHORS_CLIP, "trained_steps": "all"}
-    return preset("tiny", model=str(PIPELINE), seed=seed, images_per_epoch=IMAGES, **settings)
+    return preset("tiny", seed=seed, images_per_epoch=IMAGES, **settings)
 
 
-def log_ratios(run: Method) -> Float[Tensor, "image step"]:
+def log_ratios(run: D3po) -> Float[Tensor, "image step"]:
     """log p / p_pretrained of the first epoch's own transitions, after it was learned from."""
     judge = Judge.load()
     label = labels_of(Annotator(run.config.prompt, seed=run.config.seed, judge=judge))
     batch = run.generate()
     run.learn(batch, label(run, batch))
+    before = transitions_of(batch)
     after = policy_gradient.rescored(
-        run.policy.denoiser(batch.prompt, run.config),
+        run.policy.denoiser(batch.prompt),
         run.schedule,
-        batch.transitions,
+        before,
         [torch.arange(IMAGES)],
-        run.config.forward_batch_size,
+        run.settings.forward_batch_size,
         run.policy.device,
     )
-    return after.log_prob - batch.transitions.log_prob
+    return after.log_prob - before.log_prob
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--seed", type=int, default=3)
-    run = Method.create(config_of(parser.parse_args().seed))
+    run = D3po(config_of(parser.parse_args().seed))
     moved = log_ratios(run).mean(dim=0)
     table = Sheet(
         title=f"D3PO after {IMAGES} labels, seed {run.config.seed}: log-ratios by denoising step",

@@ -9,7 +9,7 @@ from pathlib import Path
 from safetensors.numpy import load_file
 from transformers import CLIPTokenizer
 
-from hero_engine.config import HeroConfig
+from hero_engine.config import RunConfig
 from tinyworld.bundled import JUDGE, PIPELINE
 
 CHUNK = 1 << 20
@@ -46,10 +46,11 @@ def tiny(*prompts: str) -> str:
     return found.hexdigest()[:16]
 
 
-def drawn_with(config: HeroConfig) -> list[str]:
+def drawn_with(config: RunConfig) -> list[str]:
     """Every prompt that a run reads."""
     fields = ("prompt", "negative_prompt", "enhanced_prompt", "instance_prompt", "class_prompt")
-    return [getattr(config, field) for field in fields]
+    settings = config.flat()
+    return [settings[field] for field in fields if field in settings]
 
 
 def _tokens(prompts: Sequence[str]) -> list[int]:

@@ -24,8 +24,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from benchmarks.cells import RESULTS
 from benchmarks.jobs import command, console, device
 from benchmarks.sheets import Sheet
-from hero_engine.config import preset
 from hero_engine.methods.base import Method
+from hero_engine.presets import preset
 from hero_engine.storage.batch import Batch, Feedback
 from tinyworld.bundled import PIPELINE
 
@@ -137,13 +137,15 @@ def main() -> None:
         epoch(fields, 4)
         torch.cuda.empty_cache()
         method, figures = epoch(fields, said.images)
+    settings = method.config.flat()
+    del settings["model"]
     result = {
         "command": command("full_size"),
         "device": device(),
         "torch": torch.__version__,
         "random_weights": not said.model,
         **figures,
-        "config": method.config.model_dump(mode="json", exclude={"model"}),
+        "config": settings,
     }
     said.out.parent.mkdir(parents=True, exist_ok=True)
     said.out.write_text(json.dumps(result, indent=1) + "\n")

@@ -24,9 +24,8 @@ from benchmarks.kept_runs import KeptRuns, Row
 from benchmarks.research_figures import GOAL_LABELS, LEVELS, figures
 from benchmarks.research_run import work
 from benchmarks.sheets import Sheet
-from benchmarks.variants import BASELINE, FAMILIES, Variant, variants
-from hero_engine.config import PRESETS, make_config
-from tinyworld.bundled import PIPELINE
+from benchmarks.variants import BASELINE, FAMILIES, PLUS, Variant, variants
+from hero_engine.presets import preset
 from tinyworld.tasks import tasks
 
 PRETRAINED = "pretrained"
@@ -36,7 +35,7 @@ NUMBERS = {
     "transfer_images": Number(40, 8, "images of each other prompt"),
 }
 QUICK = {"epochs": 2, "images_per_epoch": 16}
-QUICK_VARIANTS = ("hero", "first step, rarity, pull 1")
+QUICK_VARIANTS = (BASELINE, PLUS)
 
 
 def others(prompt: str) -> list[str]:
@@ -64,14 +63,14 @@ def jobs(wanted: Sequence[Variant], said: Options, tiny: str) -> dict[tuple[str,
 def job_of(variant: Variant | None, seed: int, said: Options, tiny: str) -> Job:
     """One seed's run of a variant; None is the pretrained model."""
     name = variant.name if variant else PRETRAINED
-    overrides = {"prompt": said.prompt, **(variant.config if variant else {})}
-    overrides |= QUICK if said.quick else {}
-    config = make_config(**{**PRESETS["tiny"], "model": str(PIPELINE), "seed": seed, **overrides})
+    settings = {"method": "hero", "prompt": said.prompt, **(variant.config if variant else {})}
+    settings |= QUICK if said.quick else {}
+    config = preset("tiny", seed=seed, **settings)
     return Job(
         name=f"{name}, seed {seed}",
         spec={
             "measure": "variant" if variant else PRETRAINED,
-            "config": config.model_dump(mode="json", exclude={"model"}),
+            "config": config.flat(),
             "tiny": tiny,
             "transfer": others(config.prompt),
             **said.numbers,

@@ -10,10 +10,9 @@ import torch
 
 from benchmarks.kept_runs import Row
 from benchmarks.training import OnStage, labels_of, spread
-from hero_engine.config import HeroConfig
 from hero_engine.methods.base import Method
+from hero_engine.methods.make_config import make_config
 from tinyworld.annotator import Annotator
-from tinyworld.bundled import PIPELINE
 from tinyworld.judge import Judge
 
 SEEDS = {"bank": 20_000, "normal": 30_000, "epoch": 40_000, "transfer": 50_000}
@@ -30,7 +29,7 @@ def work(spec: dict[str, Any], on_stage: OnStage) -> Row:
 
 def pretrained(spec: dict[str, Any], on_stage: OnStage) -> Row:
     """What there is before any label, by the same noises as afterwards."""
-    method, judge = Method.create(HeroConfig(model=str(PIPELINE), **spec["config"])), Judge.load()
+    method, judge = Method.create(make_config(**spec["config"])), Judge.load()
     row = {"seed": method.config.seed, **measured(method, judge, "normal", spec["images"])}
     on_stage("images")
     row["success_epoch"] = _success(method, judge, spec["epoch_images"])
@@ -41,7 +40,7 @@ def pretrained(spec: dict[str, Any], on_stage: OnStage) -> Row:
 
 def variant(spec: dict[str, Any], on_stage: OnStage) -> Row:
     """A run to its last epoch, labelled by an annotator without errors."""
-    method, judge = Method.create(HeroConfig(model=str(PIPELINE), **spec["config"])), Judge.load()
+    method, judge = Method.create(make_config(**spec["config"])), Judge.load()
     config = method.config
     label = labels_of(Annotator(config.prompt, seed=config.seed, judge=judge))
     row: Row = {"seed": config.seed, "labels": [], "success_by_epoch": []}

@@ -25,10 +25,10 @@ from benchmarks.jobs import Job, console, run_jobs
 from benchmarks.kept_runs import KeptRuns, Row
 from benchmarks.paper.cells import TASKS
 from benchmarks.training import OnStage, labels_of
-from hero_engine.config import HeroConfig, preset
 from hero_engine.methods.base import Method
+from hero_engine.methods.make_config import make_config
+from hero_engine.presets import preset
 from tinyworld.annotator import Annotator
-from tinyworld.bundled import PIPELINE
 from tinyworld.grid import grid
 from tinyworld.judge import Judge
 
@@ -42,7 +42,7 @@ LABEL_WIDTH, MARGIN, FONT_SIZE = 130, 8, 15
 
 def work(spec: dict[str, Any], on_stage: OnStage) -> Row:
     """One model's success on `IMAGES` fresh images, and the first of them."""
-    config, judge = HeroConfig(model=str(PIPELINE), **spec["config"]), Judge.load()
+    config, judge = make_config(**spec["config"]), Judge.load()
     label = labels_of(Annotator(config.prompt, seed=config.seed, judge=judge))
     method = Method.create(config)
     while method.epoch < spec["epochs"]:
@@ -66,12 +66,10 @@ def jobs(tasks: Sequence[str], seed: int) -> dict[tuple[str, str], Job]:
     found, kept = {}, KeptRuns.beside(RESULTS / "side_by_side.json")
     for task in tasks:
         for name, (method, epochs) in METHODS.items():
-            config = preset(
-                "tiny", model=str(PIPELINE), prompt=TASKS[task], seed=seed, method=method
-            )
+            config = preset("tiny", prompt=TASKS[task], seed=seed, method=method)
             spec = {
                 "weights": fingerprint.tiny(config.prompt),
-                "config": config.model_dump(mode="json", exclude={"model"}),
+                "config": config.flat(),
                 "epochs": epochs,
                 "images": IMAGES,
             }

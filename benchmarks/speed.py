@@ -31,9 +31,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.cells import RESULTS
 from benchmarks.jobs import command, console
 from benchmarks.speed_parts import TRAIN_BATCH, Bench
-from hero_engine.config import HeroConfig, preset
+from hero_engine.config import RunConfig
 from hero_engine.feedback.noise_bank import NoiseBank
-from hero_engine.methods.hero import Hero
+from hero_engine.methods.base import Method
+from hero_engine.methods.make_config import make_config
+from hero_engine.presets import preset
 
 SPEED = RESULTS / "speed.json"
 MATRIX = 1024
@@ -64,7 +66,12 @@ def in_turns(actions: dict[str, Callable[[], object]], repeats: int, bench: Benc
     return figures
 
 
-def timings(config: HeroConfig, repeats: int) -> Figures:
+def changed(config: RunConfig, **settings: Any) -> RunConfig:
+    """The same with some settings replaced."""
+    return make_config(**{**config.flat(), **settings})
+
+
+def timings(config: RunConfig, repeats: int) -> Figures:
     """Seconds and UNet evaluations of every part, and what goes with them."""
     bench = Bench(config)
     transitions = bench.ours()
@@ -92,11 +99,11 @@ def timings(config: HeroConfig, repeats: int) -> Figures:
     }
 
 
-def by_trained_steps(config: HeroConfig, repeats: int) -> Figures:
+def by_trained_steps(config: RunConfig, repeats: int) -> Figures:
     """The update by K, all values once a round."""
-    bench = Bench(config.model_copy(update={"trained_steps": "all"}))
+    bench = Bench(changed(config, trained_steps="all"))
     transitions = bench.ours()
-    everything = transitions.timesteps.shape[1]
+    everything = transitions.steps.shape[1]
 
     def update(steps: int) -> Callable[[], None]:
         return lambda: bench.update(bench.batched, transitions[:, :steps])
@@ -112,7 +119,7 @@ def checkpoint(bench: Bench, repeats: int) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint"
         figures = in_turns(
-            {"save": lambda: hero.save(path), "resume": lambda: Hero.resume(path)}, repeats, bench
+            {"save": lambda: hero.save(path), "resume": lambda: Method.resume(path)}, repeats, bench
         )
         size = sum(file.stat().st_size for file in path.iterdir())
     figures["save"]["megabytes"] = size / 1e6
@@ -121,7 +128,7 @@ def checkpoint(bench: Bench, repeats: int) -> Figures:
 
 def ceiling(bench: Bench, repeats: int) -> Figures:
     """The UNet's arithmetic per second, as a share of that of a large matrix product."""
-    size = 2 * bench.hero.config.sample_batch_size
+    size = 2 * bench.hero.config.sampling.sample_batch_size
     unet, embeds = bench.hero.policy.pipe.unet, bench.hero.policy.pipe.text_encoder.config
     z_t = torch.randn(size, *bench.hero.policy.latent_shape)
     text = torch.randn(size, embeds.max_position_embeddings, embeds.hidden_size)
@@ -146,14 +153,15 @@ def ceiling(bench: Bench, repeats: int) -> Figures:
     }
 
 
-def trajectories(config: HeroConfig) -> list[Figures]:
+def trajectories(config: RunConfig) -> list[Figures]:
     """Bytes that a batch keeps of its trajectories, beside those of whole ones."""
     rows = []
     for steps in STEPS:
-        few = {"num_inference_steps": steps, "trained_steps": 5, "images_per_epoch": 2}
-        bench = Bench(config.model_copy(update=few))
+        bench = Bench(
+            changed(config, num_inference_steps=steps, trained_steps=5, images_per_epoch=2)
+        )
         kept = bench.ours()
-        tensors = (kept.timesteps, kept.z_t, kept.z_prev, kept.log_prob)
+        tensors = (kept.steps, kept.z_t, kept.z_prev, kept.log_prob)
         latent = bench.noises[0].numel() * bench.noises.element_size()
         rows.append(
             {
@@ -165,12 +173,12 @@ def trajectories(config: HeroConfig) -> list[Figures]:
     return rows
 
 
-def peak_memory(config: HeroConfig, part: str) -> Figures:
+def peak_memory(config: RunConfig, part: str) -> Figures:
     """Resident memory before the part and at its peak, in this process."""
     if part.startswith("update"):
         # So that not the sampling of the batch is what takes most.
-        small = {"num_inference_steps": config.trained_steps, "sample_batch_size": TRAIN_BATCH}
-        config = config.model_copy(update=small)
+        steps = config.flat()["trained_steps"]
+        config = changed(config, num_inference_steps=steps, sample_batch_size=TRAIN_BATCH)
     bench = Bench(config)
     loaded = _resident()
     if part == "sampling":
@@ -195,7 +203,7 @@ def _resident() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def measure(config: HeroConfig, repeats: int, threads: int) -> Figures:
+def measure(config: RunConfig, repeats: int, threads: int) -> Figures:
     """Everything, one process after the other."""
     load = os.getloadavg()[0]
     context = multiprocessing.get_context("spawn")
@@ -274,7 +282,9 @@ def tables(figures: Figures) -> list[Table]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default=preset("tiny").model, help="a pipeline's folder")
+    parser.add_argument(
+        "--model", default=preset("tiny").model.name, help="tiny, or a pipeline's folder"
+    )
     parser.add_argument("--images", type=int, default=16, help="images of a batch")
     parser.add_argument("--steps", type=int, default=20, help="denoising steps of an image")
     parser.add_argument("--trained-steps", type=int, default=5, help="steps of each in the update")
@@ -291,7 +301,8 @@ def main() -> None:
         trained_steps=options.trained_steps,
     )
     figures = measure(config, options.repeats, options.threads)
-    settings = config.model_dump(mode="json", exclude={"model", "seed"})
+    settings = config.flat()
+    del settings["model"], settings["seed"]
     result = {"command": command("speed"), **figures, "config": settings}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")

@@ -7,11 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from hero_engine.config import HeroConfig
-from hero_engine.diffusion.sampling import Transitions, draw_trained_steps, sample
+from hero_engine.config import RunConfig
+from hero_engine.diffusion.sampling import Transitions, draw_trained_steps
 from hero_engine.feedback.embedding import train_embedding
 from hero_engine.methods import policy_gradient
 from hero_engine.methods.hero import Hero
+from hero_engine.models.drawing import Streams, draw
 
 TRAIN_BATCH = 2
 """Images in one forward pass of the reference update."""
@@ -20,7 +21,7 @@ TRAIN_BATCH = 2
 class Bench:
     """A HERO run whose LoRA is no longer zero, and its batch."""
 
-    def __init__(self, config: HeroConfig) -> None:
+    def __init__(self, config: RunConfig) -> None:
         self.hero = Hero(config)
         torch.manual_seed(0)
         for parameter in self.hero.policy.parameters:
@@ -28,36 +29,38 @@ class Bench:
         n = config.images_per_epoch
         self.noises = torch.randn(n, *self.hero.policy.latent_shape)
         self.evaluations = 0
-        self.hero.policy.pipe.unet.register_forward_pre_hook(self._count, with_kwargs=True)
+        self.hero.policy.network.register_forward_pre_hook(self._count, with_kwargs=True)
 
     def _count(self, module: torch.nn.Module, args: tuple, kwargs: dict) -> None:
         self.evaluations += len(args[0])
 
     def ours(self) -> Transitions:
-        """Sampling with the transitions that learning needs, part by part as `generate` does."""
-        config, hero = self.hero.config, self.hero
-        denoise = hero.policy.denoiser(config.prompt, config)
+        """Sampling with the transitions that learning needs, as `generate` does."""
+        hero = self.hero
         steps = draw_trained_steps(
             hero.schedule, len(self.noises), hero.trained_steps, "random", torch.Generator()
         )
-        size = config.sample_batch_size
-        parts = zip(self.noises.split(size), steps.split(size), strict=True)
-        kept = [
-            sample(denoise, hero.schedule, part, torch.Generator(), trained)[1]
-            for part, trained in parts
-        ]
-        return Transitions.concatenate([part for part in kept if part is not None])
+        drawn = draw(
+            hero.policy,
+            self.noises,
+            Streams(hero.config.seed, 0, "sampling"),
+            prompt=hero.config.prompt,
+            trained_steps=steps,
+            decode=False,
+        )
+        assert drawn.transitions is not None
+        return drawn.transitions
 
     def bare(self) -> None:
         """The same noises by diffusers' own pipeline, which keeps nothing."""
-        config = self.hero.config
-        for part in self.noises.split(config.sample_batch_size):
+        config, sampling = self.hero.config, self.hero.config.sampling
+        for part in self.noises.split(sampling.sample_batch_size):
             self.hero.policy.pipe(
                 config.prompt,
                 num_images_per_prompt=len(part),
-                num_inference_steps=config.num_inference_steps,
-                guidance_scale=config.guidance_scale,
-                eta=config.eta,
+                num_inference_steps=sampling.num_inference_steps,
+                guidance_scale=sampling.guidance_scale,
+                eta=sampling.eta,
                 latents=part,
                 generator=torch.Generator(),
                 output_type="latent",
@@ -65,25 +68,25 @@ class Bench:
 
     def embed(self) -> None:
         """One epoch's training of E, half of the images good."""
-        config, half = self.hero.config, len(self.noises) // 2
+        settings, half = self.hero.settings, len(self.noises) // 2
         train_embedding(
-            self.hero.embeddings[0],
+            self.hero.embedding,
             self.noises[0],
             self.noises[:half],
             self.noises[half:],
-            steps=config.embedding_steps,
-            learning_rate=config.embedding_lr,
-            batch_size=config.embedding_batch_size,
-            margin=config.margin,
+            steps=settings.embedding_steps,
+            learning_rate=settings.embedding_lr,
+            batch_size=settings.embedding_batch_size,
+            margin=settings.margin,
             generator=torch.Generator(),
         )
 
     def one_step_at_a_time(self, transitions: Transitions, advantages: Tensor) -> None:
         """Add the gradient of a minibatch's mean loss: the reference."""
         hero, clip_range = self.hero, self._clip_range
-        denoise = hero.policy.denoiser(hero.config.prompt, hero.config)
+        denoise = hero.policy.denoiser(hero.config.prompt)
         for rows in torch.arange(len(transitions)).split(TRAIN_BATCH):
-            for step in range(transitions.timesteps.shape[1]):
+            for step in range(transitions.steps.shape[1]):
                 pairs = policy_gradient.flatten_pairs(transitions[rows[:, None], [[step]]])
                 log_probs = policy_gradient.pair_log_probs(
                     denoise, hero.schedule, pairs, hero.policy.device
@@ -91,30 +94,30 @@ class Bench:
                 losses, _ = policy_gradient.clipped_losses(
                     log_probs, pairs.log_prob, advantages[rows], clip_range
                 )
-                (losses.sum() / transitions.timesteps.numel()).backward()
+                (losses.sum() / transitions.steps.numel()).backward()
 
     def batched(self, transitions: Transitions, advantages: Tensor) -> None:
         """The same gradient, several (image, step) pairs in a forward pass: ours."""
         hero = self.hero
         policy_gradient.accumulate_gradient(
-            hero.policy.denoiser(hero.config.prompt, hero.config),
+            hero.policy.denoiser(hero.config.prompt),
             hero.schedule,
             transitions,
             advantages,
+            hero.policy.parameters,
             clip_range=self._clip_range,
-            forward_batch_size=hero.config.forward_batch_size,
-            device=hero.policy.device,
+            forward_batch_size=hero.settings.forward_batch_size,
         )
 
     @property
     def _clip_range(self) -> float:
         return policy_gradient.scaled_clip_range(
-            self.hero.config.clip_range, self.noises[0].numel()
+            self.hero.settings.clip_range, self.noises[0].numel()
         )
 
     def gradient(self, accumulate: Callable, transitions: Transitions) -> Tensor:
         """What `accumulate` adds up for the first minibatch."""
-        rows = slice(0, self.hero.config.minibatch_size)
+        rows = slice(0, self.hero.settings.minibatch_size)
         self.hero.optimizer.zero_grad()
         accumulate(transitions[rows], torch.linspace(-1, 1, len(transitions))[rows])
         return torch.cat([parameter.grad.flatten() for parameter in self.hero.policy.parameters])
@@ -123,9 +126,9 @@ class Bench:
         """One pass over the batch, from the same policy each time."""
         hero, advantages = self.hero, torch.linspace(-1, 1, len(transitions))
         lora = hero.policy.lora_state()
-        for rows in torch.arange(len(transitions)).split(hero.config.minibatch_size):
+        for rows in torch.arange(len(transitions)).split(hero.settings.minibatch_size):
             hero.optimizer.zero_grad()
             accumulate(transitions[rows], advantages[rows])
-            torch.nn.utils.clip_grad_norm_(hero.policy.parameters, hero.config.max_grad_norm)
+            torch.nn.utils.clip_grad_norm_(hero.policy.parameters, hero.config.lora.max_grad_norm)
             hero.optimizer.step()
         hero.policy.load_lora_state(lora)

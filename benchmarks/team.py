@@ -15,11 +15,10 @@ from backend.tasks import selection
 from backend.tasks.predictions import good_from, verdicts
 from benchmarks.training import OnStage, train
 from benchmarks.voting import Person, annotators, votes
-from hero_engine.config import HeroConfig
 from hero_engine.methods.base import Method
+from hero_engine.methods.make_config import make_config
 from hero_engine.storage.batch import Batch, Feedback
 from tinyworld.annotator import Annotator
-from tinyworld.bundled import PIPELINE
 from tinyworld.judge import Judge
 
 
@@ -92,7 +91,7 @@ def _agreement(
 
 def run_team(spec: dict[str, Any], on_stage: OnStage) -> dict[str, Any]:
     """One run by a job's specification: config, people, labelling, evaluated, images."""
-    config = HeroConfig(model=str(PIPELINE), **spec["config"])
+    config = make_config(**spec["config"])
     judge = Judge.load()
     people = annotators(
         [Person(**person) for person in spec["people"]], config.prompt, config.seed, judge

@@ -25,15 +25,15 @@ from benchmarks.cells import PROMPT, RESULTS
 from benchmarks.jobs import Job, console, forget, run_jobs
 from benchmarks.kept_runs import KeptRuns, slug
 from benchmarks.training import labels_of, train
-from hero_engine.config import HeroConfig, preset
+from hero_engine.methods.make_config import make_config
+from hero_engine.presets import preset
 from tinyworld.annotator import Annotator
-from tinyworld.bundled import PIPELINE
 from tinyworld.judge import Judge
 
 
 def run_seed(spec: dict[str, Any], on_stage: Callable[[str], None]) -> dict[str, Any]:
     """One run from the pretrained model to the last epoch; returns its row of the result file."""
-    config, judge = HeroConfig(**spec["config"]), Judge.load()
+    config, judge = make_config(**spec["config"]), Judge.load()
     label = labels_of(Annotator(config.prompt, seed=config.seed, judge=judge))
     return train(config, label, judge, on_stage)
 
@@ -77,15 +77,15 @@ def main() -> None:
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes, one a core")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="FIELD=VALUE", help="a HeroConfig field"
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="a setting of the run"
     )
     arguments = parser.parse_args()
     overrides = dict(item.split("=", 1) for item in arguments.set)
     configs = [
-        preset("tiny", model=str(PIPELINE), prompt=arguments.prompt, seed=int(seed), **overrides)
+        preset("tiny", prompt=arguments.prompt, seed=int(seed), **overrides)
         for seed in arguments.seeds.split(",")
     ]
-    words = [slug(configs[0].method)]
+    words = [slug(configs[0].method.name)]
     words += [] if arguments.prompt == PROMPT else [slug(arguments.prompt)]
     out = arguments.out or RESULTS / f"{'-'.join(['tiny', *words])}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def main() -> None:
             name=f"seed {config.seed}",
             spec={
                 "weights": fingerprint.tiny(*fingerprint.drawn_with(config)),
-                "config": config.model_dump(mode="json"),
+                "config": config.flat(),
             },
             kept=KeptRuns.beside(out),
             stages=config.epochs + 3,
@@ -103,10 +103,11 @@ def main() -> None:
     ]
     screen = console()
     runs = run_jobs(jobs, run_seed, arguments.jobs, screen)
-    settings = configs[0].model_dump(mode="json", exclude={"seed", "model"})
+    settings = configs[0].flat()
+    del settings["seed"]
     out.write_text(json.dumps({"config": settings, "runs": runs}, indent=1) + "\n")
     forget(jobs)
-    screen.print(table(configs[0].method, arguments.prompt, runs))
+    screen.print(table(configs[0].method.name, arguments.prompt, runs))
     screen.print(f"Written to {out}")
 
 

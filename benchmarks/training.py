@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hero_engine.config import HeroConfig
+from hero_engine.config import RunConfig
 from hero_engine.feedback.metrics import in_batch_diversity
 from hero_engine.methods.base import Method
 from hero_engine.models.drawing import Samples
@@ -47,7 +47,7 @@ def nothing_more(run: Method, name: str, noise: str, samples: Samples) -> dict[s
 
 
 def train(
-    config: HeroConfig,
+    config: RunConfig,
     label: Label,
     judge: Judge,
     on_stage: OnStage = lambda stage: None,
@@ -136,6 +136,6 @@ def evaluation_seed(run: Method, name: str) -> int:
     return EVALUATION_SEEDS[name] + run.config.seed
 
 
-def success_rate(judge: Judge, images: list, config: HeroConfig, wanted: Task | None) -> float:
+def success_rate(judge: Judge, images: list, config: RunConfig, wanted: Task | None) -> float:
     """Share of the images that show what is wanted, or else what the prompt asks for."""
     return statistics.mean(map(float, judge.success(images, wanted or config.prompt)))

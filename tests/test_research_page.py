@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "research.md").read_text()
 LOG = (ROOT / "docs" / "research-log.md").read_text()
-RESULT = json.loads((ROOT / "benchmarks/results/research.json").read_text())
+RESULT = json.loads((ROOT / "benchmarks/results/research-log.json").read_text())
 RUNS = {variant["name"]: variant["runs"] for variant in RESULT["variants"]}
 PRETRAINED = {run["seed"]: run for run in RESULT["pretrained"]}
 

@@ -247,7 +247,7 @@ ADVERSARY = "an adversary and two with errors 0.1"
 
 
 def test_people_who_make_mistakes():
-    measured = cells("noise.json")
+    measured = cells("annotator_errors.json")
     names = [
         "errors 0",
         "errors 0.2, majority",
@@ -271,7 +271,7 @@ def test_the_benchmarks_page_on_people_who_make_mistakes():
     page = (ROOT / "benchmarks" / "README.md").read_text()
     section = page.split("## Annotators who make mistakes")[1].split("\n## ")[0]
     said = re.findall(r"^\| (.*?) ?\| (.*?) ?\| (\.\d+) \| (\.\d+) \| (\.\d+) \|$", section, re.M)
-    measured, people = cells("noise.json"), ""
+    measured, people = cells("annotator_errors.json"), ""
     assert len(said) == 15
     for who, policy, *figures in said:
         people = who or people

@@ -17,14 +17,16 @@ def agreement(
     run_id: RunId,
     epoch: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Only this epoch, counted from 1 as hero status."),
+        typer.Option(
+            min=1, metavar="N", help="Only this epoch, counted from 1 as in `hero status`."
+        ),
     ] = None,
     as_json: Annotated[
         bool,
-        typer.Option("--json", help="As JSON for programs; there epochs are counted from 0."),
+        typer.Option("--json", help="Print JSON for programs. Epochs count from 0 there."),
     ] = False,
 ) -> None:
-    """Show how far the people who label a run agree, and how each of them labels."""
+    """Show how much the annotators of a run agree, and how each of them labels."""
     with open_store() as store:
         run = find_run(store, run_id)
         found = of_run(store.annotations(run.id), store.epochs(run.id), run.labelling)
@@ -105,7 +107,7 @@ def _figures(found: RunAgreement, epoch: int | None) -> Table:
 def _people(shown: Agreement) -> Table:
     table = _table(
         *("annotator", "images", "good", "bad", "best"),
-        *("right, estimated", "seconds an image", "bests taken"),
+        *("right, estimated", "seconds per image", "bests taken"),
     )
     for person in shown.people:
         table.add_row(*_row(person))

@@ -14,7 +14,7 @@ from backend.settings import Settings
 @app.command(rich_help_panel=TEAM)
 def import_annotations(
     run_id: RunId,
-    file: Annotated[Path, typer.Argument(help="A JSON export of Label Studio's.")],
+    file: Annotated[Path, typer.Argument(help="A JSON export of Label Studio.")],
     annotators: Annotated[
         list[str] | None,
         typer.Option(
@@ -26,7 +26,7 @@ def import_annotations(
         ),
     ] = None,
 ) -> None:
-    """Bring in labels from a JSON export of Label Studio's, such as of people who labelled offline.
+    """Import labels from a JSON export of Label Studio.
 
     They are made in the run's own project, under the people who labelled. Importing a file twice
     makes nothing twice. What cannot be imported is named, with the reason.

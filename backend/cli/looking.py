@@ -29,10 +29,10 @@ def runs() -> None:
 def status(
     run_id: Annotated[
         str | None,
-        typer.Argument(metavar="[RUN]", help="As elsewhere; without it, as `hero runs`."),
+        typer.Argument(metavar="[RUN]", help="A run. Without it, all runs are listed."),
     ] = None,
 ) -> None:
-    """Show a run: its state, its labels, what it waits for, its success so far."""
+    """Show a run: its state, its labels, what it waits for and its success so far."""
     from backend.show import run_view, terminal
 
     if run_id is None:
@@ -47,7 +47,7 @@ def status(
 
 @app.command(rich_help_panel=LOOKING)
 def watch(run_id: RunId) -> None:
-    """Show a run live until it ends or you press Ctrl-C; the run itself goes on."""
+    """Show a run live. Ctrl-C ends the display; the run itself goes on."""
     from backend.show import terminal
 
     with open_store() as store:
@@ -56,7 +56,7 @@ def watch(run_id: RunId) -> None:
 
 @app.command(rich_help_panel=LOOKING)
 def doctor() -> None:
-    """Check everything a run needs, and say what to do about what is missing."""
+    """Check everything that a run needs, and say how to mend what is missing."""
     from backend.doctor import examine, show
 
     if not show(examine(Settings.load()), out):

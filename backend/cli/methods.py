@@ -16,12 +16,12 @@ def methods(
         str | None, typer.Argument(metavar="[METHOD]", help="List this method's settings.")
     ] = None,
     common: Annotated[
-        bool, typer.Option("--common", help="List the settings that every method has, as well.")
+        bool, typer.Option("--common", help="List the settings that every run has, too.")
     ] = False,
 ) -> None:
-    """List the methods; with a name, that method's settings, defaults and what they do.
+    """List the methods, or the settings of one method with defaults and an explanation.
 
-    Each is set with `hero start --set NAME=VALUE`, or under `set:` in a file for `--config`.
+    Use a setting with `hero start --set NAME=VALUE`, or under `set:` in a file for `--config`.
     """
     from backend import engine
 

@@ -16,21 +16,23 @@ def generate(
     run_id: RunId,
     n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 16,
     prompt: Annotated[
-        str | None, typer.Option(help="Another prompt than the run's, to see what transfers.")
+        str | None, typer.Option(help="Use this prompt instead of the run's.")
     ] = None,
     noise: Annotated[
         Literal["bank", "normal"],
-        typer.Option(help="bank: round the noises that gave good images; normal: fresh."),
+        typer.Option(
+            help="bank: start near the noises of good images. normal: start from fresh noise."
+        ),
     ] = "normal",
     scheduler: Annotated[
-        str | None, typer.Option(help="Another sampler than the run's DDIM, such as dpm++.")
+        str | None, typer.Option(help="Use this sampler instead of the run's own, such as dpm++.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same images.")] = 0,
     folder: Annotated[
-        Path | None, typer.Option("--out", help="Where the PNGs and grid.png go.")
+        Path | None, typer.Option("--out", help="Folder for the PNGs and grid.png.")
     ] = None,
 ) -> None:
-    """Draw images with the model as the run has taught it so far."""
+    """Draw images with what the model has learned so far."""
     from backend.exports.drawing import draw
 
     settings = Settings.load()
@@ -57,10 +59,10 @@ _KINDS = "\n".join(
 
 @app.command(
     rich_help_panel=MODEL,
-    help="Take a run's results out, for other programs.\n\n"
-    f"What there is, and the formats of each:\n\n{_KINDS}\n\n"
-    "hf is a folder for `datasets.load_dataset`. Nothing is ever half-written, and what is there "
-    "already is only replaced with --force. docs/exports.md describes the columns.",
+    help="Write a run's results to files for other programs.\n\n"
+    f"What you can export, and the formats of each:\n\n{_KINDS}\n\n"
+    "hf is a folder for `datasets.load_dataset`. A file that is there already is only replaced "
+    "with --force. docs/exports.md describes the columns.",
 )
 def export(
     run_id: RunId,
@@ -68,25 +70,27 @@ def export(
         str,
         typer.Option(
             metavar="KIND",
-            help="annotations, verdicts, ... (above).",
+            help="What to export: one of the names above.",
         ),
     ] = "lora",
     format: Annotated[
         str | None,
         typer.Option(
             metavar="FORMAT",
-            help="One of those named above; the first by default, or what --out ends in.",
+            help="One of the formats above. Default: the ending of --out, or else the first.",
         ),
     ] = None,
     target: Annotated[
         Path | None,
-        typer.Option("--out", help="Where it goes; the run's own exports folder by default."),
+        typer.Option(
+            "--out", help="The file or folder to write. Default: in the run's exports folder."
+        ),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace an earlier export of that name.")
     ] = False,
 ) -> None:
-    """Take a run's results out, for other programs."""
+    """Write a run's results to files for other programs."""
     settings = Settings.load()
     with open_store(settings) as store:
         run = find_run(store, run_id)

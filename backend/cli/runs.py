@@ -7,25 +7,25 @@ from backend.settings import Settings
 
 @app.command(rich_help_panel=RUNS)
 def pause(run_id: RunId) -> None:
-    """Pause a run; labels made meanwhile are kept."""
+    """Pause a run. Labels that people make meanwhile are kept."""
     let(run_id, Event.pause)
 
 
 @app.command(rich_help_panel=RUNS)
 def resume(run_id: RunId) -> None:
-    """Go on with a run that was paused or has failed."""
+    """Continue a run that was paused or has failed."""
     let(run_id, Event.resume)
 
 
 @app.command(rich_help_panel=RUNS)
 def stop(run_id: RunId) -> None:
-    """End a run for good; what it has learned stays, for `hero generate` and `hero export`."""
+    """End a run for good. You can still `hero generate` with it and `hero export` it."""
     let(run_id, Event.stop)
 
 
 @app.command(rich_help_panel=RUNS)
 def advance(run_id: RunId) -> None:
-    """Learn now, from the labels there are, without waiting for the rest of the epoch."""
+    """Learn now from the labels there are, without waiting for the rest of the epoch."""
     from backend.label_studio import Gateway
     from backend.labels import closing
     from backend.labels.progress import count_labels

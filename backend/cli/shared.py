@@ -68,7 +68,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="Teach an image model from a few hundred judgements made in Label Studio.\n\n"
-    "First time: `hero demo` shows the whole circle with simulated people. With people: `hero up`, "
+    "First time: `hero demo` shows a whole run with simulated annotators. With people: `hero up`, "
     "and in another terminal `hero start --prompt '...'`.",
 )
 
@@ -93,7 +93,7 @@ def before_any_command(
 
 RunId = Annotated[
     str,
-    typer.Argument(metavar="RUN", help="The run's id, the beginning of it, or latest."),
+    typer.Argument(metavar="RUN", help="The run's id, the first letters of it, or latest."),
 ]
 STARTING, RUNS, LOOKING = "Starting", "Runs", "Looking"
 MODEL, TEAM = "The fine-tuned model", "Teams"

@@ -12,7 +12,7 @@ from backend.run.labelling import Labelling, Layout, Order, Policy
 from backend.run.records import Run
 from backend.settings import Settings
 
-TEACH, DRAW, LABEL, ELSE = "What to teach", "How it draws and learns", "How people label", "Else"
+TEACH, DRAW, LABEL, ELSE = "What to teach", "How it draws and learns", "How people label", "Other"
 """The panels of `hero start --help`."""
 
 
@@ -20,35 +20,45 @@ TEACH, DRAW, LABEL, ELSE = "What to teach", "How it draws and learns", "How peop
 def start(
     prompt: Annotated[
         str | None,
-        typer.Option(rich_help_panel=TEACH, help="What the images shall show; presets have one."),
+        typer.Option(rich_help_panel=TEACH, help="What the images should show. Presets have one."),
     ] = None,
     criteria: Annotated[
         str | None,
-        typer.Option(rich_help_panel=TEACH, help="What makes an image good; shown above it."),
+        typer.Option(
+            rich_help_panel=TEACH,
+            help="What makes an image good. Annotators see it above the image.",
+        ),
     ] = None,
     preset: Annotated[
         str | None,
         typer.Option(
             rich_help_panel=TEACH,
-            help="Named hyper-parameters: tiny, hand, blue-rose, black-cat, narcissus, mountain.",
+            help="A named set of settings: tiny, hand, blue-rose, black-cat, narcissus, mountain.",
         ),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
-            rich_help_panel=TEACH, help="A diffusers pipeline: its folder, or its id on the hub."
+            rich_help_panel=TEACH,
+            help="The model: tiny, a folder with a diffusers pipeline, or an id on the hub.",
         ),
     ] = None,
     images: Annotated[
-        int | None, typer.Option(rich_help_panel=DRAW, help="Images an epoch.")
+        int | None, typer.Option(rich_help_panel=DRAW, help="Images per epoch.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(rich_help_panel=DRAW, help="Epochs.")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(rich_help_panel=DRAW, help="How many batches are drawn and labelled."),
+    ] = None,
     steps: Annotated[
-        int | None, typer.Option(rich_help_panel=DRAW, help="Denoising steps of an image.")
+        int | None, typer.Option(rich_help_panel=DRAW, help="Denoising steps per image.")
     ] = None,
     trained_steps: Annotated[
         int | None,
-        typer.Option(rich_help_panel=DRAW, help="Steps of each image that are trained on (K)."),
+        typer.Option(
+            rich_help_panel=DRAW,
+            help="How many denoising steps of each image hero, d3po and ddpo learn from (K).",
+        ),
     ] = None,
     method: Annotated[
         str | None,
@@ -67,7 +77,7 @@ def start(
             "--set",
             metavar="FIELD=VALUE",
             rich_help_panel=DRAW,
-            help="Any other hyper-parameter; may be repeated.",
+            help="Any other setting (`hero methods METHOD` lists them). May be repeated.",
         ),
     ] = None,
     layout: Annotated[
@@ -75,7 +85,7 @@ def start(
         typer.Option(
             metavar="LAYOUT",
             rich_help_panel=LABEL,
-            help="image (the default): one task an image; gallery: one page an epoch with all of "
+            help="image (the default): one task per image. gallery: one page per epoch with all "
             "its images.",
         ),
     ] = None,
@@ -84,7 +94,7 @@ def start(
         typer.Option(
             metavar="N",
             rich_help_panel=LABEL,
-            help="People who have to judge each image; 1 if left out.",
+            help="How many people judge each image. Default: 1.",
         ),
     ] = None,
     annotators: Annotated[
@@ -92,7 +102,7 @@ def start(
         typer.Option(
             metavar="EMAIL,...",
             rich_help_panel=LABEL,
-            help="Only their votes count; everybody's if left out.",
+            help="Only the votes of these people count. Default: everybody's.",
         ),
     ] = None,
     adjudicators: Annotated[
@@ -100,7 +110,7 @@ def start(
         typer.Option(
             metavar="EMAIL,...",
             rich_help_panel=LABEL,
-            help="Their vote settles an image by itself.",
+            help="The vote of one of these people decides an image alone.",
         ),
     ] = None,
     consensus: Annotated[
@@ -108,8 +118,8 @@ def start(
         typer.Option(
             metavar="POLICY",
             rich_help_panel=LABEL,
-            help="How several votes become one: majority (the default), any-good, all-good, "
-            "dawid-skene.",
+            help="How several votes become one verdict: majority (the default), any-good, "
+            "all-good, dawid-skene.",
         ),
     ] = None,
     order: Annotated[
@@ -126,7 +136,8 @@ def start(
         typer.Option(
             metavar="N",
             rich_help_panel=LABEL,
-            help="From the second epoch on, ask for only N images; the embedding judges the rest.",
+            help="From the second epoch on, ask people about only N images. The model judges "
+            "the rest.",
         ),
     ] = None,
     config: Annotated[
@@ -134,13 +145,13 @@ def start(
         typer.Option(
             metavar="FILE",
             rich_help_panel=ELSE,
-            help="A YAML file with any of these options; those given here win.",
+            help="A YAML file with any of these options. Options given here win.",
         ),
     ] = None,
     title: Annotated[
         str | None,
         typer.Option(
-            rich_help_panel=ELSE, help="The project's name in Label Studio; the prompt by default."
+            rich_help_panel=ELSE, help="The project's name in Label Studio. Default: the prompt."
         ),
     ] = None,
     project: Annotated[
@@ -148,15 +159,14 @@ def start(
         typer.Option(
             metavar="NUMBER",
             rich_help_panel=ELSE,
-            help="Use this project of Label Studio, which must be empty, instead of a new one.",
+            help="Use this empty Label Studio project instead of a new one.",
         ),
     ] = None,
 ) -> None:
-    """Start a run: its project in Label Studio is made, and the worker draws the first images.
+    """Start a run: make its project in Label Studio and draw the first images.
 
-    Without --model and --preset it is a run of the small bundled model, which draws small
-    stand-ins for the paper's tasks. Everything is checked first; if something is wrong, nothing is
-    left behind.
+    Without --model and --preset, the run uses the small bundled model. Everything is checked first.
+    If something is wrong, nothing is left behind.
     """
     options = {
         "prompt": prompt,
@@ -232,13 +242,13 @@ def _described(settings: Settings, run: Run) -> str:
 
 
 def _labelled_how(plan: Labelling) -> str:
-    parts = ["an epoch's images on one page" if plan.layout == "gallery" else "one image a task"]
+    parts = ["one page per epoch" if plan.layout == "gallery" else "one task per image"]
     if plan.annotators_per_image > 1:
-        parts.append(f"{plan.annotators_per_image} people an image, {plan.consensus} decides")
+        parts.append(f"{plan.annotators_per_image} people per image, {plan.consensus} decides")
     if plan.annotators:
         parts.append(f"only the votes of {', '.join(plan.annotators)} count")
     if plan.adjudicators:
-        parts.append(f"{', '.join(plan.adjudicators)} may settle an image")
+        parts.append(f"{', '.join(plan.adjudicators)} may decide an image alone")
     if plan.label_budget:
         parts.append(f"from the second epoch on {plan.label_budget} images are asked for")
     if plan.order != "sequential":

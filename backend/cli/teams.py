@@ -11,9 +11,12 @@ from backend.settings import Settings
 
 @app.command(rich_help_panel=TEAM)
 def invite(
-    emails: Annotated[list[str], typer.Argument(metavar="EMAIL...", help="Whom to invite.")],
+    emails: Annotated[
+        list[str],
+        typer.Argument(metavar="EMAIL...", help="E-mail addresses of the people to invite."),
+    ],
 ) -> None:
-    """Show the link by which others join the Label Studio, and what to do with it."""
+    """Show the link with which other people join your Label Studio."""
     from backend.label_studio import Gateway
 
     wrong = [email for email in emails if "@" not in email.strip("@")]

@@ -21,18 +21,18 @@ def up() -> None:
 
 @app.command(rich_help_panel=STARTING)
 def demo(
-    images: Annotated[int, typer.Option(help="Images an epoch.")] = 64,
-    epochs: Annotated[int, typer.Option(help="Epochs.")] = 8,
-    steps: Annotated[int | None, typer.Option(help="Denoising steps of an image.")] = None,
+    images: Annotated[int, typer.Option(help="Images per epoch.")] = 64,
+    epochs: Annotated[int, typer.Option(help="How many batches are drawn and labelled.")] = 8,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps per image.")] = None,
     seed: Annotated[int, typer.Option(help="Decides every random number of the run.")] = 1,
     method: Annotated[
         str | None,
         typer.Option(help="What learns from the labels: hero+ (the default) or hero, the paper's."),
     ] = None,
 ) -> None:
-    """Run the whole circle on this machine, with two simulated people labelling.
+    """Show a whole run on this machine, labelled by two simulated annotators.
 
-    Ends by itself in about eight minutes. Ctrl-C stops it; started again, it goes on.
+    Takes about eight minutes. Ctrl-C stops it; start it again and it goes on.
     """
     from backend.local.demo import Demo, run_demo
     from backend.local.stack import interruptible

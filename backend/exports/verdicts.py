@@ -68,6 +68,6 @@ def write(source: Source, format: str, path: Path) -> None:
     """Write the verdicts of a run."""
     card = (
         f"# Verdicts of the run {source.run.id}\n\n"
-        "One row an image: its votes, its verdict and why, and its reward."
+        "One row per image: its votes, its verdict and why, and its reward."
     )
     write_table(rows(source), SCHEMA, format, path, card)

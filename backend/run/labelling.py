@@ -17,7 +17,7 @@ class Labelling(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: Layout = Field(
-        "image", description="image: one task an image; gallery: one task an epoch, all on a page."
+        "image", description="image: one task per image; gallery: one page per epoch."
     )
     annotators_per_image: int = Field(
         1, ge=1, description="People who have to judge an image before its epoch closes."
@@ -26,7 +26,7 @@ class Labelling(BaseModel):
         (), description="E-mail addresses of those whose votes count; everybody's if empty."
     )
     adjudicators: tuple[str, ...] = Field(
-        (), description="E-mail addresses of those whose vote settles an image by itself."
+        (), description="E-mail addresses of people whose vote decides an image alone."
     )
     consensus: Policy = Field("majority", description="How several votes become one verdict.")
     order: Order = Field(

@@ -33,12 +33,12 @@ class Plan(Labelling):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    prompt: str | None = Field(None, description="What the images shall show.")
+    prompt: str | None = Field(None, description="What the images should show.")
     model: str | None = Field(None, description="A diffusers pipeline: folder, or id on the hub.")
     preset: str | None = Field(None, description="Named hyper-parameters.")
-    images: int | None = Field(None, description="Images an epoch.")
-    epochs: int | None = Field(None, description="Epochs.")
-    steps: int | None = Field(None, description="Denoising steps of an image.")
+    images: int | None = Field(None, description="Images per epoch.")
+    epochs: int | None = Field(None, description="Batches that are drawn and labelled.")
+    steps: int | None = Field(None, description="Denoising steps per image.")
     trained_steps: int | None = Field(None, description="Steps of each image that are trained on.")
     method: str | None = Field(None, description="What learns from the labels.")
     seed: int | None = Field(None, description="Decides every random number.")

@@ -44,11 +44,12 @@ def sheet(rows: Rows) -> Sheet:
     own = of_task(TASK, "hero")
     if found := rows.get(own.name):
         table.add("none", None, None, len(found), *successes(found), last_batch(found))
-    settings = own.settings(0)
+    settings = own.settings(0).flat()
     for field, value, cell in cells():
         if found := rows.get(cell.name):
-            preset = getattr(settings, field)
-            table.add(field, value, preset, len(found), *successes(found), last_batch(found))
+            table.add(
+                field, value, settings[field], len(found), *successes(found), last_batch(found)
+            )
     return table
 
 

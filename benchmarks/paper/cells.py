@@ -10,8 +10,9 @@ from benchmarks import fingerprint
 from benchmarks.jobs import Job
 from benchmarks.kept_runs import KeptRuns, Row
 from benchmarks.training import EVALUATED_IMAGES
-from hero_engine.config import PRESETS, HeroConfig, preset
-from tinyworld.bundled import PIPELINE
+from hero_engine.config import RunConfig
+from hero_engine.methods.shared_settings import DenoisingSettings, TrajectorySettings
+from hero_engine.presets import PRESETS, preset
 from tinyworld.tasks import tasks
 
 TASKS: dict[str, str] = {
@@ -37,8 +38,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "dreambooth": {"method": "dreambooth"},
     "ddpo": {"method": "ddpo"},
 }
-"""Fields that differ from the tiny preset's HERO. D3PO's are those, of the ones tried on blue-rose
-with seed 101, whose batches rose furthest without a collapse (docs/research-log.md)."""
+"""Settings that differ from the tiny preset's HERO. D3PO's are those, of the ones tried on
+blue-rose with seed 101, whose batches rose furthest without a collapse (docs/research-log.md)."""
 
 BANKED = ("hero", "hero+")
 """The methods that keep noises; the others draw from N(0, I) alone."""
@@ -72,7 +73,7 @@ class Cell:
     """Such as `hand/hero`; equal names mean equal cells."""
     prompt: str
     config: dict[str, Any] = field(default_factory=dict)
-    """Fields of the engine's configuration that differ from the tiny preset's."""
+    """Settings of the engine that differ from the tiny preset's."""
     wanted: dict[str, str] | None = None
     """What the annotators call good, where that is not the prompt's own task."""
     reward: str | None = None
@@ -83,26 +84,26 @@ class Cell:
     probe_images: int = 0
     """Images of each probe."""
 
-    def settings(self, seed: int) -> HeroConfig:
+    def settings(self, seed: int) -> RunConfig:
         """The configuration of one seed's run."""
         fields = {"prompt": self.prompt, **self.config}
-        return preset("tiny", model=str(PIPELINE), seed=seed, **fields)
+        return preset("tiny", seed=seed, **fields)
 
     @property
     def labels(self) -> int:
         """Labels that a run costs; none where nobody's feedback is learned from."""
         config = self.settings(0)
-        if config.method in ("prompt", "ddpo"):
+        if config.method.name in ("prompt", "ddpo"):
             return 0
         return config.images_per_epoch * config.epochs
 
     @property
     def evaluated(self) -> tuple[str, ...]:
         """Of which models, and from which noises, fresh images are judged."""
-        config = self.settings(0)
-        if config.method == "prompt":
+        method = self.settings(0).method.name
+        if method == "prompt":
             return ("normal",)
-        return ("pretrained", *(["bank"] if config.method in BANKED else []), "normal")
+        return ("pretrained", *(["bank"] if method in BANKED else []), "normal")
 
     def unknown(self, heads: Mapping[str, Sequence[str]]) -> list[str]:
         """What the run needs that the tiny world does not know: prompts, or values that the judge
@@ -123,7 +124,7 @@ class Cell:
         prompts = [*fingerprint.drawn_with(config), *(probe.prompt for probe in self.probes)]
         spec = {
             "weights": fingerprint.tiny(*prompts),
-            "config": config.model_dump(mode="json", exclude={"model"}),
+            "config": config.flat(),
             "taste": ANNOTATORS[(seed - 1) % len(ANNOTATORS)],
             "wanted": self.wanted,
             "reward": self.reward,
@@ -153,7 +154,7 @@ class Cell:
 
 
 def of_task(task: str, method: str, **config: Any) -> Cell:
-    """A method on one of the paper's tasks, with some fields set: `hand/hero trained_steps=1`."""
+    """A method on one of the paper's tasks, with settings changed: `hand/hero trained_steps=1`."""
     set_to = [f"{field}={value}" for field, value in config.items()]
     return Cell(" ".join([f"{task}/{method}", *set_to]), TASKS[task], {**METHODS[method], **config})
 
@@ -169,22 +170,19 @@ def enhanced(task: str) -> Cell:
     return Cell(f"{task}/enhanced prompt", TASKS[task], config)
 
 
-def _learned(config: HeroConfig) -> float:
+def _learned(config: RunConfig) -> float:
     """About how often an image is learned from at one of its steps."""
-    steps = config.trained_steps
-    if steps == "all":
-        steps = config.num_inference_steps
-    gradient = config.images_per_epoch * steps * config.inner_epochs
-    denoising = config.denoising_steps * config.denoising_batch_size
-    an_epoch = {
-        "hero": gradient,
-        "hero+": gradient + denoising,
-        "ddpo": gradient,
-        "d3po": PAIRED * gradient,
-        "dreambooth": denoising,
-        "prompt": 0,
-    }
-    return config.epochs * an_epoch[config.method]
+    settings, an_epoch = config.method, 0.0
+    if isinstance(settings, TrajectorySettings):
+        steps = settings.trained_steps
+        if steps == "all":
+            steps = config.sampling.num_inference_steps
+        an_epoch = config.images_per_epoch * steps * settings.inner_epochs
+        if settings.name == "d3po":
+            an_epoch *= PAIRED
+    if isinstance(settings, DenoisingSettings):
+        an_epoch = settings.denoising_steps * settings.denoising_batch_size
+    return config.epochs * an_epoch
 
 
 Rows = Mapping[str, Sequence[Row]]

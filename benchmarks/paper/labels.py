@@ -12,6 +12,8 @@ from benchmarks.paper.numbers import FEWER_LABELS
 from benchmarks.paper.section import BANK, NORMAL, Section
 from benchmarks.plots import Panel, draw
 from benchmarks.sheets import Sheet
+from hero_engine.methods.shared_settings import TrajectorySettings
+from hero_engine.methods.table import METHODS as ENGINE_METHODS
 
 TARGET = 0.8
 CURVE_IMAGES = 100
@@ -50,7 +52,9 @@ def longer(task: str, method: str, epochs: int, images: int) -> Cell:
     """A method's run with as many labels, and its curve on N(0, I)."""
     config = {**METHODS[method], "epochs": epochs}
     if images != 64:
-        config |= {"images_per_epoch": images, "minibatch_size": images // 8}
+        config["images_per_epoch"] = images
+        if issubclass(ENGINE_METHODS[config["method"]].settings, TrajectorySettings):
+            config["minibatch_size"] = images // 8
     curve = CURVE_IMAGES if method in BANKED else 0
     name = f"{task}/{method} {epochs}x{images}"
     return Cell(name, TASKS[task], config, curve_images=curve)

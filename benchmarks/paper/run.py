@@ -7,18 +7,17 @@ from typing import Any
 from benchmarks.paper.appearance import looks
 from benchmarks.paper.rewards import REWARDS
 from benchmarks.training import OnStage, evaluation_seed, labels_of, train
-from hero_engine.config import HeroConfig
 from hero_engine.methods.base import Method
+from hero_engine.methods.make_config import make_config
 from hero_engine.models.drawing import Samples
 from tinyworld.annotator import Annotator
-from tinyworld.bundled import PIPELINE
 from tinyworld.judge import Judge
 from tinyworld.tasks import Task
 
 
 def run_cell(spec: dict[str, Any], on_stage: OnStage) -> dict[str, Any]:
     """The row of one seed."""
-    config, judge = HeroConfig(model=str(PIPELINE), **spec["config"]), Judge.load()
+    config, judge = make_config(**spec["config"]), Judge.load()
     wanted = Task(config.prompt, spec["wanted"]) if spec["wanted"] else None
     annotator = Annotator(
         wanted or config.prompt, seed=config.seed, taste=spec["taste"], judge=judge

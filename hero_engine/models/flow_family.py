@@ -114,15 +114,19 @@ class FlowFamily(Family):
         """(channel, height, width) of the model's latents."""
         return self.shape_of(self.pipe.transformer.config, self.pipe.vae.config)
 
-    @torch.no_grad()
     def decode(self, latents: Tensor) -> Iterator[Image.Image]:
         """One by one, which bounds the VAE's memory."""
+        for latent in latents.to(self.pipe.vae.device):
+            yield self._decoded(latent[None])
+
+    @torch.no_grad()
+    def _decoded(self, latents: Tensor) -> Image.Image:
         vae = self.pipe.vae
-        shift = vae.config.shift_factor or 0.0
-        for latent in latents.to(vae.device):
-            scaled = latent[None] / vae.config.scaling_factor + shift
-            pixels = vae.decode(scaled, return_dict=False)[0]
-            yield self.pipe.image_processor.postprocess(pixels)[0]
+        scaled = latents / vae.config.scaling_factor + (vae.config.shift_factor or 0.0)
+        image: Image.Image = self.pipe.image_processor.postprocess(
+            vae.decode(scaled, return_dict=False)[0]
+        )[0]
+        return image
 
     def pipeline(self, scheduler: str) -> DiffusionPipeline:
         """The same model as a plain pipeline with another solver of the ODE."""

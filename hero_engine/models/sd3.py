@@ -1,5 +1,6 @@
 """Stable Diffusion 3 and 3.5: a transformer with two CLIP encoders and T5, by flow matching."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -8,6 +9,9 @@ from torch import Tensor
 
 from hero_engine.models.base import Condition, Configs
 from hero_engine.models.flow_family import FlowFamily
+
+T5 = ("text_encoder_3", "tokenizer_3")
+"""The parts of the pipeline that are T5."""
 
 
 class StableDiffusion3(FlowFamily):
@@ -27,10 +31,16 @@ class StableDiffusion3(FlowFamily):
     max_sequence_length = 256
 
     @classmethod
+    def load(cls, folder: str) -> "StableDiffusion3":
+        """The pipeline in a folder or of a hub id, without T5 if its model_index.json has none."""
+        index = cls.pipeline_class.load_config(folder)
+        left_out: dict[str, Any] = {} if _has_t5(index) else {name: None for name in T5}
+        return cls(cls.pipeline_class.from_pretrained(folder, dtype=torch.float32, **left_out))
+
+    @classmethod
     def tokenizer_of(cls, configs: Configs) -> tuple[str, int | None]:
         """T5's, or CLIP's where there is no T5."""
-        encoder = configs("model_index.json").get("text_encoder_3")
-        if encoder and encoder[0]:
+        if _has_t5(configs("model_index.json")):
             return "tokenizer_3", cls.max_sequence_length
         return "tokenizer", None
 
@@ -112,3 +122,8 @@ class StableDiffusion3(FlowFamily):
             "output_type": "latent",
             "max_sequence_length": self.max_sequence_length,
         }
+
+
+def _has_t5(index: Mapping[str, Any]) -> bool:
+    """Whether a model_index.json names T5: `null` or `[null, null]` leave it out."""
+    return all((index.get(name) or [None])[0] for name in T5)

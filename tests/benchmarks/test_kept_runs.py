@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 from rich.console import Console
 
-from benchmarks import noise, research, side_by_side, tables
+from benchmarks import annotator_errors, research, side_by_side, tables
 from benchmarks.cells import RESULTS
 from benchmarks.jobs import Job, forget, run_jobs
 from benchmarks.kept_runs import KeptRuns, Row, Run
@@ -113,7 +113,7 @@ def test_git_ignores_parts(kept: KeptRuns) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tables", "research", "research-1-hand", "noise"])
+@pytest.mark.parametrize("name", ["tables", "research", "research-1-hand", "annotator_errors"])
 def test_committed_pages_are_those_of_the_committed_runs(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,7 +123,7 @@ def test_committed_pages_are_those_of_the_committed_runs(
     seeds = ",".join(map(str, said["seeds"]))
     argv = ["", "--finished", "--seeds", seeds, "--out", str(out)]
     monkeypatch.setattr(sys, "argv", argv + ["--prompt", "1 hand"] * (name == "research-1-hand"))
-    {"tables": tables, "noise": noise}.get(name, research).main()
+    {"tables": tables, "annotator_errors": annotator_errors}.get(name, research).main()
     assert _figures(out) == _figures(committed)
 
 

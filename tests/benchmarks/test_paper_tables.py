@@ -24,7 +24,7 @@ from benchmarks.paper.cells import (
 )
 from benchmarks.paper.run import _probed, run_cell
 from benchmarks.sheets import Sheet
-from hero_engine.config import PRESETS
+from hero_engine.presets import PRESETS
 from tests.tinyworld.bright import BrightIsGood
 from tinyworld.bundled import PIPELINE
 from tinyworld.judge import Judge
@@ -118,7 +118,10 @@ def test_table_4_says_whose_general_reward_it_was_and_takes_pickscore_by_path() 
     assert [line["labels"] for line in lines] == ["0", "0", "512"]
     assert lines[1]["paper"] == "0.375"
     scored = table4.cells("/weights")["mountain", table4.PICKSCORE].settings(1)
-    assert (scored.reward_model, scored.reward_model_path) == ("pickscore", "/weights")
+    assert (scored.method.reward_model, scored.method.reward_model_path) == (
+        "pickscore",
+        "/weights",
+    )
     assert scored.epochs == 50
 
 
@@ -239,7 +242,7 @@ def test_enhanced_prompts_are_read_whole() -> None:
 
 def test_only_methods_with_a_bank_are_measured_on_it() -> None:
     for cell in CELLS.values():
-        assert ("bank" in cell.evaluated) == (cell.settings(0).method in BANKED)
+        assert ("bank" in cell.evaluated) == (cell.settings(0).method.name in BANKED)
     assert enhanced("hand").labels == 0
 
 
@@ -252,7 +255,8 @@ def test_a_kept_row_counts_whatever_settings_came_later_but_not_with_other_weigh
         job.kept.add(job.name, Run(spec, {"seed": 1}))
         return job.finished() == {"seed": 1}
 
-    older = {name: value for name, value in job.spec["config"].items() if name != "snr_gamma"}
+    younger = ("format", "model", "step_back_drop")
+    older = {name: value for name, value in job.spec["config"].items() if name not in younger}
     assert finished_with(job.spec | {"config": older})
     assert not finished_with(job.spec | {"config": older | {"learning_rate": 1.0}})
     assert not finished_with(job.spec | {"config": older | {"no_such_field": 1}})
@@ -310,7 +314,8 @@ def test_a_probe_counts_what_is_wanted_and_what_the_prompt_itself_asks_for(image
 @pytest.mark.slow
 def test_a_cell_is_run_kept_and_not_run_again(tmp_path: Path) -> None:
     config = {"epochs": 1, "images_per_epoch": 4, "num_inference_steps": 4, "trained_steps": 2}
-    cell = Cell("blue-rose/hero small", TASKS["blue-rose"], config, curve_images=2)
+    small = {"method": "hero", **config}
+    cell = Cell("blue-rose/hero small", TASKS["blue-rose"], small, curve_images=2)
     job = cell.job(1, _kept(tmp_path), {})
     job.spec["images"] = 4
     assert not cell.unknown(Judge.load().values)

@@ -16,7 +16,7 @@ from benchmarks import fingerprint, research, research_figures, research_plot, r
 from benchmarks.cells import Options
 from benchmarks.kept_runs import Row, Run, slug
 from benchmarks.variants import BASELINE, FAMILIES, PLUS, variants
-from hero_engine.config import PRESETS, make_config
+from hero_engine.presets import preset
 from tinyworld import words
 from tinyworld.bundled import PIPELINE
 from tinyworld.generate import load_pipeline
@@ -63,9 +63,9 @@ def test_variants_are_settings_of_the_engine_with_files_of_their_own() -> None:
     assert {variant.family for variant in found} == set(FAMILIES)
     assert {BASELINE, PLUS, *research.QUICK_VARIANTS} <= {variant.name for variant in found}
     assert len({slug(variant.name) for variant in found}) == len(found)
-    configs = [make_config(**{**PRESETS["tiny"], **variant.config}) for variant in found]
+    configs = [preset("tiny", **{"method": "hero", **variant.config}) for variant in found]
     for config, variant in zip(configs, found, strict=True):
-        assert (config.method == "hero+") == (variant.family != "HERO")
+        assert (config.method.name == "hero+") == (variant.family != "HERO")
     assert len({config.model_dump_json() for config in configs}) == len(found)
 
 

@@ -14,7 +14,7 @@ from benchmarks.intervals import Mean
 from benchmarks.jobs import Job, device, run_jobs
 from benchmarks.kept_runs import KeptRuns, Row, Run
 from benchmarks.sheets import Sheet
-from hero_engine.config import preset
+from hero_engine.presets import preset
 
 
 def _row(seed: int, bank: float, normal: float = 0.5, **labelling: Any) -> Row:
@@ -154,7 +154,7 @@ def test_finished_jobs_are_not_done_again_and_rows_come_in_order(tmp_path: Path)
 def test_what_was_made_with_other_weights_is_neither_shown_nor_overwritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = _said(tmp_path / "noise.json", finished=True, seeds=[2])
+    said = _said(tmp_path / "annotator_errors.json", finished=True, seeds=[2])
     cell = annotator_errors.cells()[0]
     monkeypatch.setattr("benchmarks.fingerprint.tiny", lambda *_: "before")
     job_of(cell, 2, said).keep(_row(2, 0.8))

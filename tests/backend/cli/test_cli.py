@@ -183,7 +183,7 @@ def test_start_without_a_model_takes_the_bundled_one(hero, monkeypatch, config):
     assert (run["images_per_epoch"], run["epochs"], run["seed"]) == (8, 3, 5)
     assert (run["margin"], run["title"]) == (0.4, "red")
     assert "24 labels in all" in answer.stdout
-    assert "Labelling: one image a task.\nMethod: hero+.\n" in answer.stdout
+    assert "Labelling: one task per image.\nMethod: hero+.\n" in answer.stdout
     assert "prompt cut after 'vase'" in answer.stderr
 
 
