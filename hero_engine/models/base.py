@@ -62,6 +62,8 @@ class Family(ABC):
     """What the pipeline's class is told besides its parts."""
     left_out: ClassVar[tuple[str, ...]] = ()
     """Parts of a pipeline that are not loaded."""
+    may_lack: ClassVar[tuple[str, ...]] = ()
+    """Parts that a pipeline works without."""
     network_name: ClassVar[str]
     """The denoising network's part of the pipeline, and its folder."""
     pipe: Any
@@ -140,9 +142,10 @@ class Family(ABC):
 
     def resize(self, height: int, width: int) -> None:
         """Draw images of that size from now on, which takes the place of the model's own."""
-        for name, part in ((self.network_name, self.network), ("vae", self.pipe.vae)):
-            size = _size_in(name, pixels_of(self.pipe.vae.config), height, width)
-            part.register_to_config(sample_size=size)
+        scale = pixels_of(self.pipe.vae.config)
+        for name in (self.network_name, "vae"):
+            size = _size_in(name, scale, height, width)
+            getattr(self.pipe, name).register_to_config(sample_size=size)
 
     def freeze(self) -> None:
         """Take every weight out of training."""

@@ -21,7 +21,6 @@ def check_model(model: Found) -> int:
     `ModelNotFound`, which says which file is wrong, and `UnsupportedModel`.
     """
     files, family = model.files, model.family
-    _check_parts(model)
     try:
         family.check(files.json)
     except UnsupportedModel as error:
@@ -29,6 +28,7 @@ def check_model(model: Found) -> int:
         raise UnsupportedModel(
             f"{files.name!r} cannot be used: {said[0].lower()}{said[1:]}"
         ) from error
+    _check_parts(model)
     missing = files.to_download(family.left_out)
     if files.single is None and not missing:
         for part, kind in files.parts(family.left_out).items():
@@ -39,11 +39,11 @@ def check_model(model: Found) -> int:
 def _check_parts(model: Found) -> None:
     """See that the pipeline has what its class is made of."""
     family, index = model.family, model.files.json(INDEX)
-    optional = set(getattr(family.pipeline_class, "_optional_components", ()))
+    optional = {*family.left_out, *family.may_lack}
     for name, parameter in inspect.signature(family.pipeline_class.__init__).parameters.items():
         needed = name != "self" and parameter.default is inspect.Parameter.empty
         of = index.get(name)
-        if needed and name not in optional and name not in family.left_out and not (of and of[0]):
+        if needed and name not in optional and not (of and of[0]):
             raise ModelNotFound(
                 f"The model {model.files.name!r} is not complete: its {INDEX} names no {name}; "
                 "download it again, or write it again with save_pretrained()."

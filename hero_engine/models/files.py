@@ -1,6 +1,8 @@
 """Where a model's files are: a folder, the hub's local cache, or a single file and a folder with
 what such a file leaves out."""
 
+import contextlib
+import inspect
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -123,7 +125,14 @@ class ModelFiles:
         options: Mapping[str, Any],
     ) -> DiffusionPipeline:
         """The pipeline, in float32; pickled weights only if they hold nothing but tensors."""
-        without = {name: None for name in left_out if name in self.json(INDEX)}
+        index, known = self.json(INDEX), inspect.signature(pipeline_class.__init__).parameters
+        without: dict[str, Any] = {
+            name: None
+            for name, parameter in known.items()
+            if name in left_out
+            or (parameter.default is parameter.empty and not _named(index, name))
+        }
+        without.pop("self", None)
         if self.single is not None:
             return pipeline_class.from_single_file(
                 str(self.single),
@@ -185,6 +194,12 @@ class ModelFiles:
         )
 
 
+def _named(index: Mapping[str, Any], name: str) -> bool:
+    """Whether a pipeline has that part."""
+    of = index.get(name)
+    return bool(of and of[0])
+
+
 def locate(
     model: str, revision: str | None = None, pipeline_config: str | None = None
 ) -> ModelFiles:
@@ -222,10 +237,8 @@ def not_a_pipeline(name: str, folder: Path) -> ModelNotFound:
         )
     if "config.json" in names:
         with_class = ""
-        try:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
             with_class = json.loads((folder / "config.json").read_text()).get("_class_name", "")
-        except (OSError, ValueError, AttributeError):
-            pass
         if with_class:
             return ModelNotFound(
                 f"The folder {name!r} is a {with_class}, one part of a pipeline; give the folder "

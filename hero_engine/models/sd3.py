@@ -28,14 +28,9 @@ class StableDiffusion3(FlowFamily):
         "attn.to_add_out",
     )
     pipeline_class = StableDiffusion3Pipeline
+    left_out = ("image_encoder", "feature_extractor")
+    may_lack = T5
     max_sequence_length = 256
-
-    @classmethod
-    def load(cls, folder: str) -> "StableDiffusion3":
-        """The pipeline in a folder or of a hub id, without T5 if its model_index.json has none."""
-        index = cls.pipeline_class.load_config(folder)
-        left_out: dict[str, Any] = {} if _has_t5(index) else {name: None for name in T5}
-        return cls(cls.pipeline_class.from_pretrained(folder, dtype=torch.float32, **left_out))
 
     @classmethod
     def tokenizer_of(cls, configs: Configs) -> tuple[str, int | None]:

@@ -7,12 +7,13 @@ import pytest
 import torch
 from diffusers import FluxPipeline
 
+from hero_engine.config import ModelSettings
 from hero_engine.diffusion.sampling import sample
 from hero_engine.errors import ConfigError, UnsupportedModel
 from hero_engine.methods.check_run import check_run
 from hero_engine.models import flux
 from hero_engine.models.flux import Flux
-from hero_engine.models.loading import load_schedule, prompt_warnings
+from hero_engine.models.loading import Found, load_schedule, prompt_warnings
 from hero_engine.models.policy import Policy, load_family
 from hero_engine.models.sd3 import T5, StableDiffusion3
 from tests.hero_engine.tiny import save_flux, save_pipeline, save_sd3
@@ -220,11 +221,11 @@ def test_a_consistency_model_is_known_by_its_scheduler(tmp_path, make_config):
 
 def test_t5_reads_more_of_a_prompt_than_clip(folders):
     long = {"prompt": "one blue rose in a vase"}
-    (by_t5,) = prompt_warnings(str(folders["SD3"]), long)
+    (by_t5,) = prompt_warnings(Found(ModelSettings(name=str(folders["SD3"]))), long)
     assert "the model reads 16" in by_t5
-    (by_clip,) = prompt_warnings(str(folders["SD3 without T5"]), long)
+    (by_clip,) = prompt_warnings(Found(ModelSettings(name=str(folders["SD3 without T5"]))), long)
     assert "the model reads 12" in by_clip
-    (by_t5,) = prompt_warnings(str(folders["dev"]), long)
+    (by_t5,) = prompt_warnings(Found(ModelSettings(name=str(folders["dev"]))), long)
     assert "the model reads 16" in by_t5
 
 
