@@ -120,21 +120,17 @@ class ModelFiles:
 
     def load(
         self,
-        pipeline_class: type[DiffusionPipeline],
+        pipeline_class: Any,
         left_out: Collection[str],
         options: Mapping[str, Any],
     ) -> DiffusionPipeline:
         """The pipeline, in float32; pickled weights only if they hold nothing but tensors."""
         index, known = self.json(INDEX), inspect.signature(pipeline_class.__init__).parameters
-        without: dict[str, Any] = {
-            name: None
-            for name, parameter in known.items()
-            if name in left_out
-            or (parameter.default is parameter.empty and not _named(index, name))
-        }
-        without.pop("self", None)
+        needed = [name for name, each in known.items() if each.default is each.empty]
+        absent = [name for name in needed[1:] if not _named(index, name)]
+        without: dict[str, Any] = {name: None for name in (*left_out, *absent) if name in known}
         if self.single is not None:
-            return pipeline_class.from_single_file(
+            pipe: DiffusionPipeline = pipeline_class.from_single_file(
                 str(self.single),
                 config=str(self._configurations(left_out)),
                 torch_dtype=torch.float32,
@@ -142,10 +138,11 @@ class ModelFiles:
                 **without,
                 **options,
             )
+            return pipe
         chosen = [self.weights(part) for part in self.parts(left_out)]
         pickled = any(each is not None and each.suffix == PICKLED for each in chosen)
         variants = {each.variant for each in chosen if each is not None and each.variant}
-        return pipeline_class.from_pretrained(
+        pipe = pipeline_class.from_pretrained(
             str(self.folder),
             dtype=torch.float32,
             variant=min(variants, default=None),
@@ -154,6 +151,7 @@ class ModelFiles:
             **without,
             **options,
         )
+        return pipe
 
     def _configurations(self, left_out: Collection[str]) -> Path:
         """The folder with all that a single file leaves out, downloaded if need be."""

@@ -103,8 +103,8 @@ class UNetFamily(Family):
         if "negative" not in condition:
             return self._unet(z_t, timesteps, positive, added)
         embeds = torch.cat([condition["negative"].repeat(n, 1, 1), positive])
-        if added is not None:
-            away = self.added(condition, "negative", n)
+        away = self.added(condition, "negative", n)
+        if added is not None and away is not None:
             added = {name: torch.cat([away[name], tensor]) for name, tensor in added.items()}
         both = self._unet(torch.cat([z_t, z_t]), timesteps.repeat(2), embeds, added)
         unconditional, conditional = both.chunk(2)
