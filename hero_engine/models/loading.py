@@ -21,27 +21,32 @@ from hero_engine.models.families import FAMILIES
 from hero_engine.models.names import resolve
 
 
-def family_of(model: str) -> str:
-    """Where the model's family lives, without loading its weights.
+def pipeline_class(model: str) -> str:
+    """The name of the diffusers pipeline that the model is, without loading its weights.
 
-    Raises `ModelNotFound`, and `UnsupportedModel` for a family that cannot be fine-tuned.
+    Raises `ModelNotFound`, and `UnsupportedModel` for a kind that cannot be fine-tuned.
     """
-    class_name = _json_of(resolve(model), "model_index.json").get("_class_name")
-    if class_name is None:
+    name = _json_of(resolve(model), "model_index.json").get("_class_name")
+    if name is None:
         raise ModelNotFound(
             f"The model_index.json of {model!r} cannot be read (it names no pipeline); download "
             "the pipeline again."
         )
-    if class_name not in FAMILIES:
+    if name not in FAMILIES:
         raise UnsupportedModel(
-            f"{model!r} is a {class_name}, which is not supported; choose a model of one of these "
+            f"{model!r} is a {name}, which is not supported; choose a model of one of these "
             f"kinds: {', '.join(FAMILIES)}."
         )
-    return FAMILIES[class_name]
+    return str(name)
+
+
+def family_of(model: str) -> str:
+    """Where the model's family lives. Raises what `pipeline_class` raises."""
+    return FAMILIES[pipeline_class(model)]
 
 
 def family_class(model: str) -> type[Family]:
-    """The class of the model's family. Raises what `family_of` raises."""
+    """The class of the model's family. Raises what `pipeline_class` raises."""
     module, name = family_of(model).split(":")
     family: type[Family] = getattr(importlib.import_module(module), name)
     return family
