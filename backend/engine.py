@@ -135,8 +135,8 @@ def image_side(model: str) -> int | None:
         return None
 
 
-def pipeline_class(model: str) -> str:
-    """The name of the diffusers pipeline that a model is.
+def pipeline_class(config: "RunConfig") -> str:
+    """The name of the diffusers pipeline that a run's model is.
 
     Raises:
         EngineFailed
@@ -144,7 +144,7 @@ def pipeline_class(model: str) -> str:
     with _engine_errors():
         from hero_engine.models.loading import pipeline_class
 
-        return pipeline_class(model)
+        return pipeline_class(config.model)
 
 
 def sample(

@@ -87,10 +87,11 @@ def write(source: Source, format: str, path: Path) -> None:
     if source.run.epoch == 0:
         raise source.nothing("it has not learned from any epoch yet", "label the first one")
     engine.export_noise(source.settings, source.run, path)
-    fields = engine.read_config(source.run.config).flat()
+    config = engine.read_config(source.run.config)
+    fields = config.flat()
     additive = fields["noise_form"] == "additive"
     keep = "1.0" if additive else f"math.sqrt(1 - {fields['noise_variance']})"
     lora = file_name(source.run, "lora", "safetensors")
-    drawing = dict(_DRAWING.get(engine.pipeline_class(fields["model"]), _DDIM))
+    drawing = dict(_DRAWING.get(engine.pipeline_class(config), _DDIM))
     drawing["arguments"] = drawing["arguments"].format(**fields)
     write_card(path, _CARD.format(run=source.run.id, keep=keep, lora=lora, **drawing, **fields))

@@ -2,6 +2,7 @@
 
 FAMILIES = {
     "StableDiffusionPipeline": "hero_engine.models.stable_diffusion:StableDiffusion",
+    "StableDiffusionXLPipeline": "hero_engine.models.sdxl:StableDiffusionXL",
     "StableDiffusion3Pipeline": "hero_engine.models.sd3:StableDiffusion3",
     "FluxPipeline": "hero_engine.models.flux:Flux",
 }

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 import diffusers
 import torch
@@ -34,30 +34,27 @@ _OWN_OPTIONS = (
 )
 _DYNAMIC_SHIFT = ("base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len")
 
-Self = TypeVar("Self", bound="FlowFamily")
-
 
 class FlowFamily(Family):
     """A pipeline with a transformer, a FlowMatchEulerDiscreteScheduler and a VAE."""
 
-    pipeline_class: ClassVar[type[DiffusionPipeline]]
     max_sequence_length: ClassVar[int]
     """Tokens that the network gets of a prompt from T5."""
-    pipe: Any
+    network_name = "transformer"
 
     def __init__(self, pipe: DiffusionPipeline) -> None:
         pipe.set_progress_bar_config(disable=True)
         self.pipe = pipe
 
     @classmethod
-    def load(cls: type[Self], folder: str) -> Self:
-        """The pipeline in a folder or of a hub id."""
-        return cls(cls.pipeline_class.from_pretrained(folder, dtype=torch.float32))
-
-    @classmethod
     @abstractmethod
     def shape_of(cls, transformer: Any, vae: Any) -> tuple[int, int, int]:
         """(channel, height, width) of the latents, by the configurations of network and VAE."""
+
+    @classmethod
+    def shape_from(cls, configs: Configs) -> tuple[int, int, int]:
+        """By `shape_of`."""
+        return cls.shape_of(configs("transformer/config.json"), configs("vae/config.json"))
 
     @classmethod
     @abstractmethod

@@ -6,7 +6,7 @@ import torch
 from diffusers import FluxPipeline
 from torch import Tensor
 
-from hero_engine.models.base import Condition, Configs
+from hero_engine.models.base import Condition, Configs, pixels_of
 from hero_engine.models.flow_family import FlowFamily
 
 PATCH = 2
@@ -46,16 +46,22 @@ class Flux(FlowFamily):
     @classmethod
     def few_steps(cls, configs: Configs) -> bool:
         """[schnell] has neither a guidance input nor [dev]'s dynamic shift."""
-        return super().few_steps(configs) or _is_schnell(
+        return _is_schnell(
             configs("transformer/config.json"), configs("scheduler/scheduler_config.json")
         )
 
     @classmethod
     def shape_of(cls, transformer: Any, vae: Any) -> tuple[int, int, int]:
         """By the size that the VAE was trained with; both sides are whole patches."""
-        side = vae["sample_size"] // 2 ** (len(vae["block_out_channels"]) - 1)
-        side -= side % PATCH
-        return transformer["in_channels"] // PATCH**2, side, side
+        size, scale = vae["sample_size"], pixels_of(vae) * PATCH
+        height, width = (size, size) if isinstance(size, int) else size
+        channels = transformer["in_channels"] // PATCH**2
+        return channels, height // scale * PATCH, width // scale * PATCH
+
+    @classmethod
+    def patch(cls, configs: Configs) -> int:
+        """Two latents."""
+        return PATCH
 
     @classmethod
     def tokens_of(cls, transformer: Any, shape: tuple[int, int, int]) -> int:

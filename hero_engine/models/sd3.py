@@ -1,17 +1,14 @@
 """Stable Diffusion 3 and 3.5: a transformer with two CLIP encoders and T5, by flow matching."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from diffusers import StableDiffusion3Pipeline
 from torch import Tensor
 
-from hero_engine.models.base import Condition, Configs
+from hero_engine.models.base import Condition, Configs, names_part
+from hero_engine.models.files import INDEX
 from hero_engine.models.flow_family import FlowFamily
-
-T5 = ("text_encoder_3", "tokenizer_3")
-"""The parts of the pipeline that are T5."""
 
 
 class StableDiffusion3(FlowFamily):
@@ -28,19 +25,14 @@ class StableDiffusion3(FlowFamily):
         "attn.to_add_out",
     )
     pipeline_class = StableDiffusion3Pipeline
+    may_lack = ("text_encoder_3", "tokenizer_3")
     max_sequence_length = 256
-
-    @classmethod
-    def load(cls, folder: str) -> "StableDiffusion3":
-        """The pipeline in a folder or of a hub id, without T5 if its model_index.json has none."""
-        index = cls.pipeline_class.load_config(folder)
-        left_out: dict[str, Any] = {} if _has_t5(index) else {name: None for name in T5}
-        return cls(cls.pipeline_class.from_pretrained(folder, dtype=torch.float32, **left_out))
 
     @classmethod
     def tokenizer_of(cls, configs: Configs) -> tuple[str, int | None]:
         """T5's, or CLIP's where there is no T5."""
-        if _has_t5(configs("model_index.json")):
+        index = configs(INDEX)
+        if all(names_part(index, name) for name in cls.may_lack):
             return "tokenizer_3", cls.max_sequence_length
         return "tokenizer", None
 
@@ -50,6 +42,11 @@ class StableDiffusion3(FlowFamily):
         size = transformer["sample_size"]
         height, width = (size, size) if isinstance(size, int) else size
         return transformer["in_channels"], height, width
+
+    @classmethod
+    def patch(cls, configs: Configs) -> int:
+        """The transformer's."""
+        return int(configs("transformer/config.json").get("patch_size", 2))
 
     @classmethod
     def tokens_of(cls, transformer: Any, shape: tuple[int, int, int]) -> int:
@@ -105,17 +102,15 @@ class StableDiffusion3(FlowFamily):
         self, prompt: str, negative_prompt: str, noises: Tensor, guidance_scale: float
     ) -> dict[str, Any]:
         """Arguments by which that pipeline makes clean latents of these noises."""
+        height, width = self.image_size
         return {
             "prompt": prompt,
             "negative_prompt": negative_prompt,
             "num_images_per_prompt": len(noises),
             "latents": noises,
+            "height": height,
+            "width": width,
             "guidance_scale": guidance_scale,
             "output_type": "latent",
             "max_sequence_length": self.max_sequence_length,
         }
-
-
-def _has_t5(index: Mapping[str, Any]) -> bool:
-    """Whether a model_index.json names T5: `null` or `[null, null]` leave it out."""
-    return all((index.get(name) or [None])[0] for name in T5)

@@ -7,15 +7,16 @@ import pytest
 import torch
 from diffusers import FluxPipeline
 
+from hero_engine.config import ModelSettings, SamplingSettings
 from hero_engine.diffusion.sampling import sample
 from hero_engine.errors import ConfigError, UnsupportedModel
 from hero_engine.methods.check_run import check_run
 from hero_engine.models import flux
 from hero_engine.models.flux import Flux
-from hero_engine.models.loading import load_schedule, prompt_warnings
+from hero_engine.models.loading import Found, prompt_warnings
 from hero_engine.models.policy import Policy, load_family
-from hero_engine.models.sd3 import T5, StableDiffusion3
-from tests.hero_engine.tiny import save_flux, save_pipeline, save_sd3
+from hero_engine.models.sd3 import StableDiffusion3
+from tests.hero_engine.tiny import save_flux, save_sd3
 from tests.hero_engine.tiny.flux import SCHNELL
 
 CPU = torch.device("cpu")
@@ -41,6 +42,10 @@ def few_tokens(monkeypatch):
         monkeypatch.setattr(family, "max_sequence_length", 16)
 
 
+def loaded(folder):
+    return load_family(ModelSettings(name=str(folder)), SamplingSettings())
+
+
 def noises_of(family, n=3):
     return torch.randn(n, *family.latent_shape, generator=torch.Generator().manual_seed(0))
 
@@ -59,12 +64,12 @@ def ode(family, prompt, negative, noises, guidance_scale, steps=5):
 def test_without_noise_the_images_are_those_of_the_models_own_pipeline(
     folders, kind, guidance_scale
 ):
-    family = load_family(str(folders[kind]))
+    family = loaded(folders[kind])
     noises = noises_of(family)
     negative = "two cats" if guidance_scale > 1 else None
     ours = ode(family, "one rose", negative, noises, guidance_scale)
     arguments = family.call_arguments("one rose", "two cats", noises, guidance_scale)
-    absent = {name: None for name in T5} if kind == "SD3 without T5" else {}
+    absent = {name: None for name in family.may_lack} if kind == "SD3 without T5" else {}
     own = type(family.pipe).from_pretrained(folders[kind], **absent)
     own.set_progress_bar_config(disable=True)
     theirs = family.spatial(own(**arguments, num_inference_steps=5).images)
@@ -80,7 +85,7 @@ PROMPTS = [("one rose", None), ("two cats", None), ("one rose", "two cats")]
 
 @pytest.mark.parametrize("kind", ["SD3", "undistilled"])
 def test_guidance_leads_away_from_the_negative_prompt(folders, kind):
-    family = load_family(str(folders[kind]))
+    family = loaded(folders[kind])
     z_t, timesteps = noises_of(family, 2), torch.tensor([900.0, 300.0])
     with torch.no_grad():
         rose, cats, guided = (
@@ -96,7 +101,7 @@ def test_guidance_leads_away_from_the_negative_prompt(folders, kind):
 
 
 def test_flux_dev_is_told_the_scale_and_takes_no_negative_prompt(folders):
-    family = load_family(str(folders["dev"]))
+    family = loaded(folders["dev"])
     z_t, timesteps = noises_of(family, 2), torch.tensor([900.0, 300.0])
     condition = family.encode("one rose", "two cats", CPU)
     assert condition.keys() == {"embeds", "pooled"}
@@ -110,13 +115,13 @@ def test_flux_dev_is_told_the_scale_and_takes_no_negative_prompt(folders):
 def test_the_schedule_is_known_without_weights(folders, kind, make_config):
     folder = folders[kind]
     config = make_config(model=str(folder), num_inference_steps=7)
-    family = load_family(str(folder))
+    family = loaded(folder)
     family.pipe.scheduler.set_timesteps(3, mu=0.7)  # as a drawing leaves it
-    known, loaded = load_schedule(config), family.schedule(7, 1.0)
+    known, schedule = Found(config.model).schedule(config.sampling), family.schedule(7, 1.0)
     for column in ("timesteps", "sqrt_alpha", "sqrt_beta", "sqrt_alpha_prev", "direction", "std"):
-        assert torch.equal(getattr(known, column), getattr(loaded, column))
+        assert torch.equal(getattr(known, column), getattr(schedule, column))
     assert known.prediction_type == "flow"
-    process = family.forward_process(loaded)
+    process = family.forward_process(schedule)
     assert (process.mu is None) == (kind not in ("SD3 dynamic", "dev", "undistilled"))
 
 
@@ -153,7 +158,7 @@ SOLVERS = {
     ("kind", "name"), [(kind, name) for kind, names in SOLVERS.items() for name in names]
 )
 def test_other_solvers_come_to_the_same_latents(folders, kind, name):
-    family = load_family(str(folders[kind]))
+    family = loaded(folders[kind])
     noises = noises_of(family, 2)
     arguments = family.call_arguments("one rose", "", noises, 2.0)
     pipe = family.pipeline(name)
@@ -167,13 +172,13 @@ def test_other_solvers_come_to_the_same_latents(folders, kind, name):
 
 def test_solvers_that_do_not_fit_are_refused(folders, tmp_path):
     for kind, names in SOLVERS.items():
-        assert load_family(str(folders[kind])).samplers() == names
-    karras = load_family(str(save_sd3(tmp_path / "karras", use_karras_sigmas=True)))
+        assert loaded(folders[kind]).samplers() == names
+    karras = loaded(save_sd3(tmp_path / "karras", use_karras_sigmas=True))
     assert karras.samplers() == ["euler"]
     linear = {"use_dynamic_shifting": True, "time_shift_type": "linear"}
-    assert load_family(str(save_sd3(tmp_path / "linear", **linear))).samplers() == ["euler"]
+    assert loaded(save_sd3(tmp_path / "linear", **linear)).samplers() == ["euler"]
     with pytest.raises(ConfigError, match="with the scheduler 'ddim'; choose euler or heun or"):
-        load_family(str(folders["SD3"])).pipeline("ddim")
+        loaded(folders["SD3"]).pipeline("ddim")
 
 
 @pytest.mark.parametrize("kind", ["SD3", "dev"])
@@ -210,21 +215,17 @@ def test_models_with_many_steps_can_start(folders, make_config):
         assert check_run(make_config(model=str(folders[kind]))) == []
 
 
-def test_a_consistency_model_is_known_by_its_scheduler(tmp_path, make_config):
-    folder = save_pipeline(tmp_path / "lcm")
-    path = folder / "scheduler" / "scheduler_config.json"
-    path.write_text(path.read_text().replace("DDIMScheduler", "LCMScheduler"))
-    with pytest.raises(ConfigError, match="is a model of few steps"):
-        check_run(make_config(model=str(folder)))
+def cut_of(folder, prompts):
+    return prompt_warnings(Found(ModelSettings(name=str(folder))), prompts)
 
 
 def test_t5_reads_more_of_a_prompt_than_clip(folders):
     long = {"prompt": "one blue rose in a vase"}
-    (by_t5,) = prompt_warnings(str(folders["SD3"]), long)
+    (by_t5,) = cut_of(folders["SD3"], long)
     assert "the model reads 16" in by_t5
-    (by_clip,) = prompt_warnings(str(folders["SD3 without T5"]), long)
+    (by_clip,) = cut_of(folders["SD3 without T5"], long)
     assert "the model reads 12" in by_clip
-    (by_t5,) = prompt_warnings(str(folders["dev"]), long)
+    (by_t5,) = cut_of(folders["dev"], long)
     assert "the model reads 16" in by_t5
 
 
