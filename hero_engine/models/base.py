@@ -123,6 +123,11 @@ class Family(ABC):
         return "tokenizer", None
 
     @classmethod
+    def takes_negative_prompt(cls, configs: Configs) -> bool:
+        """Whether the model's guidance leads away from a prompt."""
+        return True
+
+    @classmethod
     def few_steps(cls, configs: Configs) -> bool:
         """Whether the model is known to be distilled to few steps, which are no policy to improve:
         they hardly have noise, and each leaps too far."""

@@ -63,6 +63,11 @@ class Found:
         """Whether the model is known to be distilled to few steps."""
         return self.family.few_steps(self.files.json)
 
+    @property
+    def takes_negative_prompt(self) -> bool:
+        """Whether the model's guidance leads away from a prompt."""
+        return self.family.takes_negative_prompt(self.files.json)
+
 
 def pipeline_class(model: ModelSettings) -> str:
     """The name of the diffusers pipeline that the model is. Raises `ModelNotFound`."""

@@ -6,7 +6,8 @@ import torch
 from diffusers import StableDiffusion3Pipeline
 from torch import Tensor
 
-from hero_engine.models.base import Condition, Configs, names_part
+from hero_engine.errors import ConfigError
+from hero_engine.models.base import Condition, Configs, names_part, pixels_of
 from hero_engine.models.files import INDEX
 from hero_engine.models.flow_family import FlowFamily
 
@@ -41,6 +42,13 @@ class StableDiffusion3(FlowFamily):
         """By the size that the transformer was trained with."""
         size = transformer["sample_size"]
         height, width = (size, size) if isinstance(size, int) else size
+        most = transformer["pos_embed_max_size"] * transformer["patch_size"]
+        if max(height, width) > most:
+            pixels = most * pixels_of(vae)
+            raise ConfigError(
+                f"The model knows no place beyond {pixels} pixels, in height and in width; set "
+                f"height and width to {pixels} or less."
+            )
         return transformer["in_channels"], height, width
 
     @classmethod

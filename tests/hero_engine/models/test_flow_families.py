@@ -42,8 +42,8 @@ def few_tokens(monkeypatch):
         monkeypatch.setattr(family, "max_sequence_length", 16)
 
 
-def loaded(folder):
-    return load_family(ModelSettings(name=str(folder)), SamplingSettings())
+def loaded(folder, **size):
+    return load_family(ModelSettings(name=str(folder)), SamplingSettings(**size))
 
 
 def noises_of(family, n=3):
@@ -78,6 +78,25 @@ def test_without_noise_the_images_are_those_of_the_models_own_pipeline(
     for image, expected in zip(family.decode(theirs), images, strict=True):
         # the pipeline decodes all at once, which rounds differently
         assert np.abs(np.int16(image) - np.int16(expected)).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["SD3", "SD3 dynamic", "dev"])
+def test_images_of_another_size_are_those_of_the_pipeline(folders, kind):
+    family = loaded(folders[kind], height=16, width=24)
+    noises = noises_of(family)
+    assert noises.shape == (3, 4, 8, 12)
+    arguments = family.call_arguments("one rose", "two cats", noises, 4.0)
+    own = type(family.pipe).from_pretrained(folders[kind])
+    theirs = family.spatial(own(**arguments, num_inference_steps=5).images)
+    ours = ode(family, "one rose", "two cats", noises, 4.0)
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+    assert {image.size for image in family.decode(ours)} == {(24, 16)}
+
+
+def test_sd3_has_places_for_so_many_pixels_only(folders):
+    assert loaded(folders["SD3"], height=32, width=16).latent_shape == (4, 16, 8)
+    with pytest.raises(ConfigError, match="set height and width to 32 or less"):
+        loaded(folders["SD3"], height=36, width=16)
 
 
 PROMPTS = [("one rose", None), ("two cats", None), ("one rose", "two cats")]
@@ -126,7 +145,12 @@ def test_the_schedule_is_known_without_weights(folders, kind, make_config):
 
 
 def test_shapes_of_the_true_models():
-    medium = {"sample_size": 128, "in_channels": 16, "patch_size": 2}
+    medium = {
+        "sample_size": 128,
+        "in_channels": 16,
+        "patch_size": 2,
+        "pos_embed_max_size": 384,
+    }
     assert StableDiffusion3.shape_of(medium, {}) == (16, 128, 128)
     assert StableDiffusion3.tokens_of(medium, (16, 128, 128)) == 4096
     dev, vae = (
@@ -213,6 +237,12 @@ def test_models_of_few_steps_are_taken_by_methods_that_need_no_steps(folders, ma
 def test_models_with_many_steps_can_start(folders, make_config):
     for kind in ("SD3", "SD3 without T5", "dev", "undistilled"):
         assert check_run(make_config(model=str(folders[kind]))) == []
+
+
+def test_a_negative_prompt_that_is_not_used_is_told(folders, make_config):
+    for kind, warnings in [("SD3", 0), ("undistilled", 0), ("dev", 1)]:
+        config = make_config(model=str(folders[kind]), negative_prompt="two cats")
+        assert len(check_run(config)) == warnings
 
 
 def cut_of(folder, prompts):
