@@ -78,7 +78,19 @@ _FLUX = {
     width=noises.shape[3] * pipe.vae_scale_factor,
 """,
 }
-_DRAWING = {"StableDiffusion3Pipeline": _FLOW, "FluxPipeline": _FLUX}
+_Z_IMAGE = {
+    **_FLOW,
+    "arguments": """    latents=noises,
+    height=noises.shape[2] * pipe.vae_scale_factor,
+    width=noises.shape[3] * pipe.vae_scale_factor,
+    negative_prompt={negative_prompt!r},
+""",
+}
+_DRAWING = {
+    "StableDiffusion3Pipeline": _FLOW,
+    "FluxPipeline": _FLUX,
+    "ZImagePipeline": _Z_IMAGE,
+}
 """How other pipelines than Stable Diffusion's draw from noises."""
 
 
@@ -92,6 +104,9 @@ def write(source: Source, format: str, path: Path) -> None:
     additive = fields["noise_form"] == "additive"
     keep = "1.0" if additive else f"math.sqrt(1 - {fields['noise_variance']})"
     lora = file_name(source.run, "lora", "safetensors")
-    drawing = dict(_DRAWING.get(engine.pipeline_class(config), _DDIM))
+    pipeline = engine.pipeline_class(config)
+    if pipeline == "ZImagePipeline":
+        fields["guidance_scale"] -= 1.0  # there, 0 is no guidance
+    drawing = dict(_DRAWING.get(pipeline, _DDIM))
     drawing["arguments"] = drawing["arguments"].format(**fields)
     write_card(path, _CARD.format(run=source.run.id, keep=keep, lora=lora, **drawing, **fields))

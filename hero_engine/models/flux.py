@@ -7,8 +7,8 @@ import torch
 from diffusers import FluxPipeline
 from torch import Tensor
 
-from hero_engine.models.base import Condition, Configs, pixels_of
-from hero_engine.models.flow_family import FlowFamily
+from hero_engine.models.base import Condition, Configs
+from hero_engine.models.flow_family import FlowFamily, equal_steps, vae_latents
 
 PATCH = 2
 """Side of the square of latents that is one token."""
@@ -57,10 +57,7 @@ class Flux(FlowFamily):
     @classmethod
     def shape_of(cls, transformer: Any, vae: Any) -> tuple[int, int, int]:
         """By the size that the VAE was trained with; both sides are whole patches."""
-        size, scale = vae["sample_size"], pixels_of(vae) * PATCH
-        height, width = (size, size) if isinstance(size, int) else size
-        channels = transformer["in_channels"] // PATCH**2
-        return channels, height // scale * PATCH, width // scale * PATCH
+        return transformer["in_channels"] // PATCH**2, *vae_latents(vae, PATCH)
 
     @classmethod
     def patch(cls, configs: Configs) -> int:
@@ -75,10 +72,7 @@ class Flux(FlowFamily):
     @classmethod
     def start_sigmas(cls, num_inference_steps: int) -> list[float]:
         """From 1 in equal steps, as the pipeline says."""
-        levels = torch.linspace(
-            1.0, 1 / num_inference_steps, num_inference_steps, dtype=torch.double
-        )
-        return levels.tolist()
+        return equal_steps(num_inference_steps)
 
     @property
     def has_guidance_input(self) -> bool:

@@ -102,7 +102,7 @@ def test_the_noise_bank_draws_what_hero_generate_draws(
     assert [image.tobytes() for image in theirs] == [image.tobytes() for image in samples.images]
 
 
-@pytest.mark.parametrize("family", ["sd3", "flux"])
+@pytest.mark.parametrize("family", ["sd3", "flux", "z_image"])
 def test_the_noise_bank_of_a_flow_model_draws_by_its_own_sampler(
     settings, store, tmp_path, monkeypatch, family
 ):
