@@ -6,7 +6,10 @@ own parts, and ends with the same numbers: parts are whole forward batches, so t
 in the same shape whoever has it, and sums are made in the parts' order.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import accelerate
@@ -14,13 +17,43 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from hero_engine.errors import ConfigError, HeroError
+
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
 def device() -> torch.device:
-    """The one that accelerate gives this process."""
-    return accelerate.PartialState().device
+    """The one that accelerate gives this process, which joins those that were launched with it.
+
+    Raises `ConfigError` where there should be several and they do not come together.
+    """
+    launched = os.environ.get("WORLD_SIZE", "1")
+    if launched == "1":
+        with _no_group_of_one():
+            return accelerate.PartialState().device
+    try:
+        return accelerate.PartialState().device
+    except (ValueError, RuntimeError) as error:
+        accelerate.PartialState._reset_state()
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise ConfigError(
+            f"The environment says that this is one of {launched} processes (WORLD_SIZE), but they "
+            f"did not come together ({said[0].rstrip('.')}); start them with `accelerate launch` "
+            "or `torchrun`, or unset RANK, LOCAL_RANK and WORLD_SIZE."
+        ) from error
+
+
+@contextlib.contextmanager
+def _no_group_of_one() -> Iterator[None]:
+    """Without LOCAL_RANK, which some clusters set in every container: accelerate would take it for
+    a launcher's, and wait for an address that nobody gave."""
+    rank = os.environ.pop("LOCAL_RANK", None)
+    try:
+        yield
+    finally:
+        if rank is not None:
+            os.environ["LOCAL_RANK"] = rank
 
 
 def world_size() -> int:
@@ -80,10 +113,43 @@ def from_first(tensors: Sequence[Tensor]) -> None:
                 dist.broadcast(tensor, src=0)
 
 
+def by_first(work: Callable[[], None]) -> None:
+    """`work()` by the first process alone; the others wait, and fail with its `HeroError`."""
+    if world_size() == 1:
+        return work()
+    said: list[HeroError | None] = [None]
+    if rank() == 0:
+        try:
+            work()
+        except HeroError as error:
+            said = [error]
+    dist.broadcast_object_list(said, src=0)
+    if said[0] is not None:
+        raise said[0]
+
+
 def _gathered(own: dict[int, Result]) -> list[Result]:
     if world_size() == 1:
         return list(own.values())
-    everyones: list[dict[int, Result]] = [{} for _ in range(world_size())]
-    dist.all_gather_object(everyones, own)
-    every = {number: result for theirs in everyones for number, result in theirs.items()}
+    everyones = [b""] * world_size()
+    dist.all_gather_object(everyones, _packed(own))
+    every: dict[int, Result] = {}
+    for theirs in everyones:
+        every |= _unpacked(theirs)
     return [every[number] for number in sorted(every)]
+
+
+def _packed(results: dict[int, Result]) -> bytes:
+    file = io.BytesIO()
+    torch.save(results, file)
+    return file.getvalue()
+
+
+def _unpacked(packed: bytes) -> dict[int, Result]:
+    """What `_packed` took, with tensors of another process's GPU on this one's."""
+    here = device()
+    places = {f"{here.type}:{number}": str(here) for number in range(world_size())}
+    results: dict[int, Result] = torch.load(
+        io.BytesIO(packed), map_location=places, weights_only=False
+    )
+    return results

@@ -55,8 +55,6 @@ class Report:
     """Mean loss of the steps on the denoising loss."""
     denoising_steps: int | None = None
     """How many of them were made."""
-    denoising_change: float | None = None
-    """Mean squared change of the predictions by them; measured where it is bounded."""
     loss: float | None = None
     approx_kl: float | None = None
     clip_fraction: float | None = None

@@ -67,7 +67,7 @@ def flow_schedule(
     std = eta * after / sigma * (sigma**2 - kept**2).clamp(min=0).sqrt()
     direction = (after**2 - std**2).clamp(min=0).sqrt()
     return Schedule(
-        timesteps=scheduler.timesteps,
+        timesteps=torch.as_tensor(scheduler.timesteps),
         sqrt_alpha=(1 - sigma).float(),
         sqrt_beta=sigma.float(),
         sqrt_alpha_prev=(1 - after).float(),
@@ -82,12 +82,11 @@ def dynamic_shift(scheduler: FlowMatchEulerDiscreteScheduler, tokens: int) -> fl
     """What a scheduler with dynamic shifting shifts by (mu) for latents of that many tokens; None
     for one with a fixed shift."""
     config = scheduler.config
-    if not config.use_dynamic_shifting:
+    if not config["use_dynamic_shifting"]:
         return None
-    slope = (config.max_shift - config.base_shift) / (
-        config.max_image_seq_len - config.base_image_seq_len
-    )
-    return tokens * slope + (config.base_shift - slope * config.base_image_seq_len)
+    least, most = config["base_image_seq_len"], config["max_image_seq_len"]
+    slope = (config["max_shift"] - config["base_shift"]) / (most - least)
+    return float(tokens * slope + (config["base_shift"] - slope * least))
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ class FlowMatching:
         level = sigma[:, None, None, None]
         return Noised(
             z_t=(1 - level) * z_0 + level * epsilon,
-            timesteps=sigma * self.scheduler.config.num_train_timesteps,
+            timesteps=sigma * self.scheduler.config["num_train_timesteps"],
             target=epsilon - z_0,
             v_weight=torch.ones_like(sigma),
         )

@@ -30,6 +30,7 @@ from hero_engine.methods.table import METHODS
 from hero_engine.models.drawing import OnImage, Samples, Streams, draw
 from hero_engine.models.export import export_lora
 from hero_engine.models.policy import Policy
+from hero_engine.processes import by_first
 from hero_engine.report import OnProgress, Report
 from hero_engine.storage.batch import Batch, Feedback
 from hero_engine.storage.checkpoint import Checkpoint, load_optimizer_tensors, optimizer_tensors
@@ -208,7 +209,8 @@ class Method(ABC, Generic[Settings]):
 
     def save(self, folder: Path) -> None:
         """Write a complete checkpoint, whole or not at all. Raises `StorageError`."""
-        Checkpoint(self.config.flat(), self.epoch, self._tensors(), self._facts()).save(folder)
+        checkpoint = Checkpoint(self.config.flat(), self.epoch, self._tensors(), self._facts())
+        by_first(lambda: checkpoint.save(folder))
 
     @abstractmethod
     def _learn(

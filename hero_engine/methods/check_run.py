@@ -45,6 +45,8 @@ def check_run(config: RunConfig) -> list[str]:
     for name, prompt in prompts.items():
         check_text(name, prompt)
     warnings = prompt_warnings(model, prompts)
+    if config.negative_prompt and not model.takes_negative_prompt:
+        warnings.append("The negative prompt is not used: this model takes none.")
     if download:
         warnings.append(
             f"{config.model.name} is not on this machine yet: {download / 1e9:.1f} GB are "

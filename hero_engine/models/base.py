@@ -22,8 +22,6 @@ Condition = dict[str, Tensor]
 """What a network is told besides z_t and t: a prompt and its negative, encoded once."""
 Configs = Callable[[str], Mapping[str, Any]]
 """(path in the model's folder) -> the JSON there: what can be known of a model without weights."""
-FEW_STEP_SCHEDULERS = {"LCMScheduler", "TCDScheduler", "FlowMatchLCMScheduler"}
-"""Classes of schedulers that only models of a few steps come with."""
 
 
 def pixels_of(vae: Mapping[str, Any]) -> int:
@@ -63,7 +61,7 @@ class Family(ABC):
     left_out: ClassVar[tuple[str, ...]] = ()
     """Parts of a pipeline that are not loaded."""
     may_lack: ClassVar[tuple[str, ...]] = ()
-    """Parts that a pipeline works without."""
+    """Parts that a model can do without: its model_index.json says null for them."""
     network_name: ClassVar[str]
     """The denoising network's part of the pipeline, and its folder."""
     pipe: Any
@@ -117,11 +115,15 @@ class Family(ABC):
         return "tokenizer", None
 
     @classmethod
+    def takes_negative_prompt(cls, configs: Configs) -> bool:
+        """Whether the model's guidance leads away from a prompt."""
+        return True
+
+    @classmethod
     def few_steps(cls, configs: Configs) -> bool:
         """Whether the model is known to be distilled to few steps, which are no policy to improve:
         they hardly have noise, and each leaps too far."""
-        scheduler = configs("scheduler/scheduler_config.json").get("_class_name")
-        return scheduler in FEW_STEP_SCHEDULERS
+        return False
 
     @property
     @abstractmethod

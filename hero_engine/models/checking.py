@@ -9,7 +9,7 @@ import torch
 from diffusers import ModelMixin
 
 from hero_engine.errors import ModelNotFound, UnsupportedModel
-from hero_engine.models.files import INDEX
+from hero_engine.models.files import INDEX, names_part
 from hero_engine.models.loading import Found
 from hero_engine.models.weights import Shapes, read_shapes
 
@@ -39,11 +39,10 @@ def check_model(model: Found) -> int:
 def _check_parts(model: Found) -> None:
     """See that the pipeline has what its class is made of."""
     family, index = model.family, model.files.json(INDEX)
-    optional = {*family.left_out, *family.may_lack}
     for name, parameter in inspect.signature(family.pipeline_class.__init__).parameters.items():
         needed = name != "self" and parameter.default is inspect.Parameter.empty
-        of = index.get(name)
-        if needed and name not in optional and not (of and of[0]):
+        unneeded = {*family.left_out, *(family.may_lack if name in index else ())}
+        if needed and name not in unneeded and not names_part(index, name):
             raise ModelNotFound(
                 f"The model {model.files.name!r} is not complete: its {INDEX} names no {name}; "
                 "download it again, or write it again with save_pretrained()."

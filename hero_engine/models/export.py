@@ -6,6 +6,7 @@ from pathlib import Path
 from hero_engine.config import RunConfig
 from hero_engine.errors import NoiseBankEmpty
 from hero_engine.models.policy import Policy
+from hero_engine.processes import by_first
 from hero_engine.storage.checkpoint import Checkpoint
 from hero_engine.storage.durable import storing, write_tensors
 from hero_engine.storage.whole import sync
@@ -18,11 +19,15 @@ def export_lora(policy: Policy, path: Path, about: Mapping[str, str]) -> Path:
 
     `about` adds to the file's metadata. Raises `StorageError`.
     """
-    with storing("the LoRA", path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        metadata = {**lora_metadata(policy.config), **about}
-        policy.family.save_lora(policy.lora_state(), path, metadata)
-        sync(path)
+
+    def write() -> None:
+        with storing("the LoRA", path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            metadata = {**lora_metadata(policy.config), **about}
+            policy.family.save_lora(policy.lora_state(), path, metadata)
+            sync(path)
+
+    by_first(write)
     return path
 
 

@@ -127,7 +127,7 @@ class ModelFiles:
         """The pipeline, in float32; pickled weights only if they hold nothing but tensors."""
         index, known = self.json(INDEX), inspect.signature(pipeline_class.__init__).parameters
         needed = [name for name, each in known.items() if each.default is each.empty]
-        absent = [name for name in needed[1:] if not _named(index, name)]
+        absent = [name for name in needed[1:] if not names_part(index, name)]
         without: dict[str, Any] = {name: None for name in (*left_out, *absent) if name in known}
         if self.single is not None:
             pipe: DiffusionPipeline = pipeline_class.from_single_file(
@@ -192,10 +192,9 @@ class ModelFiles:
         )
 
 
-def _named(index: Mapping[str, Any], name: str) -> bool:
-    """Whether a pipeline has that part."""
-    of = index.get(name)
-    return bool(of and of[0])
+def names_part(index: Mapping[str, Any], name: str) -> bool:
+    """Whether a model_index.json has a part of that name: `null` or `[null, null]` is none."""
+    return bool((index.get(name) or [None])[0])
 
 
 def locate(

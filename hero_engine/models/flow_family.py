@@ -1,7 +1,7 @@
 """What the families of flow-matching transformers share: SD3, FLUX and their kin."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from hero_engine.diffusion.flow import FlowMatching, dynamic_shift, flow_schedule
 from hero_engine.diffusion.kernel import Schedule
 from hero_engine.errors import ConfigError, UnsupportedModel
-from hero_engine.models.base import Configs, Family
+from hero_engine.models.base import Configs, Family, pixels_of
 from hero_engine.storage.durable import write_tensors
 
 SCHEDULERS: dict[str, str] = {
@@ -195,3 +195,18 @@ def flow_scheduler(config: dict[str, Any]) -> FlowMatchEulerDiscreteScheduler:
             "supported for flow models: put that in its scheduler_config.json."
         )
     return FlowMatchEulerDiscreteScheduler.from_config(config)
+
+
+def equal_steps(num_inference_steps: int) -> list[float]:
+    """Noise levels from 1 in equal steps, as several pipelines give them to the scheduler."""
+    n = num_inference_steps
+    levels: list[float] = torch.linspace(1.0, 1 / n, n, dtype=torch.double).tolist()
+    return levels
+
+
+def vae_latents(vae: Mapping[str, Any], patch: int) -> tuple[int, int]:
+    """Height and width of the latents of the images that a VAE was trained with, in whole
+    patches."""
+    size, scale = vae["sample_size"], pixels_of(vae) * patch
+    height, width = (size, size) if isinstance(size, int) else size
+    return height // scale * patch, width // scale * patch

@@ -1,13 +1,14 @@
 """FLUX.1: a transformer on packed latents, with CLIP and T5, by flow matching."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from diffusers import FluxPipeline
 from torch import Tensor
 
-from hero_engine.models.base import Condition, Configs, pixels_of
-from hero_engine.models.flow_family import FlowFamily
+from hero_engine.models.base import Condition, Configs
+from hero_engine.models.flow_family import FlowFamily, equal_steps, vae_latents
 
 PATCH = 2
 """Side of the square of latents that is one token."""
@@ -47,17 +48,17 @@ class Flux(FlowFamily):
     @classmethod
     def few_steps(cls, configs: Configs) -> bool:
         """[schnell] has neither a guidance input nor [dev]'s dynamic shift."""
-        return super().few_steps(configs) or _is_schnell(
-            configs("transformer/config.json"), configs("scheduler/scheduler_config.json")
-        )
+        return _is_schnell(*_told(configs))
+
+    @classmethod
+    def takes_negative_prompt(cls, configs: Configs) -> bool:
+        """Only a model that has no guidance input and is not [schnell]."""
+        return _is_guided_by_prompts(*_told(configs))
 
     @classmethod
     def shape_of(cls, transformer: Any, vae: Any) -> tuple[int, int, int]:
         """By the size that the VAE was trained with; both sides are whole patches."""
-        size, scale = vae["sample_size"], pixels_of(vae) * PATCH
-        height, width = (size, size) if isinstance(size, int) else size
-        channels = transformer["in_channels"] // PATCH**2
-        return channels, height // scale * PATCH, width // scale * PATCH
+        return transformer["in_channels"] // PATCH**2, *vae_latents(vae, PATCH)
 
     @classmethod
     def patch(cls, configs: Configs) -> int:
@@ -72,10 +73,7 @@ class Flux(FlowFamily):
     @classmethod
     def start_sigmas(cls, num_inference_steps: int) -> list[float]:
         """From 1 in equal steps, as the pipeline says."""
-        levels = torch.linspace(
-            1.0, 1 / num_inference_steps, num_inference_steps, dtype=torch.double
-        )
-        return levels.tolist()
+        return equal_steps(num_inference_steps)
 
     @property
     def has_guidance_input(self) -> bool:
@@ -88,7 +86,7 @@ class Flux(FlowFamily):
         where the model is guided by one."""
         embeds, pooled = self._encoded(prompt, device)
         condition = {"embeds": embeds, "pooled": pooled}
-        if negative_prompt is not None and self._takes_negative_prompt():
+        if negative_prompt is not None and self._is_guided_by_prompts:
             negative, negative_pooled = self._encoded(negative_prompt, device)
             condition |= {"negative_embeds": negative, "negative_pooled": negative_pooled}
         return condition
@@ -99,10 +97,9 @@ class Flux(FlowFamily):
         )
         return embeds, pooled
 
-    def _takes_negative_prompt(self) -> bool:
-        return not self.has_guidance_input and not _is_schnell(
-            self.pipe.transformer.config, self.pipe.scheduler.config
-        )
+    @property
+    def _is_guided_by_prompts(self) -> bool:
+        return _is_guided_by_prompts(self.pipe.transformer.config, self.pipe.scheduler.config)
 
     def predict(
         self, z_t: Tensor, timesteps: Tensor, condition: Condition, guidance_scale: float
@@ -154,7 +151,7 @@ class Flux(FlowFamily):
             "output_type": "latent",
             "max_sequence_length": self.max_sequence_length,
         }
-        if self._takes_negative_prompt():
+        if self._is_guided_by_prompts:
             arguments |= {"negative_prompt": negative_prompt, "true_cfg_scale": guidance_scale}
         return arguments
 
@@ -191,5 +188,13 @@ def image_ids(height: int, width: int) -> Tensor:
     return torch.stack([torch.zeros_like(rows), rows, columns], dim=-1).flatten(0, 1).float()
 
 
-def _is_schnell(transformer: Any, scheduler: Any) -> bool:
+def _told(configs: Configs) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    return configs("transformer/config.json"), configs("scheduler/scheduler_config.json")
+
+
+def _is_schnell(transformer: Mapping[str, Any], scheduler: Mapping[str, Any]) -> bool:
     return not transformer.get("guidance_embeds") and not scheduler.get("use_dynamic_shifting")
+
+
+def _is_guided_by_prompts(transformer: Mapping[str, Any], scheduler: Mapping[str, Any]) -> bool:
+    return not transformer.get("guidance_embeds") and not _is_schnell(transformer, scheduler)

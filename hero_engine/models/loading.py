@@ -63,11 +63,23 @@ class Found:
         """Whether the model is known to be distilled to few steps."""
         return self.family.few_steps(self.files.json)
 
+    @property
+    def takes_negative_prompt(self) -> bool:
+        """Whether the model's guidance leads away from a prompt."""
+        return self.family.takes_negative_prompt(self.files.json)
+
+
+def pipeline_class(model: ModelSettings) -> str:
+    """The name of the diffusers pipeline that the model is. Raises `ModelNotFound`."""
+    return str(
+        locate(model.name, model.revision, model.pipeline_config).json(INDEX).get("_class_name")
+    )
+
 
 def family_of(files: ModelFiles) -> str:
     """Where the family of a pipeline lives.
 
-    Raises `ModelNotFound`, and `UnsupportedModel` for a family that cannot be fine-tuned.
+    Raises `ModelNotFound`, and `UnsupportedModel` for a kind that cannot be fine-tuned.
     """
     class_name = files.json(INDEX).get("_class_name")
     if class_name is None:

@@ -1,17 +1,15 @@
 """Stable Diffusion 3 and 3.5: a transformer with two CLIP encoders and T5, by flow matching."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from diffusers import StableDiffusion3Pipeline
 from torch import Tensor
 
-from hero_engine.models.base import Condition, Configs
+from hero_engine.errors import ConfigError
+from hero_engine.models.base import Condition, Configs, pixels_of
+from hero_engine.models.files import INDEX, names_part
 from hero_engine.models.flow_family import FlowFamily
-
-T5 = ("text_encoder_3", "tokenizer_3")
-"""The parts of the pipeline that are T5."""
 
 
 class StableDiffusion3(FlowFamily):
@@ -29,13 +27,14 @@ class StableDiffusion3(FlowFamily):
     )
     pipeline_class = StableDiffusion3Pipeline
     left_out = ("image_encoder", "feature_extractor")
-    may_lack = T5
+    may_lack = ("text_encoder_3", "tokenizer_3")
     max_sequence_length = 256
 
     @classmethod
     def tokenizer_of(cls, configs: Configs) -> tuple[str, int | None]:
         """T5's, or CLIP's where there is no T5."""
-        if _has_t5(configs("model_index.json")):
+        index = configs(INDEX)
+        if all(names_part(index, name) for name in cls.may_lack):
             return "tokenizer_3", cls.max_sequence_length
         return "tokenizer", None
 
@@ -44,6 +43,13 @@ class StableDiffusion3(FlowFamily):
         """By the size that the transformer was trained with."""
         size = transformer["sample_size"]
         height, width = (size, size) if isinstance(size, int) else size
+        most = transformer["pos_embed_max_size"] * transformer["patch_size"]
+        if max(height, width) > most:
+            pixels = most * pixels_of(vae)
+            raise ConfigError(
+                f"The model knows no place beyond {pixels} pixels, in height and in width; set "
+                f"height and width to {pixels} or less."
+            )
         return transformer["in_channels"], height, width
 
     @classmethod
@@ -117,8 +123,3 @@ class StableDiffusion3(FlowFamily):
             "output_type": "latent",
             "max_sequence_length": self.max_sequence_length,
         }
-
-
-def _has_t5(index: Mapping[str, Any]) -> bool:
-    """Whether a model_index.json names T5: `null` or `[null, null]` leave it out."""
-    return all((index.get(name) or [None])[0] for name in T5)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 
-from hero_engine.config import PRESETS
+from hero_engine.presets import PRESETS
 from tinyworld.bundled import JUDGE, PIPELINE
 from tinyworld.generate import generate, load_pipeline
 from tinyworld.judge import Judge

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from hero_engine.config import PRESETS
+from hero_engine.presets import PRESETS
 from tinyworld import stamp, world
 from tinyworld.subjects import cat, mountain, narcissus, subjects
 from tinyworld.tasks import tasks

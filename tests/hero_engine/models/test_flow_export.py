@@ -7,6 +7,8 @@ from diffusers import (
     FluxTransformer2DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
+    ZImagePipeline,
+    ZImageTransformer2DModel,
 )
 from peft import LoraConfig, get_peft_model_state_dict
 from safetensors import safe_open
@@ -15,6 +17,7 @@ from safetensors.torch import load_file
 from hero_engine.methods.base import Method
 from hero_engine.models.flux import Flux
 from hero_engine.models.sd3 import StableDiffusion3
+from hero_engine.models.z_image import ZImage
 
 SD_3_5_MEDIUM = {
     "sample_size": 128,
@@ -40,6 +43,8 @@ FLUX_DEV = {
     "pooled_projection_dim": 768,
     "guidance_embeds": True,
 }
+Z_IMAGE: dict = {}
+"""What diffusers builds by default."""
 QKV = ("to_q", "to_k", "to_v")
 BOTH_STREAMS = (
     *(f"attn.{name}" for name in (*QKV, "to_out.0", "to_add_out")),
@@ -59,11 +64,16 @@ TAKEN = {
             (*(f"attn.{name}" for name in QKV), "proj_mlp", "proj_out", "norm.linear"),
         ),
     },
+    "Z-Image": {
+        blocks: (count, tuple(f"attention.{name}" for name in (*QKV, "to_out.0")))
+        for blocks, count in [("layers", 30), ("noise_refiner", 2), ("context_refiner", 2)]
+    },
 }
 """The layers of diffusers' blocks that ComfyUI has a place for in its own."""
 MODELS = {
     "SD3.5 medium": (StableDiffusion3, SD3Transformer2DModel, SD_3_5_MEDIUM, 24 * 8 - 1),
     "FLUX.1 dev": (Flux, FluxTransformer2DModel, FLUX_DEV, 19 * 12 + 38 * 3),
+    "Z-Image": (ZImage, ZImageTransformer2DModel, Z_IMAGE, 34 * 4),
 }
 
 
@@ -96,7 +106,10 @@ def test_comfyui_takes_every_key_of_the_true_model(tmp_path, model):
     assert keys <= keys_that_comfyui_takes(model)
 
 
-@pytest.fixture(params=["sd3", "flux"])
+PIPELINES = {"sd3": StableDiffusion3Pipeline, "flux": FluxPipeline, "z_image": ZImagePipeline}
+
+
+@pytest.fixture(params=["sd3", "flux", "z_image"])
 def run(request, pipelines, make_config, monkeypatch):
     for family in (StableDiffusion3, Flux):
         monkeypatch.setattr(family, "max_sequence_length", 16)
@@ -107,9 +120,7 @@ def run(request, pipelines, make_config, monkeypatch):
 
 
 def test_the_file_is_what_diffusers_would_have_written(run, tmp_path):
-    pipeline = {"sd3": StableDiffusion3Pipeline, "flux": FluxPipeline}[
-        run.config.model.name.rsplit("/", 1)[1]
-    ]
+    pipeline = PIPELINES[run.config.model.name.rsplit("/", 1)[1]]
     layers = get_peft_model_state_dict(run.policy.network)
     pipeline.save_lora_weights(tmp_path, transformer_lora_layers=layers, weight_name="theirs")
     theirs = load_file(tmp_path / "theirs")

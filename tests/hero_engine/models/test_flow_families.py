@@ -7,16 +7,16 @@ import pytest
 import torch
 from diffusers import FluxPipeline
 
-from hero_engine.config import ModelSettings
+from hero_engine.config import ModelSettings, SamplingSettings
 from hero_engine.diffusion.sampling import sample
 from hero_engine.errors import ConfigError, UnsupportedModel
 from hero_engine.methods.check_run import check_run
 from hero_engine.models import flux
 from hero_engine.models.flux import Flux
-from hero_engine.models.loading import Found, load_schedule, prompt_warnings
+from hero_engine.models.loading import Found, prompt_warnings
 from hero_engine.models.policy import Policy, load_family
-from hero_engine.models.sd3 import T5, StableDiffusion3
-from tests.hero_engine.tiny import save_flux, save_pipeline, save_sd3
+from hero_engine.models.sd3 import StableDiffusion3
+from tests.hero_engine.tiny import save_flux, save_sd3, save_z_image
 from tests.hero_engine.tiny.flux import SCHNELL
 
 CPU = torch.device("cpu")
@@ -27,6 +27,7 @@ KINDS = {
     "dev": save_flux,
     "schnell": partial(save_flux, guidance_embeds=False, **SCHNELL),
     "undistilled": partial(save_flux, guidance_embeds=False),
+    "Z-Image": save_z_image,
 }
 
 
@@ -40,6 +41,10 @@ def folders(tmp_path_factory):
 def few_tokens(monkeypatch):
     for family in (StableDiffusion3, Flux):
         monkeypatch.setattr(family, "max_sequence_length", 16)
+
+
+def loaded(folder, **size):
+    return load_family(ModelSettings(name=str(folder)), SamplingSettings(**size))
 
 
 def noises_of(family, n=3):
@@ -60,12 +65,12 @@ def ode(family, prompt, negative, noises, guidance_scale, steps=5):
 def test_without_noise_the_images_are_those_of_the_models_own_pipeline(
     folders, kind, guidance_scale
 ):
-    family = load_family(str(folders[kind]))
+    family = loaded(folders[kind])
     noises = noises_of(family)
     negative = "two cats" if guidance_scale > 1 else None
     ours = ode(family, "one rose", negative, noises, guidance_scale)
     arguments = family.call_arguments("one rose", "two cats", noises, guidance_scale)
-    absent = {name: None for name in T5} if kind == "SD3 without T5" else {}
+    absent = {name: None for name in family.may_lack} if kind == "SD3 without T5" else {}
     own = type(family.pipe).from_pretrained(folders[kind], **absent)
     own.set_progress_bar_config(disable=True)
     theirs = family.spatial(own(**arguments, num_inference_steps=5).images)
@@ -76,12 +81,31 @@ def test_without_noise_the_images_are_those_of_the_models_own_pipeline(
         assert np.abs(np.int16(image) - np.int16(expected)).max() <= 1
 
 
+@pytest.mark.parametrize("kind", ["SD3", "SD3 dynamic", "dev", "Z-Image"])
+def test_images_of_another_size_are_those_of_the_pipeline(folders, kind):
+    family = loaded(folders[kind], height=16, width=24)
+    noises = noises_of(family)
+    assert noises.shape == (3, 4, 8, 12)
+    arguments = family.call_arguments("one rose", "two cats", noises, 4.0)
+    own = type(family.pipe).from_pretrained(folders[kind])
+    theirs = family.spatial(own(**arguments, num_inference_steps=5).images)
+    ours = ode(family, "one rose", "two cats", noises, 4.0)
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+    assert {image.size for image in family.decode(ours)} == {(24, 16)}
+
+
+def test_sd3_has_places_for_so_many_pixels_only(folders):
+    assert loaded(folders["SD3"], height=32, width=16).latent_shape == (4, 16, 8)
+    with pytest.raises(ConfigError, match="set height and width to 32 or less"):
+        loaded(folders["SD3"], height=36, width=16)
+
+
 PROMPTS = [("one rose", None), ("two cats", None), ("one rose", "two cats")]
 
 
-@pytest.mark.parametrize("kind", ["SD3", "undistilled"])
+@pytest.mark.parametrize("kind", ["SD3", "undistilled", "Z-Image"])
 def test_guidance_leads_away_from_the_negative_prompt(folders, kind):
-    family = load_family(str(folders[kind]))
+    family = loaded(folders[kind])
     z_t, timesteps = noises_of(family, 2), torch.tensor([900.0, 300.0])
     with torch.no_grad():
         rose, cats, guided = (
@@ -97,7 +121,7 @@ def test_guidance_leads_away_from_the_negative_prompt(folders, kind):
 
 
 def test_flux_dev_is_told_the_scale_and_takes_no_negative_prompt(folders):
-    family = load_family(str(folders["dev"]))
+    family = loaded(folders["dev"])
     z_t, timesteps = noises_of(family, 2), torch.tensor([900.0, 300.0])
     condition = family.encode("one rose", "two cats", CPU)
     assert condition.keys() == {"embeds", "pooled"}
@@ -111,18 +135,23 @@ def test_flux_dev_is_told_the_scale_and_takes_no_negative_prompt(folders):
 def test_the_schedule_is_known_without_weights(folders, kind, make_config):
     folder = folders[kind]
     config = make_config(model=str(folder), num_inference_steps=7)
-    family = load_family(str(folder))
+    family = loaded(folder)
     family.pipe.scheduler.set_timesteps(3, mu=0.7)  # as a drawing leaves it
-    known, loaded = load_schedule(config), family.schedule(7, 1.0)
+    known, schedule = Found(config.model).schedule(config.sampling), family.schedule(7, 1.0)
     for column in ("timesteps", "sqrt_alpha", "sqrt_beta", "sqrt_alpha_prev", "direction", "std"):
-        assert torch.equal(getattr(known, column), getattr(loaded, column))
+        assert torch.equal(getattr(known, column), getattr(schedule, column))
     assert known.prediction_type == "flow"
-    process = family.forward_process(loaded)
+    process = family.forward_process(schedule)
     assert (process.mu is None) == (kind not in ("SD3 dynamic", "dev", "undistilled"))
 
 
 def test_shapes_of_the_true_models():
-    medium = {"sample_size": 128, "in_channels": 16, "patch_size": 2}
+    medium = {
+        "sample_size": 128,
+        "in_channels": 16,
+        "patch_size": 2,
+        "pos_embed_max_size": 384,
+    }
     assert StableDiffusion3.shape_of(medium, {}) == (16, 128, 128)
     assert StableDiffusion3.tokens_of(medium, (16, 128, 128)) == 4096
     dev, vae = (
@@ -147,6 +176,7 @@ SOLVERS = {
     "SD3 dynamic": ["euler", "dpm++", "unipc"],
     "dev": ["euler", "dpm++", "unipc"],
     "schnell": ["euler"],
+    "Z-Image": ["euler"],
 }
 
 
@@ -154,13 +184,13 @@ SOLVERS = {
     ("kind", "name"), [(kind, name) for kind, names in SOLVERS.items() for name in names]
 )
 def test_other_solvers_come_to_the_same_latents(folders, kind, name):
-    family = load_family(str(folders[kind]))
+    family = loaded(folders[kind])
     noises = noises_of(family, 2)
     arguments = family.call_arguments("one rose", "", noises, 2.0)
     pipe = family.pipeline(name)
     drawn = family.spatial(pipe(**arguments, num_inference_steps=60).images)
     exact = ode(family, "one rose", "", noises, 2.0, steps=200)
-    assert (drawn - exact).square().mean().sqrt() < 0.005 * exact.std()
+    assert (drawn - exact).square().mean().sqrt() < 0.02 * exact.std()
     half = pipe.scheduler.sigmas[len(pipe.scheduler.sigmas) // 2]
     ours = float(family.schedule(60, 0.0).sqrt_beta[30])
     assert half == pytest.approx(ours, abs=0.01)
@@ -168,13 +198,13 @@ def test_other_solvers_come_to_the_same_latents(folders, kind, name):
 
 def test_solvers_that_do_not_fit_are_refused(folders, tmp_path):
     for kind, names in SOLVERS.items():
-        assert load_family(str(folders[kind])).samplers() == names
-    karras = load_family(str(save_sd3(tmp_path / "karras", use_karras_sigmas=True)))
+        assert loaded(folders[kind]).samplers() == names
+    karras = loaded(save_sd3(tmp_path / "karras", use_karras_sigmas=True))
     assert karras.samplers() == ["euler"]
     linear = {"use_dynamic_shifting": True, "time_shift_type": "linear"}
-    assert load_family(str(save_sd3(tmp_path / "linear", **linear))).samplers() == ["euler"]
+    assert loaded(save_sd3(tmp_path / "linear", **linear)).samplers() == ["euler"]
     with pytest.raises(ConfigError, match="with the scheduler 'ddim'; choose euler or heun or"):
-        load_family(str(folders["SD3"])).pipeline("ddim")
+        loaded(folders["SD3"]).pipeline("ddim")
 
 
 @pytest.mark.parametrize("kind", ["SD3", "dev"])
@@ -207,25 +237,27 @@ def test_models_of_few_steps_are_taken_by_methods_that_need_no_steps(folders, ma
 
 
 def test_models_with_many_steps_can_start(folders, make_config):
-    for kind in ("SD3", "SD3 without T5", "dev", "undistilled"):
+    for kind in ("SD3", "SD3 without T5", "dev", "undistilled", "Z-Image"):
         assert check_run(make_config(model=str(folders[kind]))) == []
 
 
-def test_a_consistency_model_is_known_by_its_scheduler(tmp_path, make_config):
-    folder = save_pipeline(tmp_path / "lcm")
-    path = folder / "scheduler" / "scheduler_config.json"
-    path.write_text(path.read_text().replace("DDIMScheduler", "LCMScheduler"))
-    with pytest.raises(ConfigError, match="is a model of few steps"):
-        check_run(make_config(model=str(folder)))
+def test_a_negative_prompt_that_is_not_used_is_told(folders, make_config):
+    for kind, warnings in [("SD3", 0), ("undistilled", 0), ("dev", 1)]:
+        config = make_config(model=str(folders[kind]), negative_prompt="two cats")
+        assert len(check_run(config)) == warnings
+
+
+def cut_of(folder, prompts):
+    return prompt_warnings(Found(ModelSettings(name=str(folder))), prompts)
 
 
 def test_t5_reads_more_of_a_prompt_than_clip(folders):
     long = {"prompt": "one blue rose in a vase"}
-    (by_t5,) = prompt_warnings(Found(ModelSettings(name=str(folders["SD3"]))), long)
+    (by_t5,) = cut_of(folders["SD3"], long)
     assert "the model reads 16" in by_t5
-    (by_clip,) = prompt_warnings(Found(ModelSettings(name=str(folders["SD3 without T5"]))), long)
+    (by_clip,) = cut_of(folders["SD3 without T5"], long)
     assert "the model reads 12" in by_clip
-    (by_t5,) = prompt_warnings(Found(ModelSettings(name=str(folders["dev"]))), long)
+    (by_t5,) = cut_of(folders["dev"], long)
     assert "the model reads 16" in by_t5
 
 
