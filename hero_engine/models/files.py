@@ -217,8 +217,8 @@ def locate(
             f"There is no folder {model!r}; give the path of a diffusers pipeline or a hub id such "
             "as stable-diffusion-v1-5/stable-diffusion-v1-5."
         )
-    folder = hub.cached(model, revision)
-    if folder is None or not (folder / INDEX).is_file():
+    folder = hub.cached(model, revision, INDEX)
+    if folder is None:
         hub.sizes(model, revision)
         folder = hub.download(model, revision, [INDEX])
     return ModelFiles(model, folder, hub=(model, revision))
