@@ -12,7 +12,7 @@ writes it. Defaults are the paper's (Hiranaka et al., "HERO", ICLR 2025, Sec. 5,
 Table 7) and, where the paper is silent, those of the authors' published code.
 """
 
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
@@ -74,19 +74,13 @@ class SamplingSettings(Part):
     eta: float = Field(
         1.0, gt=0.0, le=1.0, description="DDIM's noise: 1 is ancestral sampling, as DDPO needs it."
     )
-    height: int | None = Field(
-        None, ge=8, description="Height of the images in pixels; the model's own if left out."
+    height: Annotated[int, Field(ge=8)] | None = Field(
+        None, description="Height of the images in pixels; the model's own if left out."
     )
-    width: int | None = Field(
-        None, ge=8, description="Width of the images in pixels; the model's own if left out."
+    width: Annotated[int, Field(ge=8)] | None = Field(
+        None, description="Width of the images in pixels; the model's own if left out."
     )
     sample_batch_size: int = Field(8, ge=1, description="Images denoised in one forward pass.")
-
-    @model_validator(mode="after")
-    def _both_sides(self) -> "SamplingSettings":
-        if (self.height is None) != (self.width is None):
-            raise ValueError("height and width go together; set both, or neither")
-        return self
 
 
 class LoraSettings(Part):

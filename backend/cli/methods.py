@@ -38,13 +38,14 @@ def methods(
     if common:
         settings = [*engine.common_settings(), *settings]
     for setting in settings:
-        out.print(f"[bold]{setting.name}[/] = {escape(_shown(setting.default))}")
+        out.print(f"[bold]{setting.name}[/] = {escape(_shown(setting))}")
         out.print(Padding(escape(setting.description), (0, 0, 0, 4)))
 
 
-def _shown(value: Any) -> str:
+def _shown(setting: Any) -> str:
+    value = setting.default
     if value is None:
-        return "(has to be said)"
+        return "(has to be said)" if setting.needed else "(not set)"
     if value == "":
         return "(empty)"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -57,6 +57,16 @@ def start(
         int | None,
         typer.Option(rich_help_panel=DRAW, help="How many batches are drawn and labelled."),
     ] = None,
+    height: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=DRAW,
+            help="Height of the images in pixels; the model's own if left out.",
+        ),
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(rich_help_panel=DRAW, help="Width of the images in pixels.")
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(rich_help_panel=DRAW, help="Denoising steps per image.")
     ] = None,

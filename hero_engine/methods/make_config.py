@@ -33,8 +33,9 @@ class Setting:
 
     name: str
     default: Any
-    """None where it has to be said."""
     description: str
+    needed: bool = False
+    """Whether it has to be said, and so has no default."""
 
 
 def make_config(**fields: Any) -> RunConfig:
@@ -120,8 +121,9 @@ def common_settings() -> list[Setting]:
 
 
 def _setting(name: str, field: Any) -> Setting:
-    default = None if field.default is PydanticUndefined else field.default
-    return Setting(name, default, field.description or "")
+    needed = field.default is PydanticUndefined
+    default = None if needed else field.default
+    return Setting(name, default, field.description or "", needed)
 
 
 def _method_name(fields: Mapping[str, Any]) -> str:

@@ -36,9 +36,18 @@ class Found:
 
     def configs(self, sampling: SamplingSettings) -> Configs:
         """The model's configurations, with the size of images that a run asks for."""
-        if sampling.height is None or sampling.width is None:
-            return self.files.json
-        return resized(self.files.json, sampling.height, sampling.width)
+        size = self.size(sampling)
+        return self.files.json if size is None else resized(self.files.json, *size)
+
+    def size(self, sampling: SamplingSettings) -> tuple[int, int] | None:
+        """Height and width in pixels if a run asks for another size than the model's own."""
+        height, width = sampling.height, sampling.width
+        if height is None and width is None:
+            return None
+        if height is None or width is None:
+            own = self.family.size_from(self.files.json)
+            height, width = height or own[0], width or own[1]
+        return height, width
 
     def schedule(self, sampling: SamplingSettings) -> Schedule:
         """The steps of the model as a run walks them."""

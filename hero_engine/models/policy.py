@@ -156,6 +156,6 @@ def load_family(model: ModelSettings | str, sampling: SamplingSettings | None = 
             f"Loading the pipeline {model.name!r} failed ({first_line(error)}); check that its "
             "files are complete, or download it again."
         ) from error
-    if sampling.height is not None and sampling.width is not None:
-        family.resize(sampling.height, sampling.width)
+    if (size := found.size(sampling)) is not None:
+        family.resize(*size)
     return family

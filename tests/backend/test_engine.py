@@ -208,6 +208,29 @@ def test_a_damaged_batch_says_so(engine: Engine, settings: Settings, run: Run):
         engine.learn(run, VERDICTS, 2, silent)
 
 
+def test_what_is_no_image_is_not_published(
+    store: Store, settings: Settings, pipeline: Path, tmp_path: Path
+):
+    from safetensors.torch import load_file, save_file
+
+    broken = shutil.copytree(pipeline, tmp_path / "broken")
+    weights = broken / "unet" / "diffusion_pytorch_model.safetensors"
+    state = load_file(weights)
+    state["conv_out.bias"][:] = float("nan")
+    save_file(state, weights, {"format": "pt"})
+    run = store.create_run(small(broken))
+    with pytest.raises(EngineFailed, match="so nothing is shown to anybody"):
+        Engine(settings).generate(run, silent)
+    assert not batch_folder(settings, run.id, 0).exists()
+
+
+def test_a_model_is_looked_at_without_a_run(pipeline: Path, tmp_path: Path):
+    assert engine_module.check_model("tiny") == "tiny (bundled), images of 64 x 64 pixels"
+    assert engine_module.check_model(str(pipeline)).endswith(", images of 16 x 16 pixels")
+    with pytest.raises(BadInput, match="There is no folder"):
+        engine_module.check_model(str(tmp_path / "gone"))
+
+
 def test_out_of_memory_says_what_to_lower(
     engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch
 ):

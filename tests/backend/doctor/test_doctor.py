@@ -89,7 +89,7 @@ def test_a_worker_is_missed(settings):
 
 def test_a_home_that_cannot_be_written_ends_the_examination(settings, tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "gpu", lambda: "none")
-    monkeypatch.setattr(machine, "model", lambda settings: "")
+    monkeypatch.setattr(machine, "model", lambda *_: "")
     (tmp_path / "file").write_text("")
     findings = list(examine(settings.model_copy(update={"home": tmp_path / "file" / "home"})))
     assert (findings[-1].name, findings[-1].level) == ("home folder", "FAIL")

@@ -45,7 +45,13 @@ def test_the_example_of_the_documentation_is_a_plan(settings: Settings):
 
 
 def test_the_example_shows_every_option():
-    shown = yaml.safe_load(EXAMPLE.read_text()).keys() | {"model", "project"}
+    shown = yaml.safe_load(EXAMPLE.read_text()).keys() | {
+        "model",
+        "revision",
+        "height",
+        "width",
+        "project",
+    }
     assert shown == set(file_keys())
 
 

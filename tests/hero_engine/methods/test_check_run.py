@@ -23,3 +23,10 @@ def test_a_run_that_cannot_start_says_why(make_config, tmp_path):
     folder = save_pipeline(tmp_path / "pipe", steps_offset=0, set_alpha_to_one=True)
     with pytest.raises(ConfigError, match="only 3 of the 4 denoising steps"):
         check_run(make_config(model=str(folder), trained_steps=4))
+
+
+def test_a_prompt_that_is_no_text(make_config):
+    typed = b"caf\xe9 rose".decode(errors="surrogateescape")
+    for field in ("prompt", "negative_prompt"):
+        with pytest.raises(ConfigError, match=r"prompt is no text: the bytes at its 4\. char"):
+            check_run(make_config(**{"prompt": "a rose", field: typed}))

@@ -46,7 +46,7 @@ def test_every_setting_is_listed_once_and_described(method):
         assert setting.description.endswith("."), setting.name
         if setting.name not in (*NEEDED, *OF_METHOD.get(method, {})):
             assert config.flat()[setting.name] == setting.default, setting.name
-    assert [s.name for s in common_settings() if s.default is None] == ["prompt", "model"]
+    assert [s.name for s in common_settings() if s.needed] == ["prompt", "model"]
 
 
 def test_a_methods_own_settings_are_listed_first():
