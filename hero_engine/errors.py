@@ -33,7 +33,7 @@ class UnsupportedModel(HeroError):
 
 
 class UnusableImages(HeroError):
-    """What the model drew is not finite, or of one colour: its weights or the precision are wrong."""
+    """What the model drew is not finite, or of one colour; weights or precision are wrong."""
 
 
 class FeedbackError(HeroError):

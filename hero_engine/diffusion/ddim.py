@@ -25,7 +25,7 @@ def ddim_schedule(scheduler: DDIMScheduler, num_inference_steps: int, eta: float
     if scheduler.config["prediction_type"] == "epsilon" and scheduler.alphas_cumprod[-1] <= 0:
         raise UnsupportedModel(
             "The model's scheduler ends in pure noise (rescale_betas_zero_snr), of which a network "
-            "that predicts the noise (epsilon) says nothing about the image; set prediction_type to "
+            "that predicts the noise (epsilon) says nothing of the image; set prediction_type to "
             "v_prediction in its scheduler_config.json if that is what it was trained on, or else "
             "rescale_betas_zero_snr to false."
         )

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hero_engine.diffusion.forward_process import ForwardProcess
 from hero_engine.diffusion.kernel import Schedule
-from hero_engine.models.files import INDEX, ModelFiles, locate
+from hero_engine.models.files import ModelFiles, locate
 
 Condition = dict[str, Tensor]
 """What a network is told besides z_t and t: a prompt and its negative, encoded once."""
@@ -45,11 +45,6 @@ def resized(configs: Configs, height: int, width: int) -> Configs:
 def _size_in(part: str, scale: int, height: int, width: int) -> list[int]:
     """An image's size as a part of the pipeline counts it: the VAE in pixels, others in latents."""
     return [height, width] if part == "vae" else [height // scale, width // scale]
-
-
-def names_part(index: Mapping[str, Any], name: str) -> bool:
-    """Whether a model_index.json has a part of that name: `null` or `[null, null]` is none."""
-    return bool((index.get(name) or [None])[0])
 
 
 class Family(ABC):
@@ -83,11 +78,8 @@ class Family(ABC):
     @classmethod
     def from_files(cls, files: ModelFiles) -> "Family":
         """The model in a pipeline's files, in float32; what is missing of them is downloaded."""
-        index = files.json(INDEX)
-        lacking = [name for name in cls.may_lack if name in index and not names_part(index, name)]
         files = files.here(cls.left_out)
-        left_out = (*cls.left_out, *lacking)
-        return cls(files.load(cls.pipeline_class, left_out, cls.pipeline_options))
+        return cls(files.load(cls.pipeline_class, cls.left_out, cls.pipeline_options))
 
     @classmethod
     def check(cls, configs: Configs) -> None:
@@ -152,9 +144,10 @@ class Family(ABC):
 
     def resize(self, height: int, width: int) -> None:
         """Draw images of that size from now on, which takes the place of the model's own."""
-        for name, part in ((self.network_name, self.network), ("vae", self.pipe.vae)):
-            size = _size_in(name, pixels_of(self.pipe.vae.config), height, width)
-            part.register_to_config(sample_size=size)
+        scale = pixels_of(self.pipe.vae.config)
+        for name in (self.network_name, "vae"):
+            size = _size_in(name, scale, height, width)
+            getattr(self.pipe, name).register_to_config(sample_size=size)
 
     def freeze(self) -> None:
         """Take every weight out of training."""

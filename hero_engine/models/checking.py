@@ -9,8 +9,7 @@ import torch
 from diffusers import ModelMixin
 
 from hero_engine.errors import ModelNotFound, UnsupportedModel
-from hero_engine.models.base import names_part
-from hero_engine.models.files import INDEX
+from hero_engine.models.files import INDEX, names_part
 from hero_engine.models.loading import Found
 from hero_engine.models.weights import Shapes, read_shapes
 
@@ -22,7 +21,6 @@ def check_model(model: Found) -> int:
     `ModelNotFound`, which says which file is wrong, and `UnsupportedModel`.
     """
     files, family = model.files, model.family
-    _check_parts(model)
     try:
         family.check(files.json)
     except UnsupportedModel as error:
@@ -30,6 +28,7 @@ def check_model(model: Found) -> int:
         raise UnsupportedModel(
             f"{files.name!r} cannot be used: {said[0].lower()}{said[1:]}"
         ) from error
+    _check_parts(model)
     missing = files.to_download(family.left_out)
     if files.single is None and not missing:
         for part, kind in files.parts(family.left_out).items():
@@ -40,10 +39,9 @@ def check_model(model: Found) -> int:
 def _check_parts(model: Found) -> None:
     """See that the pipeline has what its class is made of."""
     family, index = model.family, model.files.json(INDEX)
-    optional = set(getattr(family.pipeline_class, "_optional_components", ()))
     for name, parameter in inspect.signature(family.pipeline_class.__init__).parameters.items():
         needed = name != "self" and parameter.default is inspect.Parameter.empty
-        unneeded = optional.union(family.left_out, family.may_lack if name in index else ())
+        unneeded = {*family.left_out, *(family.may_lack if name in index else ())}
         if needed and name not in unneeded and not names_part(index, name):
             raise ModelNotFound(
                 f"The model {model.files.name!r} is not complete: its {INDEX} names no {name}; "

@@ -1,6 +1,8 @@
 """Where a model's files are: a folder, the hub's local cache, or a single file and a folder with
 what such a file leaves out."""
 
+import contextlib
+import inspect
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -118,14 +120,17 @@ class ModelFiles:
 
     def load(
         self,
-        pipeline_class: type[DiffusionPipeline],
+        pipeline_class: Any,
         left_out: Collection[str],
         options: Mapping[str, Any],
     ) -> DiffusionPipeline:
         """The pipeline, in float32; pickled weights only if they hold nothing but tensors."""
-        without = {name: None for name in left_out if name in self.json(INDEX)}
+        index, known = self.json(INDEX), inspect.signature(pipeline_class.__init__).parameters
+        needed = [name for name, each in known.items() if each.default is each.empty]
+        absent = [name for name in needed[1:] if not names_part(index, name)]
+        without: dict[str, Any] = {name: None for name in (*left_out, *absent) if name in known}
         if self.single is not None:
-            return pipeline_class.from_single_file(
+            pipe: DiffusionPipeline = pipeline_class.from_single_file(
                 str(self.single),
                 config=str(self._configurations(left_out)),
                 torch_dtype=torch.float32,
@@ -133,10 +138,11 @@ class ModelFiles:
                 **without,
                 **options,
             )
+            return pipe
         chosen = [self.weights(part) for part in self.parts(left_out)]
         pickled = any(each is not None and each.suffix == PICKLED for each in chosen)
         variants = {each.variant for each in chosen if each is not None and each.variant}
-        return pipeline_class.from_pretrained(
+        pipe = pipeline_class.from_pretrained(
             str(self.folder),
             dtype=torch.float32,
             variant=min(variants, default=None),
@@ -145,6 +151,7 @@ class ModelFiles:
             **without,
             **options,
         )
+        return pipe
 
     def _configurations(self, left_out: Collection[str]) -> Path:
         """The folder with all that a single file leaves out, downloaded if need be."""
@@ -185,6 +192,11 @@ class ModelFiles:
         )
 
 
+def names_part(index: Mapping[str, Any], name: str) -> bool:
+    """Whether a model_index.json has a part of that name: `null` or `[null, null]` is none."""
+    return bool((index.get(name) or [None])[0])
+
+
 def locate(
     model: str, revision: str | None = None, pipeline_config: str | None = None
 ) -> ModelFiles:
@@ -222,10 +234,8 @@ def not_a_pipeline(name: str, folder: Path) -> ModelNotFound:
         )
     if "config.json" in names:
         with_class = ""
-        try:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
             with_class = json.loads((folder / "config.json").read_text()).get("_class_name", "")
-        except (OSError, ValueError, AttributeError):
-            pass
         if with_class:
             return ModelNotFound(
                 f"The folder {name!r} is a {with_class}, one part of a pipeline; give the folder "

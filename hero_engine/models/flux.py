@@ -37,6 +37,7 @@ class Flux(FlowFamily):
         "ff_context.net.2",
     )
     pipeline_class = FluxPipeline
+    left_out = ("image_encoder", "feature_extractor")
     max_sequence_length = 512
 
     @classmethod

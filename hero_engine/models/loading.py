@@ -4,7 +4,7 @@ import importlib
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from hero_engine.config import ModelSettings, SamplingSettings
+from hero_engine.config import ModelSettings, RunConfig, SamplingSettings
 from hero_engine.diffusion.kernel import Schedule
 from hero_engine.errors import ConfigError, ModelNotFound, UnsupportedModel
 from hero_engine.models.base import Configs, Family, pixels_of, resized
@@ -112,6 +112,11 @@ def _unsupported(name: str, class_name: str) -> str:
         f"{name!r} is a {class_name}, which is not supported; choose a model of one of these "
         f"kinds: {', '.join(FAMILIES)}."
     )
+
+
+def load_schedule(config: RunConfig) -> Schedule:
+    """The steps of the configured model, without loading its weights."""
+    return Found(config.model).schedule(config.sampling)
 
 
 def prompt_warnings(model: Found, prompts: dict[str, str]) -> list[str]:

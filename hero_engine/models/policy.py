@@ -138,11 +138,13 @@ def device_for(config: RunConfig) -> torch.device:
     return device
 
 
-def load_family(model: ModelSettings, sampling: SamplingSettings) -> Family:
+def load_family(model: ModelSettings | str, sampling: SamplingSettings | None = None) -> Family:
     """The model, loaded by its family, for images of the size that a run asks for.
 
     Raises `ModelNotFound` where there is none and `UnsupportedModel` for other kinds of model.
     """
+    model = ModelSettings(name=model) if isinstance(model, str) else model
+    sampling = sampling or SamplingSettings()
     found = Found(model)
     found.check_size(sampling)
     diffusers.utils.logging.disable_progress_bar()

@@ -29,9 +29,11 @@ _CONVERTIBLE = (
     "HeunDiscreteScheduler",
     "KDPM2AncestralDiscreteScheduler",
     "KDPM2DiscreteScheduler",
+    "LCMScheduler",
     "LMSDiscreteScheduler",
     "PNDMScheduler",
     "SASolverScheduler",
+    "TCDScheduler",
     "UniPCMultistepScheduler",
 )
 _STOP_AT_SIGMA_MIN = ("DEISMultistepScheduler", "SASolverScheduler")
@@ -65,7 +67,7 @@ def as_ddim(config: Mapping[str, Any]) -> DDIMScheduler:
         return DDIMScheduler.from_config(dict(config))
     if name not in _CONVERTIBLE:
         raise UnsupportedModel(
-            f"The model's scheduler is {name}, whose process is not the one that DDIM walks; choose "
+            f"The model's scheduler is {name}, whose process is not the one of DDIM; choose "
             "another model, or, if this one draws well with DDIM in other programs, write "
             '"_class_name": "DDIMScheduler" into its scheduler_config.json.'
         )

@@ -7,8 +7,8 @@ from diffusers import StableDiffusion3Pipeline
 from torch import Tensor
 
 from hero_engine.errors import ConfigError
-from hero_engine.models.base import Condition, Configs, names_part, pixels_of
-from hero_engine.models.files import INDEX
+from hero_engine.models.base import Condition, Configs, pixels_of
+from hero_engine.models.files import INDEX, names_part
 from hero_engine.models.flow_family import FlowFamily
 
 
@@ -26,6 +26,7 @@ class StableDiffusion3(FlowFamily):
         "attn.to_add_out",
     )
     pipeline_class = StableDiffusion3Pipeline
+    left_out = ("image_encoder", "feature_extractor")
     may_lack = ("text_encoder_3", "tokenizer_3")
     max_sequence_length = 256
 

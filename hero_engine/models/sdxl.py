@@ -35,6 +35,11 @@ class StableDiffusionXL(UNetFamily):
         """Both read alike; the second's, since a pipeline may lack the first."""
         return "tokenizer_2", None
 
+    def flags(self) -> dict[str, Any]:
+        """Also how the model takes an empty prompt."""
+        zeros = self.pipe.config["force_zeros_for_empty_prompt"]
+        return {**super().flags(), "force_zeros_for_empty_prompt": zeros}
+
     @torch.no_grad()
     def encode(self, prompt: str, negative_prompt: str | None, device: torch.device) -> Condition:
         """`positive` [1 token feature], of both encoders, and `positive_pooled` [1 feature]; for

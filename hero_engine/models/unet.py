@@ -103,8 +103,8 @@ class UNetFamily(Family):
         if "negative" not in condition:
             return self._unet(z_t, timesteps, positive, added)
         embeds = torch.cat([condition["negative"].repeat(n, 1, 1), positive])
-        if added is not None:
-            away = self.added(condition, "negative", n)
+        away = self.added(condition, "negative", n)
+        if added is not None and away is not None:
             added = {name: torch.cat([away[name], tensor]) for name, tensor in added.items()}
         both = self._unet(torch.cat([z_t, z_t]), timesteps.repeat(2), embeds, added)
         unconditional, conditional = both.chunk(2)
@@ -113,13 +113,15 @@ class UNetFamily(Family):
     def _unet(self, z_t: Tensor, timesteps: Tensor, embeds: Tensor, added: Any) -> Tensor:
         return self.pipe.unet(z_t, timesteps, embeds, added_cond_kwargs=added, return_dict=False)[0]
 
-    @torch.no_grad()
     def decode(self, latents: Tensor) -> Iterator[Image.Image]:
         """One by one, which bounds the VAE's memory; in float32, since some VAEs overflow."""
-        vae = self.pipe.vae
-        for latent in latents.to(vae.device):
-            pixels = vae.decode(self._unscaled(latent[None]), return_dict=False)[0]
-            yield self.pipe.image_processor.postprocess(pixels)[0]
+        for latent in latents.to(self.pipe.vae.device):
+            yield self._decoded(latent[None])
+
+    @torch.no_grad()
+    def _decoded(self, latents: Tensor) -> Image.Image:
+        pixels = self.pipe.vae.decode(self._unscaled(latents), return_dict=False)[0]
+        return self.pipe.image_processor.postprocess(pixels)[0]
 
     def _unscaled(self, latents: Tensor) -> Tensor:
         """As the VAE made them."""
@@ -128,9 +130,13 @@ class UNetFamily(Family):
     def pipeline(self, scheduler: str) -> DiffusionPipeline:
         """The same model as a plain pipeline with another sampler."""
         parts = {**self.pipe.components, "scheduler": other_sampler(scheduler, self.scheduler)}
-        pipe = type(self.pipe)(**parts, **self.pipeline_options)
+        pipe = self.pipeline_class(**parts, **self.flags())
         pipe.set_progress_bar_config(disable=True)
         return pipe
+
+    def flags(self) -> dict[str, Any]:
+        """What the pipeline's class is told besides its parts."""
+        return dict(self.pipeline_options)
 
     def call_arguments(
         self, prompt: str, negative_prompt: str, noises: Tensor, guidance_scale: float
