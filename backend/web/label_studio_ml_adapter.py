@@ -1,7 +1,7 @@
 """HERO under label-studio-ml's own server, where that package is installed.
 
-It comes from its repository and asks for the newest commit of Label Studio's SDK, which would
-replace the release that HERO uses. So install it without what it asks for:
+Its version 2 comes from its repository and asks for the newest commit of Label Studio's SDK, which
+would replace the release that HERO uses. So install it without what it asks for:
 
 pip install --no-deps git+https://github.com/HumanSignal/label-studio-ml-backend@d02cedf
 pip install semver colorama
