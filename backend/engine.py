@@ -119,6 +119,31 @@ def check(config: RunConfig) -> list[str]:
         return check_run(config)
 
 
+def pipeline_class(config: "RunConfig") -> str:
+    """The name of the diffusers pipeline that a run's model is.
+
+    Raises:
+        BadInput: it is not there any more.
+    """
+    with _engine_errors():
+        from hero_engine.models.loading import pipeline_class
+
+        return pipeline_class(config.model)
+
+
+def ddim_settings(config: "RunConfig") -> dict[str, Any] | None:
+    """What DDIM is set to for a run's model; None where diffusers' own conversion does the same,
+    and for models that are not drawn by DDIM.
+
+    Raises:
+        BadInput: the model is not there any more.
+    """
+    with _engine_errors():
+        from hero_engine.models.loading import ddim_settings
+
+        return ddim_settings(config.model)
+
+
 def check_model(model: str, revision: str | None = None) -> str:
     """See that runs of a model can start; what it is, in words.
 

@@ -1,6 +1,8 @@
 """The noises of the good images, with a README that draws from them in plain diffusers."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from backend import engine
 from backend.exports.formats import write_card
@@ -37,7 +39,7 @@ def draw(n, generator):
     return {keep} * centres + math.sqrt({noise_variance}) * noise
 
 
-pipe = DiffusionPipeline.from_pretrained({model!r})
+pipe = {loading}
 {sampler}pipe.load_lora_weights(".", weight_name={lora!r})
 generator = torch.Generator().manual_seed(0)
 noises = draw(4, generator)
@@ -86,7 +88,15 @@ _Z_IMAGE = {
     negative_prompt={negative_prompt!r},
 """,
 }
+_SDXL = {
+    **_DDIM,
+    "arguments": _DDIM["arguments"]
+    + """    height=noises.shape[2] * pipe.vae_scale_factor,
+    width=noises.shape[3] * pipe.vae_scale_factor,
+""",
+}
 _DRAWING = {
+    "StableDiffusionXLPipeline": _SDXL,
     "StableDiffusion3Pipeline": _FLOW,
     "FluxPipeline": _FLUX,
     "ZImagePipeline": _Z_IMAGE,
@@ -107,6 +117,23 @@ def write(source: Source, format: str, path: Path) -> None:
     pipeline = engine.pipeline_class(config)
     if pipeline == "ZImagePipeline":
         fields["guidance_scale"] -= 1.0  # there, 0 is no guidance
+    if pipeline == "StableDiffusionXLPipeline":
+        fields["negative_prompt"] = fields["negative_prompt"] or None  # which may be zeros
     drawing = dict(_DRAWING.get(pipeline, _DDIM))
+    if settings := engine.ddim_settings(config):
+        said = "".join(f"    {name}={value!r},\n" for name, value in settings.items())
+        drawing["sampler"] = f"pipe.scheduler = DDIMScheduler(\n{said})\n"
+    drawing["loading"] = f"DiffusionPipeline.from_pretrained({_source(fields)})"
+    if Path(fields["model"]).is_file():
+        drawing["loading"] = f"{pipeline}.from_single_file({_source(fields)})"
+        drawing["imports"] = drawing["imports"].replace("DiffusionPipeline", pipeline)
     drawing["arguments"] = drawing["arguments"].format(**fields)
     write_card(path, _CARD.format(run=source.run.id, keep=keep, lora=lora, **drawing, **fields))
+
+
+def _source(fields: Mapping[str, Any]) -> str:
+    """What the model is loaded from."""
+    named = {"revision": fields["revision"], "config": fields["pipeline_config"]}
+    return ", ".join(
+        [repr(fields["model"]), *(f"{name}={value!r}" for name, value in named.items() if value)]
+    )

@@ -1,6 +1,7 @@
 """From a model's name to its files, and what can be known of it without weights."""
 
 import importlib
+from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -11,6 +12,8 @@ from hero_engine.models.base import Configs, Family, pixels_of, resized
 from hero_engine.models.families import FAMILIES
 from hero_engine.models.files import INDEX, ModelFiles, locate
 from hero_engine.models.hub import first_line
+from hero_engine.models.schedulers import as_ddim
+from hero_engine.models.unet import UNetFamily
 
 _OTHER_KINDS = {
     "Inpaint": "paints into an image",
@@ -83,6 +86,17 @@ def pipeline_class(model: ModelSettings) -> str:
     return str(
         locate(model.name, model.revision, model.pipeline_config).json(INDEX).get("_class_name")
     )
+
+
+def ddim_settings(model: ModelSettings) -> dict[str, Any] | None:
+    """What DDIM is set to for a model whose own scheduler is another one, for other programs; None
+    for models that bring DDIM, or are not drawn by it. Raises `ModelNotFound`."""
+    found = Found(model)
+    config = found.files.json("scheduler/scheduler_config.json")
+    if not issubclass(found.family, UNetFamily) or config.get("_class_name") == "DDIMScheduler":
+        return None
+    made = as_ddim(config).config
+    return {name: value for name, value in made.items() if not name.startswith("_")}
 
 
 def family_of(files: ModelFiles) -> str:

@@ -78,26 +78,26 @@ def test_the_noise_bank_draws_what_hero_generate_draws(
         hero.bank,
         6,
         (4, 8, 8),
-        best_image_ratio=hero.config.best_image_ratio,
-        noise_variance=hero.config.noise_variance,
-        noise_form=hero.config.noise_form,
+        best_image_ratio=hero.config.method.best_image_ratio,
+        noise_variance=hero.config.method.noise_variance,
+        noise_form=hero.config.method.noise_form,
         generator=torch.Generator().manual_seed(5),
     )
     assert torch.equal(said.draw(6, torch.Generator().manual_seed(5)), ours)
 
     # The same noises, and the same generator for the steps: the same images.
     samples = engine_module.sample(settings, run, 4, noise="bank", seed=7)
-    from hero_engine.streams import stream
+    from hero_engine.streams import row_streams
 
     theirs = said.pipe(
         hero.config.prompt,
         negative_prompt=hero.config.negative_prompt,
         num_images_per_prompt=4,
         latents=samples.noises,
-        generator=stream(7, 0, "fresh sampling", 0),
-        num_inference_steps=hero.config.num_inference_steps,
-        guidance_scale=hero.config.guidance_scale,
-        eta=hero.config.eta,
+        generator=row_streams(7, 0, "fresh sampling", list(range(4))),
+        num_inference_steps=hero.config.sampling.num_inference_steps,
+        guidance_scale=hero.config.sampling.guidance_scale,
+        eta=hero.config.sampling.eta,
     ).images
     assert [image.tobytes() for image in theirs] == [image.tobytes() for image in samples.images]
 
@@ -120,6 +120,29 @@ def test_the_noise_bank_of_a_flow_model_draws_by_its_own_sampler(
     samples = engine_module.sample(settings, run, 4, noise="bank", scheduler="euler", seed=7)
     said = {"given": samples.noises}
     exec(code.replace("draw(4, generator)", "given"), said)
+    for image, ours in zip(said["images"], samples.images, strict=True):
+        # decoded all at once, which rounds differently
+        assert np.abs(np.int16(image) - np.int16(ours)).max() <= 1
+
+
+def test_the_noise_bank_of_sdxl_draws_by_the_schedule_that_the_run_has(
+    settings, store, tmp_path, monkeypatch
+):
+    from hero_engine.streams import row_streams
+    from tests.hero_engine.tiny import save_sdxl
+
+    run = learned(settings, store, save_sdxl(tmp_path / "xl"), ["good", "bad", "best", "good"], 2)
+    folder = export(settings, store, run, "noise", None, tmp_path / "noise")
+    export(settings, store, run, "lora", None, folder)
+    page = (folder / "README.md").read_text()
+    assert "clip_sample=False" in page
+    [code] = re.findall(r"```python\n(.*?)```", page, re.S)
+    monkeypatch.chdir(folder)
+    samples = engine_module.sample(settings, run, 4, noise="bank", seed=7)
+    rows = row_streams(7, 0, "fresh sampling", list(range(4)))
+    said = {"given": samples.noises, "rows": rows}
+    code = code.replace("draw(4, generator)", "given").replace("=generator,", "=rows,")
+    exec(code, said)
     for image, ours in zip(said["images"], samples.images, strict=True):
         # decoded all at once, which rounds differently
         assert np.abs(np.int16(image) - np.int16(ours)).max() <= 1
