@@ -135,6 +135,18 @@ def image_side(model: str) -> int | None:
         return None
 
 
+def pipeline_class(config: "RunConfig") -> str:
+    """The name of the diffusers pipeline that a run's model is.
+
+    Raises:
+        EngineFailed
+    """
+    with _engine_errors():
+        from hero_engine.models.loading import pipeline_class
+
+        return pipeline_class(config.model)
+
+
 def sample(
     settings: Settings,
     run: Run,
@@ -158,7 +170,7 @@ def sample(
 
 
 def export_lora(settings: Settings, run: Run, path: Path, labels: int) -> Path:
-    """Write the run's LoRA as one safetensors file for diffusers, ComfyUI and AUTOMATIC1111/Forge.
+    """Write the run's LoRA as one safetensors file that other programs take.
 
     Args:
         labels: how many images people have judged, for the file's metadata.

@@ -40,8 +40,17 @@ class ModelSettings(Part):
     """Which model is fine-tuned."""
 
     name: str = Field(
-        description="The model: tiny (the bundled one), a folder with a diffusers pipeline, or an "
-        "id on the hub."
+        description="The model: tiny (the bundled one), a folder with a diffusers pipeline, an id "
+        "on the hub, or a single .safetensors file with a whole model."
+    )
+    revision: str | None = Field(
+        None,
+        description="Of a model on the hub: a branch, a tag or a commit; its newest if left out.",
+    )
+    pipeline_config: str | None = Field(
+        None,
+        description="For a single .safetensors file: a folder or hub id of a pipeline of its kind, "
+        "with the configuration and tokenizers that such a file lacks; the usual one if left out.",
     )
     mixed_precision: Literal["no", "bf16", "fp16"] = Field(
         "no",
@@ -65,7 +74,19 @@ class SamplingSettings(Part):
     eta: float = Field(
         1.0, gt=0.0, le=1.0, description="DDIM's noise: 1 is ancestral sampling, as DDPO needs it."
     )
+    height: int | None = Field(
+        None, ge=8, description="Height of the images in pixels; the model's own if left out."
+    )
+    width: int | None = Field(
+        None, ge=8, description="Width of the images in pixels; the model's own if left out."
+    )
     sample_batch_size: int = Field(8, ge=1, description="Images denoised in one forward pass.")
+
+    @model_validator(mode="after")
+    def _both_sides(self) -> "SamplingSettings":
+        if (self.height is None) != (self.width is None):
+            raise ValueError("height and width go together; set both, or neither")
+        return self
 
 
 class LoraSettings(Part):

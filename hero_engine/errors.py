@@ -4,6 +4,7 @@
     ├── ConfigError        a field of the configuration cannot be used: change the field
     ├── ModelNotFound      no diffusers pipeline at that path or hub id: correct it or download it
     ├── UnsupportedModel   a pipeline, but not of a kind that can be fine-tuned: choose another
+    ├── UnusableImages     what was drawn is no images: nothing is published, see the sentence
     ├── FeedbackError      the feedback is not of this batch: send the right one, nothing changed
     ├── NoiseBankEmpty     noises round good images were asked for before any image was called good
     ├── CheckpointError    a checkpoint or a batch on disk is missing, damaged or too new
@@ -29,6 +30,10 @@ class ModelNotFound(HeroError):
 
 class UnsupportedModel(HeroError):
     """The pipeline exists, but the engine does not know how to fine-tune it."""
+
+
+class UnusableImages(HeroError):
+    """What the model drew is not finite, or of one colour; weights or precision are wrong."""
 
 
 class FeedbackError(HeroError):

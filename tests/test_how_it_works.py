@@ -40,6 +40,7 @@ def test_the_page_covers_the_engine():
     places = {name.partition(":")[0] for name in NAMED}
     mathematics = {
         "diffusion/ddim",
+        "diffusion/flow",
         "diffusion/kernel",
         "diffusion/sampling",
         "diffusion/forward_process",

@@ -39,7 +39,7 @@ KINDS = {
     "agreement": Kind("how much the annotators agree, with figures for each", ("json", "csv"),
                       fetched=True),
     "images": Kind("the images, with their verdicts in metadata.jsonl", ("hf",)),
-    "lora": Kind("the LoRA, for diffusers, ComfyUI and AUTOMATIC1111/Forge", ("safetensors",)),
+    "lora": Kind("the LoRA, for diffusers, ComfyUI and others", ("safetensors",)),
     "noise": Kind("the noise bank, to draw more images like the good ones", ("safetensors",),
                   folder=("safetensors",)),
     "report": Kind("the whole run as one page that needs no network", ("html",),

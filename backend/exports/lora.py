@@ -1,6 +1,8 @@
-"""What the run has learned: a LoRA for diffusers, ComfyUI and AUTOMATIC1111/Forge."""
+"""What the run has learned: a LoRA for diffusers and the programs that people draw with."""
 
 from pathlib import Path
+
+from safetensors import safe_open
 
 from backend import engine
 from backend.exports.source import Source
@@ -15,9 +17,14 @@ def write(source: Source, format: str, path: Path) -> None:
 
 def how_to_use(path: Path) -> str:
     """Where other programs look for the file, and at which strength it is what was trained."""
-    name = path.stem
-    return (
-        f"diffusers: pipe.load_lora_weights({str(path)!r})\n"
-        "ComfyUI: put it into models/loras, Load LoRA, strength_model 1\n"
-        f"AUTOMATIC1111, Forge: put it into models/Lora, <lora:{name}:1> in the prompt"
-    )
+    lines = [
+        f"diffusers: pipe.load_lora_weights({str(path)!r})",
+        "ComfyUI: put it into models/loras, Load LoRA, strength_model 1",
+    ]
+    with safe_open(path, framework="numpy") as file:
+        kohya = any(name.startswith("lora_unet_") for name in file.keys())  # noqa: SIM118
+    if kohya:
+        lines.append(
+            f"AUTOMATIC1111, Forge: put it into models/Lora, <lora:{path.stem}:1> in the prompt"
+        )
+    return "\n".join(lines)

@@ -20,7 +20,7 @@ put its LoRA beside this file with `hero export {run} --what lora --out <this fo
 import math
 
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import {imports}
 from safetensors.torch import load_file
 
 bank = load_file("noise_bank.safetensors")
@@ -37,23 +37,61 @@ def draw(n, generator):
     return {keep} * centres + math.sqrt({noise_variance}) * noise
 
 
-pipe = StableDiffusionPipeline.from_pretrained({model!r})
-pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
-pipe.load_lora_weights(".", weight_name={lora!r})
+pipe = DiffusionPipeline.from_pretrained({model!r})
+{sampler}pipe.load_lora_weights(".", weight_name={lora!r})
 generator = torch.Generator().manual_seed(0)
 noises = draw(4, generator)
 images = pipe(
     {prompt!r},
-    negative_prompt={negative_prompt!r},
     num_images_per_prompt=len(noises),
-    latents=noises,
-    generator=generator,
     num_inference_steps={num_inference_steps},
     guidance_scale={guidance_scale},
-    eta={eta},
-).images
+    generator=generator,
+{arguments}).images
 ```
-"""
+{note}"""
+
+_DDIM = {
+    "imports": "DDIMScheduler, DiffusionPipeline",
+    "sampler": "pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)\n",
+    "arguments": (
+        "    latents=noises,\n    negative_prompt={negative_prompt!r},\n    eta={eta},\n"
+    ),
+    "note": "",
+}
+_FLOW = {
+    "imports": "DiffusionPipeline",
+    "sampler": "",
+    "arguments": "    latents=noises,\n    negative_prompt={negative_prompt!r},\n",
+    "note": """
+The pipeline's own sampler adds no noise on the way, as the run's does, so these images are not the
+run's to the last pixel. They are those of `hero generate --noise bank --scheduler euler`.
+""",
+}
+_FLUX = {
+    **_FLOW,
+    "arguments": """    # FLUX takes latents packed, four pixels a token
+    latents=noises.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).permute(0, 2, 4, 1, 3, 5)
+    .flatten(3)
+    .flatten(1, 2),
+    height=noises.shape[2] * pipe.vae_scale_factor,
+    width=noises.shape[3] * pipe.vae_scale_factor,
+""",
+}
+_Z_IMAGE = {
+    **_FLOW,
+    "arguments": """    latents=noises,
+    height=noises.shape[2] * pipe.vae_scale_factor,
+    width=noises.shape[3] * pipe.vae_scale_factor,
+    negative_prompt={negative_prompt!r},
+""",
+}
+_DRAWING = {
+    "StableDiffusion3Pipeline": _FLOW,
+    "FluxPipeline": _FLUX,
+    "ZImagePipeline": _Z_IMAGE,
+}
+"""How other pipelines than Stable Diffusion's draw from noises."""
 
 
 def write(source: Source, format: str, path: Path) -> None:
@@ -61,8 +99,14 @@ def write(source: Source, format: str, path: Path) -> None:
     if source.run.epoch == 0:
         raise source.nothing("it has not learned from any epoch yet", "label the first one")
     engine.export_noise(source.settings, source.run, path)
-    fields = engine.read_config(source.run.config).flat()
+    config = engine.read_config(source.run.config)
+    fields = config.flat()
     additive = fields["noise_form"] == "additive"
     keep = "1.0" if additive else f"math.sqrt(1 - {fields['noise_variance']})"
     lora = file_name(source.run, "lora", "safetensors")
-    write_card(path, _CARD.format(run=source.run.id, keep=keep, lora=lora, **fields))
+    pipeline = engine.pipeline_class(config)
+    if pipeline == "ZImagePipeline":
+        fields["guidance_scale"] -= 1.0  # there, 0 is no guidance
+    drawing = dict(_DRAWING.get(pipeline, _DDIM))
+    drawing["arguments"] = drawing["arguments"].format(**fields)
+    write_card(path, _CARD.format(run=source.run.id, keep=keep, lora=lora, **drawing, **fields))

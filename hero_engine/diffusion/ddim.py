@@ -14,12 +14,20 @@ from hero_engine.errors import ConfigError, UnsupportedModel
 def ddim_schedule(scheduler: DDIMScheduler, num_inference_steps: int, eta: float) -> Schedule:
     """The schedule that `scheduler` follows for that many steps.
 
-    Raises `UnsupportedModel` for dynamic thresholding, `ConfigError` for too many steps.
+    Raises `UnsupportedModel` for dynamic thresholding and for epsilon prediction from pure noise,
+    `ConfigError` for too many steps.
     """
     if scheduler.config["thresholding"]:
         raise UnsupportedModel(
             "The model's scheduler uses dynamic thresholding, whose steps have no closed "
             "log-probability; set thresholding to false in its scheduler_config.json."
+        )
+    if scheduler.config["prediction_type"] == "epsilon" and scheduler.alphas_cumprod[-1] <= 0:
+        raise UnsupportedModel(
+            "The model's scheduler ends in pure noise (rescale_betas_zero_snr), of which a network "
+            "that predicts the noise (epsilon) says nothing of the image; set prediction_type to "
+            "v_prediction in its scheduler_config.json if that is what it was trained on, or else "
+            "rescale_betas_zero_snr to false."
         )
     trained = scheduler.config["num_train_timesteps"]
     if num_inference_steps > trained:
@@ -36,7 +44,9 @@ def ddim_schedule(scheduler: DDIMScheduler, num_inference_steps: int, eta: float
             scheduler.alphas_cumprod[previous] if previous >= 0 else scheduler.final_alpha_cumprod
         )
         std = eta * scheduler._get_variance(timestep, previous) ** 0.5
-        direction = (1 - alpha_prev - std**2) ** 0.5
+        # From pure noise on and with eta 1, all of the next step's noise is new: the rest is zero,
+        # and rounding may leave it a little below.
+        direction = (1 - alpha_prev - std**2).clamp(min=0) ** 0.5
         rows.append((alpha**0.5, (1 - alpha) ** 0.5, alpha_prev**0.5, direction, std))
     sqrt_alpha, sqrt_beta, sqrt_alpha_prev, direction, std = (
         torch.stack(column) for column in zip(*rows, strict=True)

@@ -1,7 +1,7 @@
 """One denoising step as a random choice: mean, deviation and log-probability.
 
 All families share it. A family's process only says what the coefficients of its steps are
-(`ddim.py`), so that the policy gradient never asks which model it trains.
+(`ddim.py`, `flow.py`), so that the policy gradient never asks which model it trains.
 """
 
 import math
@@ -30,11 +30,14 @@ class Schedule:
     timesteps: Tensor
     """[step], of the type that the model's network takes."""
     sqrt_alpha: Float[Tensor, " step"]
+    """The share of z_0 in z_t: sqrt(alpha_t), or 1 - sigma for flow matching."""
     sqrt_beta: Float[Tensor, " step"]
+    """The share of noise in z_t: sqrt(1 - alpha_t), or sigma for flow matching."""
     sqrt_alpha_prev: Float[Tensor, " step"]
     direction: Float[Tensor, " step"]
     std: Float[Tensor, " step"]
-    prediction_type: Literal["epsilon", "v_prediction", "sample"]
+    prediction_type: Literal["epsilon", "v_prediction", "sample", "flow"]
+    """`flow` is the velocity epsilon - z_0, which is not the v of `v_prediction`."""
     clip_sample_range: float | None
 
     def __len__(self) -> int:
@@ -78,6 +81,9 @@ class Schedule:
         elif self.prediction_type == "sample":
             z_0 = prediction
             epsilon = (z_t - sqrt_alpha * z_0) / sqrt_beta
+        elif self.prediction_type == "flow":
+            z_0 = z_t - sqrt_beta * prediction
+            epsilon = z_t + sqrt_alpha * prediction
         else:
             z_0 = sqrt_alpha * z_t - sqrt_beta * prediction
             epsilon = sqrt_alpha * prediction + sqrt_beta * z_t

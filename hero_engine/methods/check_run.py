@@ -1,13 +1,15 @@
 """Whether a run can start, before any weight is loaded."""
 
 from hero_engine.config import RunConfig
+from hero_engine.errors import ConfigError
 from hero_engine.methods.dreambooth_settings import DreamBoothSettings
 from hero_engine.methods.enhanced_prompt_settings import EnhancedPromptSettings
 from hero_engine.methods.hero_plus_settings import HeroPlusSettings
 from hero_engine.methods.reward_ddpo_settings import RewardDdpoSettings
 from hero_engine.methods.reward_models import check_reward
 from hero_engine.methods.shared_settings import TrajectorySettings
-from hero_engine.models.loading import family_of, load_schedule, prompt_warnings
+from hero_engine.models.checking import check_model
+from hero_engine.models.loading import Found, prompt_warnings
 from hero_engine.models.policy import device_for
 
 
@@ -20,9 +22,17 @@ def check_run(config: RunConfig) -> list[str]:
     settings = config.method
     if isinstance(settings, RewardDdpoSettings):
         check_reward(settings)
-    family_of(config.model.name)
+    model = Found(config.model)
+    download = check_model(model)
+    if isinstance(settings, TrajectorySettings) and model.has_few_steps:
+        raise ConfigError(
+            f"{config.model.name} is a model of few steps, from which {settings.name} cannot "
+            "learn: it learns by the noise in each of many steps; set method to hero+, dreambooth "
+            "or prompt, or choose the model that this one was distilled from."
+        )
     device_for(config)
-    schedule = load_schedule(config)
+    model.check_size(config.sampling)
+    schedule = model.schedule(config.sampling)
     if isinstance(settings, TrajectorySettings):
         schedule.check_trainable(settings.trained_steps)
     prompts = {"prompt": config.prompt, "negative prompt": config.negative_prompt}
@@ -32,4 +42,25 @@ def check_run(config: RunConfig) -> list[str]:
         prompts["instance prompt"] = settings.instance_prompt
     if isinstance(settings, DreamBoothSettings | HeroPlusSettings):
         prompts["class prompt"] = settings.class_prompt
-    return prompt_warnings(config.model.name, prompts)
+    for name, prompt in prompts.items():
+        check_text(name, prompt)
+    warnings = prompt_warnings(model, prompts)
+    if config.negative_prompt and not model.takes_negative_prompt:
+        warnings.append("The negative prompt is not used: this model takes none.")
+    if download:
+        warnings.append(
+            f"{config.model.name} is not on this machine yet: {download / 1e9:.1f} GB are "
+            "downloaded before the first images are drawn."
+        )
+    return warnings
+
+
+def check_text(name: str, prompt: str) -> None:
+    """Raise `ConfigError` for a prompt that is no text."""
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"The {name} is no text: the bytes at its {error.start + 1}. character are not UTF-8; "
+            "type it anew, or set the terminal's encoding to UTF-8."
+        ) from error

@@ -5,7 +5,7 @@ inside `predict` and `decode`. Only this room reaches into a pipeline.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -16,9 +16,35 @@ from torch import Tensor
 
 from hero_engine.diffusion.forward_process import ForwardProcess
 from hero_engine.diffusion.kernel import Schedule
+from hero_engine.models.files import ModelFiles, locate
 
 Condition = dict[str, Tensor]
 """What a network is told besides z_t and t: a prompt and its negative, encoded once."""
+Configs = Callable[[str], Mapping[str, Any]]
+"""(path in the model's folder) -> the JSON there: what can be known of a model without weights."""
+
+
+def pixels_of(vae: Mapping[str, Any]) -> int:
+    """Side of the square of pixels that one latent stands for, by the VAE's configuration."""
+    return int(2 ** (len(vae["block_out_channels"]) - 1))
+
+
+def resized(configs: Configs, height: int, width: int) -> Configs:
+    """The configurations of the same model for images of that size."""
+
+    def read(path: str) -> Mapping[str, Any]:
+        config, (part, _, file) = configs(path), path.partition("/")
+        if file != "config.json":
+            return config
+        scale = pixels_of(configs("vae/config.json"))
+        return {**config, "sample_size": _size_in(part, scale, height, width)}
+
+    return read
+
+
+def _size_in(part: str, scale: int, height: int, width: int) -> list[int]:
+    """An image's size as a part of the pipeline counts it: the VAE in pixels, others in latents."""
+    return [height, width] if part == "vae" else [height // scale, width // scale]
 
 
 class Family(ABC):
@@ -29,12 +55,75 @@ class Family(ABC):
 
     lora_targets: ClassVar[tuple[str, ...]]
     """Names of the network's layers that get a LoRA."""
-    pipe: DiffusionPipeline
+    pipeline_class: ClassVar[type[DiffusionPipeline]]
+    pipeline_options: ClassVar[dict[str, Any]] = {}
+    """What the pipeline's class is told besides its parts."""
+    left_out: ClassVar[tuple[str, ...]] = ()
+    """Parts of a pipeline that are not loaded."""
+    may_lack: ClassVar[tuple[str, ...]] = ()
+    """Parts that a model can do without: its model_index.json says null for them."""
+    network_name: ClassVar[str]
+    """The denoising network's part of the pipeline, and its folder."""
+    pipe: Any
+
+    @abstractmethod
+    def __init__(self, pipe: DiffusionPipeline) -> None:
+        """A model whose pipeline is loaded already."""
+
+    @classmethod
+    def load(cls, folder: str) -> "Family":
+        """The model in a pipeline's folder, in float32."""
+        return cls.from_files(locate(folder))
+
+    @classmethod
+    def from_files(cls, files: ModelFiles) -> "Family":
+        """The model in a pipeline's files, in float32; what is missing of them is downloaded."""
+        files = files.here(cls.left_out)
+        return cls(files.load(cls.pipeline_class, cls.left_out, cls.pipeline_options))
+
+    @classmethod
+    def check(cls, configs: Configs) -> None:
+        """Raise `UnsupportedModel` for a model of the family's class that is of another kind."""
+        return
 
     @classmethod
     @abstractmethod
-    def load(cls, folder: str) -> "Family":
-        """The model in a pipeline's folder or of a hub id, in float32."""
+    def shape_from(cls, configs: Configs) -> tuple[int, int, int]:
+        """What `latent_shape` gives, of a model that is not loaded."""
+
+    @classmethod
+    def patch(cls, configs: Configs) -> int:
+        """Side of the square of latents that the network takes as one."""
+        return 1
+
+    @classmethod
+    def size_from(cls, configs: Configs) -> tuple[int, int]:
+        """Height and width of the images, in pixels, of a model that is not loaded."""
+        _, height, width = cls.shape_from(configs)
+        scale = pixels_of(configs("vae/config.json"))
+        return height * scale, width * scale
+
+    @classmethod
+    @abstractmethod
+    def schedule_from(cls, configs: Configs, num_inference_steps: int, eta: float) -> Schedule:
+        """What `schedule` gives, of a model that is not loaded."""
+
+    @classmethod
+    def tokenizer_of(cls, configs: Configs) -> tuple[str, int | None]:
+        """The folder of the tokenizer that reads the most of a prompt, and how many tokens the
+        network gets of it; None for as many as the tokenizer says."""
+        return "tokenizer", None
+
+    @classmethod
+    def takes_negative_prompt(cls, configs: Configs) -> bool:
+        """Whether the model's guidance leads away from a prompt."""
+        return True
+
+    @classmethod
+    def few_steps(cls, configs: Configs) -> bool:
+        """Whether the model is known to be distilled to few steps, which are no policy to improve:
+        they hardly have noise, and each leaps too far."""
+        return False
 
     @property
     @abstractmethod
@@ -46,9 +135,25 @@ class Family(ABC):
     def latent_shape(self) -> tuple[int, int, int]:
         """(channel, height, width) of the model's latents."""
 
-    @abstractmethod
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the images, in pixels."""
+        _, height, width = self.latent_shape
+        scale = pixels_of(self.pipe.vae.config)
+        return height * scale, width * scale
+
+    def resize(self, height: int, width: int) -> None:
+        """Draw images of that size from now on, which takes the place of the model's own."""
+        scale = pixels_of(self.pipe.vae.config)
+        for name in (self.network_name, "vae"):
+            size = _size_in(name, scale, height, width)
+            getattr(self.pipe, name).register_to_config(sample_size=size)
+
     def freeze(self) -> None:
         """Take every weight out of training."""
+        for component in self.pipe.components.values():
+            if isinstance(component, torch.nn.Module):
+                component.requires_grad_(False).eval()
 
     @abstractmethod
     def schedule(self, num_inference_steps: int, eta: float) -> Schedule:
@@ -84,6 +189,10 @@ class Family(ABC):
         self, prompt: str, negative_prompt: str, noises: Tensor, guidance_scale: float
     ) -> dict[str, Any]:
         """How that pipeline is told to make clean latents of these noises."""
+
+    def spatial(self, latents: Tensor) -> Tensor:
+        """What that pipeline gives, as [batch channel height width]."""
+        return latents
 
     @staticmethod
     @abstractmethod

@@ -12,6 +12,7 @@ from torch import Tensor
 from hero_engine.diffusion import sampling
 from hero_engine.diffusion.sampling import Transitions
 from hero_engine.models.policy import Policy
+from hero_engine.models.sanity import check_images, check_latents
 from hero_engine.processes import shared
 from hero_engine.report import OnProgress, OnStep, reporting
 from hero_engine.streams import row_streams, stream
@@ -73,7 +74,7 @@ def draw(
     config = policy.config.sampling
     denoise = _sampler(policy, prompt, scheduler)
     parts = torch.arange(len(noises)).split(config.sample_batch_size)
-    steps = config.num_inference_steps
+    steps, precision = config.num_inference_steps, policy.config.model.mixed_precision
 
     def draw_part(part: int, rows: Tensor) -> tuple[Tensor, Transitions | None, list[Image.Image]]:
         generators = streams.of(policy, part, rows)
@@ -83,6 +84,7 @@ def draw(
             z_0, kept = denoise(
                 z_t, generators, None if trained_steps is None else trained_steps[rows], told
             )
+        check_latents(z_0, precision)
         images: list[Image.Image] = []
         if decode:
             for image in policy.decode(z_0):
@@ -91,9 +93,11 @@ def draw(
                 images.append(image)
         return z_0.cpu(), kept, images
 
-    latents, kept, images = zip(*shared(parts, draw_part), strict=True)
+    latents, kept, parts_of_images = zip(*shared(parts, draw_part), strict=True)
+    images = [image for part in parts_of_images for image in part]
+    check_images(images, precision)
     return Samples(
-        [image for part in images for image in part],
+        images,
         torch.cat(latents),
         noises,
         None if trained_steps is None else Transitions.concatenate(kept),
@@ -117,6 +121,7 @@ def _sampler(policy: Policy, prompt: str, scheduler: str | None) -> Sampler:
             prompt, config.negative_prompt, z_t, config.sampling.guidance_scale
         )
         steps = config.sampling.num_inference_steps
-        return pipe(**arguments, generator=generators, num_inference_steps=steps).images, None
+        drawn = pipe(**arguments, generator=generators, num_inference_steps=steps).images
+        return policy.family.spatial(drawn), None
 
     return through_pipeline

@@ -1,69 +1,142 @@
 """From a model's name to its files, and what can be known of it without weights."""
 
-import contextlib
-import json
-import os
-from pathlib import Path
+import importlib
 
-from diffusers import DDIMScheduler
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
-from transformers import CLIPTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from hero_engine.config import RunConfig
-from hero_engine.diffusion.ddim import ddim_schedule
+from hero_engine.config import ModelSettings, RunConfig, SamplingSettings
 from hero_engine.diffusion.kernel import Schedule
-from hero_engine.errors import ModelNotFound, UnsupportedModel
+from hero_engine.errors import ConfigError, ModelNotFound, UnsupportedModel
+from hero_engine.models.base import Configs, Family, pixels_of, resized
 from hero_engine.models.families import FAMILIES
-from hero_engine.models.names import resolve
+from hero_engine.models.files import INDEX, ModelFiles, locate
+from hero_engine.models.hub import first_line
+
+_OTHER_KINDS = {
+    "Inpaint": "paints into an image",
+    "Img2Img": "begins with an image",
+    "ControlNet": "is steered by an image",
+    "Adapter": "is steered by an image",
+    "InstructPix2Pix": "edits an image",
+    "Upscale": "enlarges an image",
+    "Kontext": "edits an image",
+    "Fill": "paints into an image",
+}
+"""What pipelines of other kinds do, by a word in the names of their classes."""
 
 
-def family_of(model: str) -> str:
-    """Where the model's family lives, without loading its weights.
+class Found:
+    """A model whose files were found, and whose weights are not loaded."""
 
-    Raises `ModelNotFound`, and `UnsupportedModel` for a family that cannot be fine-tuned.
-    """
-    model = resolve(model)
-    try:
-        index = json.loads(_model_file(model, "model_index.json").read_text())
-        class_name = index["_class_name"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelNotFound(
-            f"The model_index.json of {model!r} cannot be read ({first_line(error)}); download "
-            "the pipeline again."
-        ) from error
-    if class_name not in FAMILIES:
-        raise UnsupportedModel(
-            f"{model!r} is a {class_name}, which is not supported yet; choose a Stable Diffusion "
-            "1.x or 2.x model (a StableDiffusionPipeline)."
+    def __init__(self, settings: ModelSettings) -> None:
+        """Raises `ModelNotFound`, and `UnsupportedModel` for one that cannot be fine-tuned."""
+        self.files = locate(settings.name, settings.revision, settings.pipeline_config)
+        module, name = family_of(self.files).split(":")
+        self.family: type[Family] = getattr(importlib.import_module(module), name)
+
+    def configs(self, sampling: SamplingSettings) -> Configs:
+        """The model's configurations, with the size of images that a run asks for."""
+        if sampling.height is None or sampling.width is None:
+            return self.files.json
+        return resized(self.files.json, sampling.height, sampling.width)
+
+    def schedule(self, sampling: SamplingSettings) -> Schedule:
+        """The steps of the model as a run walks them."""
+        return self.family.schedule_from(
+            self.configs(sampling), sampling.num_inference_steps, sampling.eta
         )
-    return FAMILIES[class_name]
+
+    def check_size(self, sampling: SamplingSettings) -> None:
+        """Raise `ConfigError` unless the model can draw images of the size that a run asks for."""
+        configs = self.files.json
+        multiple = pixels_of(configs("vae/config.json")) * self.family.patch(configs)
+        for name, side in (("height", sampling.height), ("width", sampling.width)):
+            if side is not None and side % multiple:
+                raise ConfigError(
+                    f"{name} is {side}, and the sides of this model's images are multiples of "
+                    f"{multiple}; set it to {max(1, round(side / multiple)) * multiple}."
+                )
+        self.family.shape_from(self.configs(sampling))
+
+    @property
+    def has_few_steps(self) -> bool:
+        """Whether the model is known to be distilled to few steps."""
+        return self.family.few_steps(self.files.json)
+
+    @property
+    def takes_negative_prompt(self) -> bool:
+        """Whether the model's guidance leads away from a prompt."""
+        return self.family.takes_negative_prompt(self.files.json)
 
 
-def load_schedule(config: RunConfig) -> Schedule:
-    """The schedule of the configured model, without loading its weights."""
-    model, sampling = resolve(config.model.name), config.sampling
-    scheduler = json.loads(_model_file(model, "scheduler/scheduler_config.json").read_text())
-    return ddim_schedule(
-        DDIMScheduler.from_config(scheduler), sampling.num_inference_steps, sampling.eta
+def pipeline_class(model: ModelSettings) -> str:
+    """The name of the diffusers pipeline that the model is. Raises `ModelNotFound`."""
+    return str(
+        locate(model.name, model.revision, model.pipeline_config).json(INDEX).get("_class_name")
     )
 
 
-def prompt_warnings(model: str, prompts: dict[str, str]) -> list[str]:
-    """What the model's tokenizer cuts off the prompts, given by what they are; a sentence each."""
-    try:
-        tokenizer = CLIPTokenizer.from_pretrained(resolve(model), subfolder="tokenizer")
-    except (OSError, ValueError) as error:
+def family_of(files: ModelFiles) -> str:
+    """Where the family of a pipeline lives.
+
+    Raises `ModelNotFound`, and `UnsupportedModel` for a kind that cannot be fine-tuned.
+    """
+    class_name = files.json(INDEX).get("_class_name")
+    if class_name is None:
         raise ModelNotFound(
-            f"The tokenizer of {model!r} cannot be loaded ({first_line(error)}); check "
+            f"The model_index.json of {files.name!r} cannot be read (it names no pipeline); "
+            "download the pipeline again."
+        )
+    if class_name not in FAMILIES:
+        raise UnsupportedModel(_unsupported(files.name, str(class_name)))
+    return FAMILIES[class_name]
+
+
+def image_size(model: ModelSettings, sampling: SamplingSettings) -> tuple[int, int]:
+    """Height and width of the images that a run draws, in pixels.
+
+    Raises `ModelNotFound`, `UnsupportedModel`, `ConfigError`.
+    """
+    found = Found(model)
+    return found.family.size_from(found.configs(sampling))
+
+
+def _unsupported(name: str, class_name: str) -> str:
+    for mark, kind in _OTHER_KINDS.items():
+        if mark in class_name:
+            return (
+                f"{name!r} is a {class_name}, which {kind}; choose a text-to-image model of one of "
+                f"these kinds: {', '.join(FAMILIES)}."
+            )
+    return (
+        f"{name!r} is a {class_name}, which is not supported; choose a model of one of these "
+        f"kinds: {', '.join(FAMILIES)}."
+    )
+
+
+def load_schedule(config: RunConfig) -> Schedule:
+    """The steps of the configured model, without loading its weights."""
+    return Found(config.model).schedule(config.sampling)
+
+
+def prompt_warnings(model: Found, prompts: dict[str, str]) -> list[str]:
+    """What the model's tokenizer cuts off the prompts, given by what they are; a sentence each."""
+    folder, limit = model.family.tokenizer_of(model.files.json)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(model.files.tokenizer(folder)))
+    except (OSError, ValueError, ImportError) as error:
+        raise ModelNotFound(
+            f"The tokenizer of {model.files.name!r} cannot be loaded ({first_line(error)}); check "
             "that the pipeline is complete, or download it again."
         ) from error
-    return [text for name, prompt in prompts.items() if (text := _cut(name, prompt, tokenizer))]
+    limit = limit or int(tokenizer.model_max_length)
+    cut = (_cut(name, prompt, tokenizer, limit) for name, prompt in prompts.items())
+    return [text for text in cut if text]
 
 
-def _cut(name: str, prompt: str, tokenizer: CLIPTokenizer) -> str | None:
+def _cut(name: str, prompt: str, tokenizer: PreTrainedTokenizerBase, limit: int) -> str | None:
     tokens = tokenizer(prompt, return_offsets_mapping=True, verbose=False)
-    length, limit = len(tokens.input_ids), tokenizer.model_max_length
+    length = len(tokens.input_ids)
     if length <= limit:
         return None
     start = tokens["offset_mapping"][limit - 1][0]
@@ -71,56 +144,3 @@ def _cut(name: str, prompt: str, tokenizer: CLIPTokenizer) -> str | None:
         f'The {name} has {length} tokens and the model reads {limit}: "{prompt[start:].strip()}" '
         f'is cut off, after "{prompt[:start].strip()}"; shorten it to be read whole.'
     )
-
-
-def _model_file(model: str, name: str) -> Path:
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        if not (folder / name).is_file():
-            raise ModelNotFound(
-                f"The folder {model!r} is no diffusers pipeline: it has no {name}; give a folder "
-                "written by save_pretrained(), or convert a single-file checkpoint with "
-                "StableDiffusionPipeline.from_single_file(...).save_pretrained(...)."
-            )
-        return folder / name
-    if folder.is_file():
-        raise ModelNotFound(
-            f"{model!r} is a file, not a diffusers pipeline; convert it with "
-            "StableDiffusionPipeline.from_single_file(...).save_pretrained(FOLDER) and give FOLDER."
-        )
-    if folder.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
-        raise ModelNotFound(
-            f"There is no folder {model!r}; give the path of a diffusers pipeline or a hub id such "
-            "as stable-diffusion-v1-5/stable-diffusion-v1-5."
-        )
-    return _hub_file(model, name)
-
-
-def _hub_file(model: str, name: str) -> Path:
-    with contextlib.suppress(OSError, ValueError):
-        return Path(hf_hub_download(model, name, local_files_only=True))
-    try:
-        return Path(hf_hub_download(model, name))
-    except GatedRepoError as error:
-        raise ModelNotFound(
-            f"The hub keeps {model!r} behind a licence; accept it on the model's page and log in "
-            "with `hf auth login`."
-        ) from error
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise ModelNotFound(
-            f"There is neither a folder nor a model on the hub called {model!r}; check the name, "
-            "or log in with `hf auth login` if it is private."
-        ) from error
-    except (OSError, ValueError) as error:
-        endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-        raise ModelNotFound(
-            f"{model!r} is no folder here, is not in the local cache, and could not be fetched "
-            f"from {endpoint} ({first_line(error)}); check the name and the network, or download "
-            "the model elsewhere and give its folder."
-        ) from error
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line without its full stop."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -1,7 +1,7 @@
 """The model that learns: a family's, with a trainable LoRA on its network."""
 
 import contextlib
-import importlib
+import pickle
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
@@ -15,13 +15,13 @@ from PIL import Image
 from torch import Tensor
 
 from hero_engine import processes
-from hero_engine.config import RunConfig
+from hero_engine.config import ModelSettings, RunConfig, SamplingSettings
 from hero_engine.diffusion.forward_process import ForwardProcess
 from hero_engine.diffusion.kernel import Denoiser, Schedule
 from hero_engine.errors import ConfigError, ModelNotFound
 from hero_engine.models.base import Family
-from hero_engine.models.loading import family_of, first_line
-from hero_engine.models.names import resolve
+from hero_engine.models.hub import first_line
+from hero_engine.models.loading import Found
 from hero_engine.streams import stream_seed
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -36,7 +36,7 @@ class Policy:
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config
-        self.family = load_family(config.model.name)
+        self.family = load_family(config.model, config.sampling)
         self.device = device_for(config)
         self._attach_lora()
         self.pipe.to(self.device)
@@ -138,19 +138,24 @@ def device_for(config: RunConfig) -> torch.device:
     return device
 
 
-def load_family(model: str) -> Family:
-    """The model of that name, loaded by its family.
+def load_family(model: ModelSettings | str, sampling: SamplingSettings | None = None) -> Family:
+    """The model, loaded by its family, for images of the size that a run asks for.
 
     Raises `ModelNotFound` where there is none and `UnsupportedModel` for other kinds of model.
     """
-    module, name = family_of(model).split(":")
-    family: type[Family] = getattr(importlib.import_module(module), name)
+    model = ModelSettings(name=model) if isinstance(model, str) else model
+    sampling = sampling or SamplingSettings()
+    found = Found(model)
+    found.check_size(sampling)
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
     try:
-        return family.load(resolve(model))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        family = found.family.from_files(found.files)
+    except (OSError, ValueError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
         raise ModelNotFound(
-            f"Loading the pipeline {model!r} failed ({first_line(error)}); check that its files "
-            "are complete, or download it again."
+            f"Loading the pipeline {model.name!r} failed ({first_line(error)}); check that its "
+            "files are complete, or download it again."
         ) from error
+    if sampling.height is not None and sampling.width is not None:
+        family.resize(sampling.height, sampling.width)
+    return family

@@ -25,12 +25,19 @@ with install_import_hook("hero_engine", "beartype.beartype"):
     for home in [*FAMILIES.values(), *(entry.code for entry in METHODS.values())]:
         importlib.import_module(home.split(":")[0])
 
-from tests.hero_engine.tiny import save_pipeline
+from tests.hero_engine.tiny import MAKERS
 
 
 @pytest.fixture(scope="session")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_pipeline(tmp_path_factory.mktemp("models") / "random")
+def pipelines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A pipeline of each family, by the family's short name."""
+    folder = tmp_path_factory.mktemp("models")
+    return {name: make(folder / name) for name, make in MAKERS.items()}
+
+
+@pytest.fixture(scope="session")
+def pipeline(pipelines: dict[str, Path]) -> Path:
+    return pipelines["sd"]
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from backend import engine as engine_module
@@ -99,6 +100,29 @@ def test_the_noise_bank_draws_what_hero_generate_draws(
         eta=hero.config.eta,
     ).images
     assert [image.tobytes() for image in theirs] == [image.tobytes() for image in samples.images]
+
+
+@pytest.mark.parametrize("family", ["sd3", "flux", "z_image"])
+def test_the_noise_bank_of_a_flow_model_draws_by_its_own_sampler(
+    settings, store, tmp_path, monkeypatch, family
+):
+    from backend.exports.lora import how_to_use
+    from tests.hero_engine.tiny import MAKERS
+
+    model = MAKERS[family](tmp_path / family)
+    run = learned(settings, store, model, ["good", "bad", "best", "good"], 2)
+    folder = export(settings, store, run, "noise", None, tmp_path / "noise")
+    lora = export(settings, store, run, "lora", None, folder)
+    assert "AUTOMATIC1111" not in how_to_use(lora)
+    page = (folder / "README.md").read_text()
+    [code] = re.findall(r"```python\n(.*?)```", page, re.S)
+    monkeypatch.chdir(folder)
+    samples = engine_module.sample(settings, run, 4, noise="bank", scheduler="euler", seed=7)
+    said = {"given": samples.noises}
+    exec(code.replace("draw(4, generator)", "given"), said)
+    for image, ours in zip(said["images"], samples.images, strict=True):
+        # decoded all at once, which rounds differently
+        assert np.abs(np.int16(image) - np.int16(ours)).max() <= 1
 
 
 def test_a_lora_by_its_own_name(settings, store, pipeline, tmp_path):

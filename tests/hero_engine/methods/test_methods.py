@@ -1,16 +1,22 @@
 """What every method does alike."""
 
 import importlib
+from functools import partial
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from hero_engine.errors import ConfigError, NoiseBankEmpty
 from hero_engine.methods.base import Method
 from hero_engine.methods.check_run import check_run
 from hero_engine.methods.table import METHODS
+from hero_engine.models.export import export_noise
+from hero_engine.models.flux import Flux
+from hero_engine.models.sd3 import StableDiffusion3
 from hero_engine.storage.batch import Feedback
 from hero_engine.storage.checkpoint import Checkpoint
+from tests.hero_engine.tiny import MAKERS
 
 HALF_GOOD = Feedback(good=(True, False) * 4, best=2)
 OF_METHOD = {
@@ -38,6 +44,14 @@ def create(make_config):
     return create
 
 
+@pytest.fixture(params=MAKERS)
+def create_in_family(request, create, pipelines, monkeypatch):
+    """`create` with a model of each family; T5 gives 16 tokens, most of which would be padding."""
+    for family in (StableDiffusion3, Flux):
+        monkeypatch.setattr(family, "max_sequence_length", 16)
+    return partial(create, model=str(pipelines[request.param]))
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_of_the_table_has_settings_of_its_name_and_a_class(method):
     entry = METHODS[method]
@@ -49,8 +63,8 @@ def test_every_method_of_the_table_has_settings_of_its_name_and_a_class(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_stopped_run_ends_as_one_that_was_not(create, tmp_path, method):
-    through = create(method)
+def test_a_stopped_run_ends_as_one_that_was_not(create_in_family, tmp_path, method):
+    through = create_in_family(method)
     through.learn(through.generate(), HALF_GOOD)
     through.save(tmp_path / "first")
     batch = through.generate()
@@ -73,8 +87,8 @@ def test_a_stopped_run_ends_as_one_that_was_not(create, tmp_path, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_learning_changes_the_lora_that_is_exported(create, tmp_path, method):
-    run = create(method)
+def test_learning_changes_the_lora_that_is_exported(create_in_family, tmp_path, method):
+    run = create_in_family(method)
     before = run.sample(2, seed=1).latents
     report = run.learn(run.generate(), HALF_GOOD)
     changed = not torch.equal(run.sample(2, seed=1).latents, before)
@@ -97,6 +111,28 @@ def test_batches_of_one_kind_break_nothing(create, method):
         learns_anyway = method == "ddpo" or (verdict and method in ("hero+", "dreambooth"))
         assert report.updated == bool(learns_anyway)
         assert bool(report.note) != report.updated or method == "hero+"
+
+
+@pytest.mark.parametrize("method", ["hero", "hero+"])
+def test_good_noises_are_kept_and_verdicts_predicted(create_in_family, tmp_path, method):
+    run = create_in_family(method)
+    batch = run.generate()
+    run.learn(batch, HALF_GOOD)
+    assert torch.equal(run.bank.good, batch.noises[::2])
+    assert torch.equal(run.bank.best, batch.noises[2])
+    assert not torch.equal(run.generate().noises, batch.noises)
+    drawn = run.sample(3, noise="bank", seed=1)
+    assert drawn.latents.isfinite().all()
+    assert torch.equal(run.sample(3, noise="bank", seed=1).latents, drawn.latents)
+    predicted = run.predict(batch.latents)
+    assert len(predicted) == 8
+    assert max(range(8), key=predicted.__getitem__) == 2
+    run.save(tmp_path / "saved")
+    bank = load_file(export_noise(Checkpoint.load(tmp_path / "saved"), tmp_path / "noise"))
+    assert torch.equal(bank["good"], run.bank.good)
+    euler, again = (run.sample(2, scheduler="euler", seed=1).latents for _ in range(2))
+    assert torch.equal(euler, again)
+    assert euler.shape == (2, *run.policy.latent_shape)
 
 
 @pytest.mark.parametrize("method", BASELINES)

@@ -7,7 +7,7 @@ from hero_engine.diffusion import sampling
 from hero_engine.methods.hero import Hero
 from hero_engine.models.drawing import Streams, draw
 from hero_engine.models.policy import Policy
-from hero_engine.models.stable_diffusion import SCHEDULERS
+from hero_engine.models.schedulers import SCHEDULERS
 from hero_engine.report import Progress
 from hero_engine.streams import row_streams
 

@@ -10,6 +10,7 @@ from hero_engine.methods.base import Method
 from hero_engine.methods.check_run import check_run
 from hero_engine.models.base import Family
 from hero_engine.models.families import FAMILIES
+from hero_engine.models.files import locate
 from hero_engine.models.loading import family_of
 
 
@@ -27,7 +28,7 @@ def test_every_family_of_the_table_is_a_whole_one(pipeline_class):
 def test_a_pipeline_of_the_table_is_found_by_its_class(tmp_path):
     for pipeline_class, home in FAMILIES.items():
         (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": pipeline_class}))
-        assert family_of(str(tmp_path)) == home
+        assert family_of(locate(str(tmp_path))) == home
 
 
 def test_other_kinds_of_pipeline_are_refused_by_their_class(tmp_path, make_config):

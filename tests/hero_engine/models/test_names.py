@@ -1,3 +1,4 @@
+from hero_engine.models.files import locate
 from hero_engine.models.loading import family_of
 from hero_engine.models.names import bundled, resolve
 from tinyworld.bundled import PIPELINE
@@ -5,7 +6,7 @@ from tinyworld.bundled import PIPELINE
 
 def test_a_bundled_model_is_known_by_its_name():
     assert resolve("tiny") == bundled("tiny") == str(PIPELINE)
-    assert family_of("tiny").endswith(":StableDiffusion")
+    assert family_of(locate("tiny")).endswith(":StableDiffusion")
 
 
 def test_any_other_name_stays_as_it_is():

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from hero_engine.errors import ConfigError
-from hero_engine.models.stable_diffusion import SCHEDULERS, StableDiffusion
+from hero_engine.models.schedulers import SCHEDULERS
+from hero_engine.models.stable_diffusion import StableDiffusion
 from tests.hero_engine.tiny import save_pipeline
 
 

@@ -1,0 +1,177 @@
+"""What the families with a UNet share: DDIM, guidance, the VAE, and a LoRA by kohya's names."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from diffusers import DDIMScheduler, DiffusionPipeline
+from diffusers.utils import convert_state_dict_to_kohya
+from PIL import Image
+from torch import Tensor
+
+from hero_engine.diffusion.ddim import ddim_schedule
+from hero_engine.diffusion.forward_process import VariancePreserving
+from hero_engine.diffusion.kernel import Schedule
+from hero_engine.errors import ConfigError, UnsupportedModel
+from hero_engine.models.base import Condition, Configs, Family
+from hero_engine.models.schedulers import as_ddim, other_sampler
+from hero_engine.storage.durable import write_tensors
+
+
+class UNetFamily(Family):
+    """A pipeline with a UNet, with its scheduler replaced by DDIM."""
+
+    lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
+    network_name = "unet"
+
+    def __init__(self, pipe: DiffusionPipeline) -> None:
+        self.pipe = pipe
+        pipe.scheduler = as_ddim(pipe.scheduler.config)
+        pipe.set_progress_bar_config(disable=True)
+
+    @classmethod
+    def check(cls, configs: Configs) -> None:
+        """See that it draws from a prompt alone, and that its parts fit each other."""
+        unet, vae = configs("unet/config.json"), configs("vae/config.json")
+        channels, latents = unet.get("in_channels", 4), vae.get("latent_channels", 4)
+        if channels != latents:
+            kind = {9: "an inpainting model", 8: "a model that edits images"}.get(
+                channels, "a model that is given more than noise"
+            )
+            raise UnsupportedModel(
+                f"Its UNet takes {channels} channels where the VAE has {latents}: it is {kind}; "
+                "choose a text-to-image model."
+            )
+        if unet.get("time_cond_proj_dim"):
+            raise UnsupportedModel(
+                "Its UNet is told the guidance scale (a latent consistency model), which is not "
+                "supported; choose the model that it was distilled from."
+            )
+        as_ddim(configs("scheduler/scheduler_config.json"))
+
+    @classmethod
+    def shape_from(cls, configs: Configs) -> tuple[int, int, int]:
+        """By the size that the UNet was trained with; `ConfigError` if it does not say."""
+        return _shape(configs("unet/config.json"))
+
+    @classmethod
+    def schedule_from(cls, configs: Configs, num_inference_steps: int, eta: float) -> Schedule:
+        """DDIM's."""
+        scheduler = as_ddim(configs("scheduler/scheduler_config.json"))
+        return ddim_schedule(scheduler, num_inference_steps, eta)
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """The UNet."""
+        return self.pipe.unet
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(channel, height, width) of the model's latents."""
+        return _shape(self.pipe.unet.config)
+
+    def schedule(self, num_inference_steps: int, eta: float) -> Schedule:
+        """DDIM's."""
+        return ddim_schedule(self.scheduler, num_inference_steps, eta)
+
+    @property
+    def scheduler(self) -> DDIMScheduler:
+        """The pipeline's."""
+        return self.pipe.scheduler
+
+    def forward_process(self, schedule: Schedule) -> VariancePreserving:
+        """The one that the scheduler describes."""
+        return VariancePreserving(
+            self.scheduler.alphas_cumprod,
+            self.scheduler.config["prediction_type"],
+            first_timestep=int(schedule.timesteps[0]),
+        )
+
+    @abstractmethod
+    def added(self, condition: Condition, sign: str, n: int) -> dict[str, Any] | None:
+        """What the UNet is told of n images besides the prompt's tokens, which are `positive` or
+        `negative`; None for nothing."""
+
+    def predict(
+        self, z_t: Tensor, timesteps: Tensor, condition: Condition, guidance_scale: float
+    ) -> Tensor:
+        """The UNet under classifier-free guidance."""
+        n, positive = len(z_t), condition["positive"].repeat(len(z_t), 1, 1)
+        added = self.added(condition, "positive", n)
+        if "negative" not in condition:
+            return self._unet(z_t, timesteps, positive, added)
+        embeds = torch.cat([condition["negative"].repeat(n, 1, 1), positive])
+        away = self.added(condition, "negative", n)
+        if added is not None and away is not None:
+            added = {name: torch.cat([away[name], tensor]) for name, tensor in added.items()}
+        both = self._unet(torch.cat([z_t, z_t]), timesteps.repeat(2), embeds, added)
+        unconditional, conditional = both.chunk(2)
+        return unconditional + guidance_scale * (conditional - unconditional)
+
+    def _unet(self, z_t: Tensor, timesteps: Tensor, embeds: Tensor, added: Any) -> Tensor:
+        return self.pipe.unet(z_t, timesteps, embeds, added_cond_kwargs=added, return_dict=False)[0]
+
+    def decode(self, latents: Tensor) -> Iterator[Image.Image]:
+        """One by one, which bounds the VAE's memory; in float32, since some VAEs overflow."""
+        for latent in latents.to(self.pipe.vae.device):
+            yield self._decoded(latent[None])
+
+    @torch.no_grad()
+    def _decoded(self, latents: Tensor) -> Image.Image:
+        pixels = self.pipe.vae.decode(self._unscaled(latents), return_dict=False)[0]
+        return self.pipe.image_processor.postprocess(pixels)[0]
+
+    def _unscaled(self, latents: Tensor) -> Tensor:
+        """As the VAE made them."""
+        return latents / self.pipe.vae.config.scaling_factor
+
+    def pipeline(self, scheduler: str) -> DiffusionPipeline:
+        """The same model as a plain pipeline with another sampler."""
+        parts = {**self.pipe.components, "scheduler": other_sampler(scheduler, self.scheduler)}
+        pipe = self.pipeline_class(**parts, **self.flags())
+        pipe.set_progress_bar_config(disable=True)
+        return pipe
+
+    def flags(self) -> dict[str, Any]:
+        """What the pipeline's class is told besides its parts."""
+        return dict(self.pipeline_options)
+
+    def call_arguments(
+        self, prompt: str, negative_prompt: str, noises: Tensor, guidance_scale: float
+    ) -> dict[str, Any]:
+        """Arguments by which that pipeline makes clean latents of these noises."""
+        height, width = self.image_size
+        return {
+            "prompt": prompt,
+            "negative_prompt": negative_prompt,
+            "num_images_per_prompt": len(noises),
+            "latents": noises,
+            "guidance_scale": guidance_scale,
+            "height": height,
+            "width": width,
+            "output_type": "latent",
+        }
+
+    @staticmethod
+    def save_lora(
+        lora: dict[str, Tensor], path: Path, metadata: dict[str, str]
+    ) -> Literal["kohya", "diffusers"]:
+        """Kohya's naming: `lora_unet_<layer>.lora_down.weight`, `.lora_up.weight` and `.alpha`,
+        which equals the rank, so that strength 1 is what was trained."""
+        named = {f"unet.{name}": tensor for name, tensor in lora.items()}
+        keys = convert_state_dict_to_kohya(named)
+        write_tensors(path, {name: tensor.float() for name, tensor in keys.items()}, metadata)
+        return "kohya"
+
+
+def _shape(unet: Mapping[str, Any]) -> tuple[int, int, int]:
+    size = unet.get("sample_size")
+    if size is None:
+        raise ConfigError(
+            "The model does not say the size of its images (sample_size is null in its "
+            "unet/config.json); set height and width, as its page says."
+        )
+    height, width = (size, size) if isinstance(size, int) else size
+    return unet.get("in_channels", 4), height, width
