@@ -78,26 +78,26 @@ def test_the_noise_bank_draws_what_hero_generate_draws(
         hero.bank,
         6,
         (4, 8, 8),
-        best_image_ratio=hero.config.best_image_ratio,
-        noise_variance=hero.config.noise_variance,
-        noise_form=hero.config.noise_form,
+        best_image_ratio=hero.settings.best_image_ratio,
+        noise_variance=hero.settings.noise_variance,
+        noise_form=hero.settings.noise_form,
         generator=torch.Generator().manual_seed(5),
     )
     assert torch.equal(said.draw(6, torch.Generator().manual_seed(5)), ours)
 
     # The same noises, and the same generator for the steps: the same images.
     samples = engine_module.sample(settings, run, 4, noise="bank", seed=7)
-    from hero_engine.streams import stream
+    from hero_engine.streams import row_streams
 
     theirs = said.pipe(
         hero.config.prompt,
         negative_prompt=hero.config.negative_prompt,
         num_images_per_prompt=4,
         latents=samples.noises,
-        generator=stream(7, 0, "fresh sampling", 0),
-        num_inference_steps=hero.config.num_inference_steps,
-        guidance_scale=hero.config.guidance_scale,
-        eta=hero.config.eta,
+        generator=row_streams(7, 0, "fresh sampling", range(4)),
+        num_inference_steps=hero.config.sampling.num_inference_steps,
+        guidance_scale=hero.config.sampling.guidance_scale,
+        eta=hero.config.sampling.eta,
     ).images
     assert [image.tobytes() for image in theirs] == [image.tobytes() for image in samples.images]
 
