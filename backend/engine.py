@@ -18,7 +18,7 @@ from hero_engine.errors import ConfigError, HeroError, ModelNotFound, Unsupporte
 from hero_engine.methods import make_config as configs
 from hero_engine.methods.make_config import Setting
 from hero_engine.methods.table import METHODS
-from hero_engine.models.names import bundled, resolve
+from hero_engine.models.names import bundled
 from hero_engine.presets import PRESETS, preset
 
 if TYPE_CHECKING:
@@ -119,32 +119,35 @@ def check(config: RunConfig) -> list[str]:
         return check_run(config)
 
 
+def check_model(model: str, revision: str | None = None) -> str:
+    """See that runs of a model can start; what it is, in words.
+
+    Raises:
+        BadInput: it is missing, damaged or of a kind that cannot be trained.
+    """
+    config = make_config(model=model, revision=revision, prompt="a rose")
+    warnings = check(config)
+    said = "" if is_bundled(model) is False else " (bundled)"
+    size = image_size(config.flat())
+    drawn = f", images of {size[1]} x {size[0]} pixels" if size else ""
+    return "; ".join([f"{model}{said}{drawn}", *warnings])
+
+
 def is_bundled(model: str) -> bool:
     """Whether a model comes with an installed package."""
     return bundled(model) is not None
 
 
-def image_side(model: str) -> int | None:
-    """Side of the images that a pipeline in a folder draws, in pixels; None for one on the hub."""
-    folder = Path(resolve(model))
+def image_size(stored: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Height and width of the images that a run with this stored configuration draws, in pixels;
+    None if its model does not say, or is not there any more."""
     try:
-        unet = json.loads((folder / "unet" / "config.json").read_text())
-        vae = json.loads((folder / "vae" / "config.json").read_text())
-        return int(unet["sample_size"] * 2 ** (len(vae["block_out_channels"]) - 1))
-    except (OSError, ValueError, KeyError, TypeError):
+        config = configs.read_config(stored)[0]
+        from hero_engine.models.loading import image_size
+
+        return image_size(config.model, config.sampling)
+    except HeroError:
         return None
-
-
-def pipeline_class(config: "RunConfig") -> str:
-    """The name of the diffusers pipeline that a run's model is.
-
-    Raises:
-        EngineFailed
-    """
-    with _engine_errors():
-        from hero_engine.models.loading import pipeline_class
-
-        return pipeline_class(config.model)
 
 
 def sample(

@@ -55,9 +55,17 @@ def watch(run_id: RunId) -> None:
 
 
 @app.command(rich_help_panel=LOOKING)
-def doctor() -> None:
+def doctor(
+    model: Annotated[
+        str | None,
+        typer.Option(help="A model to look at, as --model of `hero start`, without a run."),
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="Of a model on the hub: a branch, a tag or a commit.")
+    ] = None,
+) -> None:
     """Check everything that a run needs, and say how to mend what is missing."""
     from backend.doctor import examine, show
 
-    if not show(examine(Settings.load()), out):
+    if not show(examine(Settings.load(), model, revision), out):
         raise typer.Exit(1)

@@ -40,7 +40,14 @@ def start(
         str | None,
         typer.Option(
             rich_help_panel=TEACH,
-            help="The model: tiny, a folder with a diffusers pipeline, or an id on the hub.",
+            help="The model: tiny, a folder with a diffusers pipeline, an id on the hub, or one "
+            ".safetensors file with a whole model.",
+        ),
+    ] = None,
+    revision: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=TEACH, help="Of a model on the hub: a branch, a tag or a commit."
         ),
     ] = None,
     images: Annotated[
@@ -173,6 +180,9 @@ def start(
         "criteria": criteria,
         "preset": preset,
         "model": model,
+        "revision": revision,
+        "height": height,
+        "width": width,
         "images": images,
         "epochs": epochs,
         "steps": steps,

@@ -17,11 +17,18 @@ __all__ = ["Finding", "examine", "show"]
 _STYLES = {"ok": "green", "note": "yellow", "FAIL": "bold red"}
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
+def examine(
+    settings: Settings, model: str | None = None, revision: str | None = None
+) -> Iterator[Finding]:
     """The checks, one after another; what needs Label Studio is tried in a project and by an
-    annotator of its own, both deleted afterwards."""
+    annotator of its own, both deleted afterwards.
+
+    Args:
+        model: to look at instead of the one of runs that name none.
+        revision: of a model on the hub.
+    """
     yield tried("Python packages", machine.packages)
-    yield tried("model", lambda: machine.model(settings))
+    yield tried("model", lambda: machine.model(settings, model, revision))
     yield tried("GPU", machine.gpu)
     home = tried("home folder", lambda: machine.disk(settings))
     yield home

@@ -34,15 +34,12 @@ def _version(package: str) -> str | None:
         return None
 
 
-def model(settings: Settings) -> str:
-    """The model of runs that name none can be used."""
+def model(settings: Settings, name: str | None = None, revision: str | None = None) -> str:
+    """A model can be used, as `hero start` sees it: the one named, or that of runs that name
+    none."""
     from backend import engine
 
-    preset = None if settings.model else "tiny"
-    fields = {"model": settings.model, "prompt": "photo of a rose"} if settings.model else {}
-    config = engine.make_config(preset, **fields)
-    engine.check(config)
-    return f"{config.model.name}" + ("" if settings.model else " (bundled)")
+    return engine.check_model(name or settings.model or "tiny", revision)
 
 
 def gpu() -> str:

@@ -18,6 +18,9 @@ from backend.starting.criteria import default_criteria
 ENGINE_FIELDS = {
     "prompt": "prompt",
     "model": "model",
+    "revision": "revision",
+    "height": "height",
+    "width": "width",
     "images": "images_per_epoch",
     "epochs": "epochs",
     "steps": "num_inference_steps",
@@ -34,7 +37,12 @@ class Plan(Labelling):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompt: str | None = Field(None, description="What the images should show.")
-    model: str | None = Field(None, description="A diffusers pipeline: folder, or id on the hub.")
+    model: str | None = Field(
+        None, description="A diffusers pipeline: folder, id on the hub, or one .safetensors file."
+    )
+    revision: str | None = Field(None, description="Of a model on the hub: branch, tag or commit.")
+    height: int | None = Field(None, description="Height of the images, in pixels.")
+    width: int | None = Field(None, description="Width of the images, in pixels.")
     preset: str | None = Field(None, description="Named hyper-parameters.")
     images: int | None = Field(None, description="Images per epoch.")
     epochs: int | None = Field(None, description="Batches that are drawn and labelled.")
@@ -89,9 +97,10 @@ class Plan(Labelling):
                 fields["model"] = settings.model
             else:
                 preset = "tiny"
-        named = fields.get("model")
-        if named and not engine.is_bundled(named) and Path(named).exists():
-            fields["model"] = str(Path(named).absolute())
+        for name in ("model", "pipeline_config"):
+            named = fields.get(name)
+            if named and not engine.is_bundled(named) and Path(named).expanduser().exists():
+                fields[name] = str(Path(named).expanduser().absolute())
         if settings.mixed_precision:
             fields.setdefault("mixed_precision", settings.mixed_precision)
         return preset, fields

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from backend.engine import image_side
+from backend.engine import image_size
 from backend.errors import HeroServiceError
 from backend.label_studio import Gateway, Project
 from backend.label_studio.adopting import taken
@@ -22,8 +22,8 @@ PIXELATED_BELOW = 256
 
 def pixelated(config: Mapping[str, Any]) -> bool:
     """Whether a run's images are so small that the labelling page shows them pixel by pixel."""
-    side = image_side(config.get("model", ""))
-    return side is not None and side < PIXELATED_BELOW
+    size = image_size(config)
+    return size is not None and min(size) < PIXELATED_BELOW
 
 
 def start_run(

@@ -63,7 +63,7 @@ class ModelFiles:
         """
         found = {}
         for name, of in self.json(INDEX).items():
-            if not isinstance(of, list) or len(of) != 2 or not of[0] or name in left_out:
+            if not _is_part(of) or name in left_out:
                 continue
             kind = getattr(_LIBRARIES.get(of[0]), str(of[1]), None)
             if kind is None:
@@ -155,7 +155,9 @@ class ModelFiles:
 
     def _configurations(self, left_out: Collection[str]) -> Path:
         """The folder with all that a single file leaves out, downloaded if need be."""
-        if self.hub is None:
+        index = self.json(INDEX)
+        parts = [name for name in index if name not in left_out and _is_part(index[name])]
+        if self.hub is None or all(any((self.folder / part).glob("*.json")) for part in parts):
             return self.folder
         there = [name for name in hub.sizes(*self.hub) if self._wanted(name, left_out)]
         return hub.download(*self.hub, there)
@@ -192,6 +194,11 @@ class ModelFiles:
         )
 
 
+def _is_part(of: Any) -> bool:
+    """Whether a value of a model_index.json is a part's library and class."""
+    return isinstance(of, list) and len(of) == 2 and bool(of[0])
+
+
 def names_part(index: Mapping[str, Any], name: str) -> bool:
     """Whether a model_index.json has a part of that name: `null` or `[null, null]` is none."""
     return bool((index.get(name) or [None])[0])
@@ -206,7 +213,8 @@ def locate(
     if path.is_dir():
         return ModelFiles(model, path)
     if path.is_file():
-        of = pipeline_config or configuration_of(path)
+        usual = configuration_of(path)
+        of = pipeline_config or usual
         try:
             base = locate(of)
         except ModelNotFound as error:
@@ -217,8 +225,8 @@ def locate(
             f"There is no folder {model!r}; give the path of a diffusers pipeline or a hub id such "
             "as stable-diffusion-v1-5/stable-diffusion-v1-5."
         )
-    folder = hub.cached(model, revision)
-    if folder is None or not (folder / INDEX).is_file():
+    folder = hub.cached(model, revision, INDEX)
+    if folder is None:
         hub.sizes(model, revision)
         folder = hub.download(model, revision, [INDEX])
     return ModelFiles(model, folder, hub=(model, revision))

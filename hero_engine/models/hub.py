@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
@@ -28,12 +28,13 @@ SECONDS_TO_ANSWER = 5.0
 """How long the hub may take to say what a model consists of."""
 
 
-def cached(model: str, revision: str | None) -> Path | None:
-    """The model's folder in the local cache, whatever of it is there; None if nothing is."""
+def cached(model: str, revision: str | None, file: str) -> Path | None:
+    """The model's folder in the local cache, if that file is in it; others need not be."""
     try:
-        return Path(snapshot_download(model, revision=revision, local_files_only=True))
-    except (OSError, ValueError):
+        found = try_to_load_from_cache(model, file, revision=revision)
+    except HFValidationError:
         return None
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def sizes(model: str, revision: str | None) -> dict[str, int]:

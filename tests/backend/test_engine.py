@@ -228,8 +228,17 @@ def test_after_a_run(settings: Settings, run: Run, engine: Engine, tmp_path: Pat
 
 
 def test_how_large_a_pipelines_images_are(pipeline: Path, tmp_path: Path):
-    assert engine_module.image_side(str(pipeline)) == 16
-    assert engine_module.image_side("some/hub-model") is None
-    (tmp_path / "unet").mkdir()
-    (tmp_path / "unet" / "config.json").write_text("[]")
-    assert engine_module.image_side(str(tmp_path)) is None
+    def size(model: object, **fields: Any) -> tuple[int, int] | None:
+        return engine_module.image_size({"model": str(model), "prompt": "a rose", **fields})
+
+    assert size(pipeline) == (16, 16)
+    assert size(pipeline, height=24, width=32, format=2) == (24, 32)
+    assert size("tiny") == (64, 64)
+    assert size(tmp_path / "gone") is None
+    unet = tmp_path / "model" / "unet" / "config.json"
+    shutil.copytree(pipeline, tmp_path / "model")
+    fields = json.loads(unet.read_text())
+    unet.write_text(json.dumps({**fields, "sample_size": [8, 12]}))
+    assert size(tmp_path / "model") == (16, 24)
+    unet.write_text(json.dumps({**fields, "sample_size": None}))
+    assert size(tmp_path / "model") is None
