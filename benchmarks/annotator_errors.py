@@ -29,7 +29,7 @@ from benchmarks.cells import (
 from benchmarks.intervals import Mean
 from benchmarks.jobs import console
 from benchmarks.kept_runs import Row
-from benchmarks.plots import GREY, Line, Panel, draw
+from benchmarks.plots import GREY, Panel, draw, line_of
 from benchmarks.sheets import Sheet, share
 from benchmarks.voting import Person
 
@@ -156,9 +156,9 @@ def plot(runs: dict[str, list[Row]], path: Path) -> None:
             label, colour = (policy, GREY) if policy == ONE else (f"three, {policy}", f"C{number}")
             beside = points.pop(ADVERSARY, None)
             if points:
-                lines.append(Line(label, colour, *zip(*points.values(), strict=True)))
+                lines.append(line_of(label, colour, list(points.values())))
             if beside:
-                lines.append(Line(label, colour, *zip(beside, strict=True), named=not points))
+                lines.append(line_of(label, colour, [beside], named=not points))
         pretrained = [row["success_pretrained"] for row in perfect]
         panels.append(
             Panel(measure, lines, {"pretrained": Mean.of(pretrained)} if pretrained else {})

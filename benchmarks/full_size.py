@@ -38,7 +38,7 @@ VAE = {
     "latent_channels": 4,
     "sample_size": 512,
 }
-TEXT = {
+TEXT: dict[str, Any] = {
     "hidden_size": 768,
     "intermediate_size": 3072,
     "num_hidden_layers": 12,
@@ -74,12 +74,12 @@ def write_model(folder: Path) -> None:
         set_alpha_to_one=False,
         steps_offset=1,
     )
+    without: dict[str, Any] = {"safety_checker": None, "feature_extractor": None}
     StableDiffusionPipeline(
         **networks,
+        **without,
         tokenizer=tokenizer,
         scheduler=scheduler,
-        safety_checker=None,
-        feature_extractor=None,
         requires_safety_checker=False,
     ).save_pretrained(folder)
 
@@ -102,7 +102,7 @@ def half_good(batch: Batch) -> Feedback:
     return Feedback(tuple(index % 2 == 0 for index in range(len(batch.images))), 0)
 
 
-def epoch(fields: dict[str, Any], images: int) -> tuple[Method, dict[str, Any]]:
+def epoch(fields: dict[str, Any], images: int) -> tuple[Method[Any], dict[str, Any]]:
     """One epoch of so many images, its parts and what was learned."""
     method = Method.create(preset("blue-rose", images_per_epoch=images, **fields))
     found: dict[str, dict[str, float]] = {}

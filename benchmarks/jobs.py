@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import queue
 import shlex
 import sys
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from multiprocessing.queues import Queue
 from typing import Any, TypeVar
 
 import torch
@@ -105,7 +105,7 @@ def run_jobs(jobs: Sequence[Job], work: Work, processes: int, screen: Console) -
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
     )
-    stages: queue.Queue[tuple[str, int, str]] = context.Queue()
+    stages: Queue[tuple[str, int, str]] = context.Queue()
     with (
         ProcessPoolExecutor(
             min(processes, len(waiting) or 1),
@@ -139,10 +139,10 @@ def run_jobs(jobs: Sequence[Job], work: Work, processes: int, screen: Console) -
     return [row for job in jobs if (row := rows[job.name]) is not None]
 
 
-_stages: queue.Queue[tuple[str, int, str]] | None = None
+_stages: Queue[tuple[str, int, str]] | None = None
 
 
-def _report_to(stages: queue.Queue[tuple[str, int, str]]) -> None:
+def _report_to(stages: Queue[tuple[str, int, str]]) -> None:
     """Called once in each new process."""
     global _stages
     _stages = stages

@@ -30,7 +30,7 @@ from benchmarks.cells import (
 from benchmarks.intervals import Mean
 from benchmarks.jobs import console
 from benchmarks.kept_runs import Row
-from benchmarks.plots import Line, Panel, draw
+from benchmarks.plots import Panel, draw, line_of
 from benchmarks.sheets import Sheet, share
 
 ALL = "all 64"
@@ -133,7 +133,7 @@ def plot(runs: dict[str, list[Row]], path: Path) -> None:
                 if cell in runs
             ]
             if points:
-                found.append(Line(label, f"C{number}", *zip(*points, strict=True)))
+                found.append(line_of(label, f"C{number}", points))
         pretrained = [row["success_pretrained"] for row in runs.get(ALL, [])]
         levels = {"pretrained": Mean.of(pretrained)} if pretrained else {}
         panels.append(Panel(measure, found, levels))

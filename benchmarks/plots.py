@@ -33,6 +33,13 @@ class Line:
     """Each seed's values, where they are drawn instead of the intervals."""
 
 
+def line_of(
+    label: str, colour: str, points: Sequence[tuple[float, Mean]], *, named: bool = True
+) -> Line:
+    """A line through these places and means."""
+    return Line(label, colour, [x for x, _ in points], [mean for _, mean in points], named)
+
+
 @dataclass(frozen=True)
 class Panel:
     """One measure, of TITLES or by a title of its own."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from benchmarks.kept_runs import Row
-from benchmarks.training import OnStage, labels_of, spread
+from benchmarks.training import Noise, OnStage, labels_of, spread
 from hero_engine.methods.base import Method
 from hero_engine.methods.make_config import make_config
 from tinyworld.annotator import Annotator
@@ -30,7 +30,7 @@ def work(spec: dict[str, Any], on_stage: OnStage) -> Row:
 def pretrained(spec: dict[str, Any], on_stage: OnStage) -> Row:
     """What there is before any label, by the same noises as afterwards."""
     method, judge = Method.create(make_config(**spec["config"])), Judge.load()
-    row = {"seed": method.config.seed, **measured(method, judge, "normal", spec["images"])}
+    row: Row = {"seed": method.config.seed, **measured(method, judge, "normal", spec["images"])}
     on_stage("images")
     row["success_epoch"] = _success(method, judge, spec["epoch_images"])
     row["transfer"] = transfer(method, judge, spec)
@@ -63,13 +63,13 @@ def variant(spec: dict[str, Any], on_stage: OnStage) -> Row:
 
 
 def measured(
-    method: Method, judge: Judge, noise: Literal["bank", "normal"], images: int
+    method: Method[Any], judge: Judge, noise: Noise, images: int
 ) -> dict[str, float | None]:
     """Success, and the spread of all images and of the successful ones alone.
 
     An empty bank draws from N(0, I), as the run's next batch would.
     """
-    source = "normal" if method.bank is None else noise
+    source: Noise = "normal" if method.bank is None else noise
     samples = method.sample(images, noise=source, seed=SEEDS[noise] + method.config.seed)
     success = torch.tensor(judge.success(samples.images, method.config.prompt))
     return {
@@ -79,7 +79,7 @@ def measured(
     }
 
 
-def transfer(method: Method, judge: Judge, spec: dict[str, Any]) -> dict[str, float]:
+def transfer(method: Method[Any], judge: Judge, spec: dict[str, Any]) -> dict[str, float]:
     """Success on other prompts, by prompt."""
     prompts: Sequence[str] = spec["transfer"]
     images, seed = spec["transfer_images"], SEEDS["transfer"] + method.config.seed
@@ -89,7 +89,7 @@ def transfer(method: Method, judge: Judge, spec: dict[str, Any]) -> dict[str, fl
     }
 
 
-def _success(method: Method, judge: Judge, images: int) -> float:
+def _success(method: Method[Any], judge: Judge, images: int) -> float:
     """Success on N(0, I) with few images, the same noises in every epoch."""
     samples = method.sample(images, seed=SEEDS["epoch"] + method.config.seed)
     return _mean(judge.success(samples.images, method.config.prompt))

@@ -13,22 +13,6 @@ from hero_engine.methods.table import METHODS
 
 TINY = "tiny"
 """The bundled model's name."""
-EARLIER_DEFAULTS: dict[str, Any] = {
-    "inner_epochs": 1,
-    "fresh_share": 0.0,
-    "step_back_drop": 0.0,
-    "denoising_steps": 20,
-    "denoising_lr": 3e-4,
-    "denoising_repeats": 0,
-    "denoising_full_share": 0.0,
-    "denoising_weights": "uniform",
-    "first_step_share": 0.0,
-    "pretrained_weight": 0.0,
-    "snr_weighting": "min-snr",
-}
-"""What a run of the engine's format 1 did where its configuration does not say it, as far as hero+
-does something else now. Each was the default, and some settings are younger than the oldest runs.
-"""
 
 
 def same(kept: Spec, wanted: Spec) -> bool:
@@ -61,7 +45,6 @@ def _settings(config: dict[str, Any]) -> dict[str, Any]:
     if PurePath(stored["model"]).parts[-len(BUNDLED) :] == BUNDLED:
         stored["model"] = TINY
     if "format" not in stored:
-        stored = {**EARLIER_DEFAULTS, **stored}
         _check_names(stored)
     found, lost = read_config(stored)
     if lost:

@@ -208,11 +208,12 @@ def measure(config: RunConfig, repeats: int, threads: int) -> Figures:
     load = os.getloadavg()[0]
     context = multiprocessing.get_context("spawn")
 
-    def fresh(function: Callable, *arguments: object) -> Figures:
+    def fresh(function: Callable[..., Figures], *arguments: object) -> Figures:
         with ProcessPoolExecutor(
             1, mp_context=context, initializer=torch.set_num_threads, initargs=(threads,)
         ) as pool:
-            return pool.submit(function, config, *arguments).result()
+            found: Figures = pool.submit(function, config, *arguments).result()
+            return found
 
     figures = fresh(timings, repeats)
     for part in PARTS:
@@ -232,7 +233,7 @@ def ratios(parts: Figures, clock: str) -> Figures:
     """Ours against others', by one of the clocks."""
 
     def ratio(one: str, other: str) -> float:
-        return parts[one][clock] / parts[other][clock]
+        return float(parts[one][clock] / parts[other][clock])
 
     return {
         "sampling to bare pipeline": ratio("sampling", "bare pipeline"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
+from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
 from hero_engine.config import RunConfig
@@ -16,6 +18,9 @@ from hero_engine.models.drawing import Streams, draw
 
 TRAIN_BATCH = 2
 """Images in one forward pass of the reference update."""
+
+Accumulate = Callable[[Transitions, Tensor], None]
+"""Adds the gradient of a minibatch with these advantages."""
 
 
 class Bench:
@@ -31,7 +36,9 @@ class Bench:
         self.evaluations = 0
         self.hero.policy.network.register_forward_pre_hook(self._count, with_kwargs=True)
 
-    def _count(self, module: torch.nn.Module, args: tuple, kwargs: dict) -> None:
+    def _count(
+        self, module: torch.nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Any]
+    ) -> None:
         self.evaluations += len(args[0])
 
     def ours(self) -> Transitions:
@@ -53,9 +60,10 @@ class Bench:
 
     def bare(self) -> None:
         """The same noises by diffusers' own pipeline, which keeps nothing."""
-        config, sampling = self.hero.config, self.hero.config.sampling
+        config, sampling, pipe = self.hero.config, self.hero.config.sampling, self.hero.policy.pipe
+        assert isinstance(pipe, StableDiffusionPipeline)
         for part in self.noises.split(sampling.sample_batch_size):
-            self.hero.policy.pipe(
+            pipe(
                 config.prompt,
                 num_images_per_prompt=len(part),
                 num_inference_steps=sampling.num_inference_steps,
@@ -115,14 +123,15 @@ class Bench:
             self.hero.settings.clip_range, self.noises[0].numel()
         )
 
-    def gradient(self, accumulate: Callable, transitions: Transitions) -> Tensor:
+    def gradient(self, accumulate: Accumulate, transitions: Transitions) -> Tensor:
         """What `accumulate` adds up for the first minibatch."""
         rows = slice(0, self.hero.settings.minibatch_size)
         self.hero.optimizer.zero_grad()
         accumulate(transitions[rows], torch.linspace(-1, 1, len(transitions))[rows])
-        return torch.cat([parameter.grad.flatten() for parameter in self.hero.policy.parameters])
+        gradients = [parameter.grad for parameter in self.hero.policy.parameters]
+        return torch.cat([each.flatten() for each in gradients if each is not None])
 
-    def update(self, accumulate: Callable, transitions: Transitions) -> None:
+    def update(self, accumulate: Accumulate, transitions: Transitions) -> None:
         """One pass over the batch, from the same policy each time."""
         hero, advantages = self.hero, torch.linspace(-1, 1, len(transitions))
         lora = hero.policy.lora_state()

@@ -34,10 +34,11 @@ class Team:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     """Of each epoch: labels given, and what of the verdicts the judge agrees with."""
 
-    def label(self, run: Method, batch: Batch) -> Feedback:
+    def label(self, run: Method[Any], batch: Batch) -> Feedback:
         """The verdicts of a batch, of which as many images are asked as the plan says."""
         images = len(batch.images)
-        predictions = run.predict(batch.latents) or [None] * images
+        foretold = run.predict(batch.latents)
+        predictions = [None] * images if foretold is None else foretold
         threshold = good_from(self.learned, batch.epoch)
         asked = selection.choose(predictions, threshold, self.labelling.label_budget)
         cast = votes(self.people, batch.images, batch.epoch, asked)

@@ -14,7 +14,7 @@ import argparse
 import json
 import os
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ from rich.table import Table
 
 from benchmarks import fingerprint
 from benchmarks.cells import PROMPT, RESULTS
-from benchmarks.jobs import Job, console, forget, run_jobs
-from benchmarks.kept_runs import KeptRuns, slug
+from benchmarks.jobs import Job, command, console, forget, run_jobs
+from benchmarks.kept_runs import KeptRuns, Row, slug
 from benchmarks.training import labels_of, train
 from hero_engine.methods.make_config import make_config
 from hero_engine.presets import preset
@@ -38,7 +38,7 @@ def run_seed(spec: dict[str, Any], on_stage: Callable[[str], None]) -> dict[str,
     return train(config, label, judge, on_stage)
 
 
-def table(method: str, prompt: str, runs: list[dict]) -> Table:
+def table(method: str, prompt: str, runs: Sequence[Row]) -> Table:
     """The printed table: a row a seed, then the mean."""
     columns = ["pretrained", "bank", "normal"]
     drawn = Table(title=f"{method}, tiny model, “{prompt}”", title_justify="left")
@@ -105,7 +105,8 @@ def main() -> None:
     runs = run_jobs(jobs, run_seed, arguments.jobs, screen)
     settings = configs[0].flat()
     del settings["seed"]
-    out.write_text(json.dumps({"config": settings, "runs": runs}, indent=1) + "\n")
+    result = {"command": command("tiny"), "config": settings, "runs": runs}
+    out.write_text(json.dumps(result, indent=1) + "\n")
     forget(jobs)
     screen.print(table(configs[0].method.name, arguments.prompt, runs))
     screen.print(f"Written to {out}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
 from hero_engine.config import RunConfig
@@ -25,23 +26,25 @@ EVALUATED_IMAGES = 200
 EVALUATION_SEEDS = {"pretrained": 10_000, "bank": 20_000, "normal": 30_000}
 CURVE_SEED = 40_000
 
+Noise = Literal["bank", "normal"]
+"""What images are drawn from: pi_HERO or N(0, I)."""
 OnStage = Callable[[str], None]
-Label = Callable[[Method, Batch], Feedback]
-Examine = Callable[[Method, str, str, Samples], dict[str, Any]]
+Label = Callable[[Method[Any], Batch], Feedback]
+Examine = Callable[[Method[Any], str, Noise, Samples], dict[str, Any]]
 """(run, name of the evaluation, noise, its images) -> more figures for the row."""
 
 
 def labels_of(annotator: Annotator) -> Label:
     """What a simulated annotator says of each batch."""
 
-    def label(run: Method, batch: Batch) -> Feedback:
+    def label(run: Method[Any], batch: Batch) -> Feedback:
         marks = annotator.mark(batch.images)
         return Feedback(good=tuple(marks.good), best=marks.best)
 
     return label
 
 
-def nothing_more(run: Method, name: str, noise: str, samples: Samples) -> dict[str, Any]:
+def nothing_more(run: Method[Any], name: str, noise: Noise, samples: Samples) -> dict[str, Any]:
     """Success and diversity are enough."""
     return {}
 
@@ -93,7 +96,7 @@ def train(
             point = success_rate(judge, samples.images, config, wanted)
             row.setdefault("normal_by_epoch", []).append(point)
         on_stage(f"epoch {report.epoch}")
-    for noise in ("bank", "normal"):
+    for noise in get_args(Noise):
         if noise in evaluated:
             row |= evaluate(run, judge, noise, noise, images, wanted, examine)
             on_stage(noise)
@@ -102,9 +105,9 @@ def train(
 
 
 def evaluate(
-    run: Method,
+    run: Method[Any],
     judge: Judge,
-    noise: str,
+    noise: Noise,
     name: str,
     images: int = EVALUATED_IMAGES,
     wanted: Task | None = None,
@@ -115,7 +118,7 @@ def evaluate(
     An empty bank draws from N(0, I), as the run's next batch would. `diversity` is the `spread` of
     the clean latents z_0, `diversity_cosine` the paper's formula (App. F) on z_0.
     """
-    source = "bank" if noise == "bank" and run.bank is not None else "normal"
+    source: Noise = "bank" if noise == "bank" and run.bank is not None else "normal"
     samples = run.sample(images, noise=source, seed=evaluation_seed(run, name))
     return {
         f"success_{name}": success_rate(judge, samples.images, run.config, wanted),
@@ -131,11 +134,13 @@ def spread(latents: Float[Tensor, "image channel height width"]) -> float | None
     return float(torch.pdist(flat).mean() / flat.shape[1] ** 0.5) if len(flat) > 1 else None
 
 
-def evaluation_seed(run: Method, name: str) -> int:
+def evaluation_seed(run: Method[Any], name: str) -> int:
     """The seed of an evaluation's images, the same for every method and prompt."""
     return EVALUATION_SEEDS[name] + run.config.seed
 
 
-def success_rate(judge: Judge, images: list, config: RunConfig, wanted: Task | None) -> float:
+def success_rate(
+    judge: Judge, images: Sequence[Image.Image], config: RunConfig, wanted: Task | None
+) -> float:
     """Share of the images that show what is wanted, or else what the prompt asks for."""
     return statistics.mean(map(float, judge.success(images, wanted or config.prompt)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -126,7 +127,7 @@ def looks(judge: Judge, models: Mapping[str, str]) -> list[Look]:
     return [by_judge(judge), *(MODELS[name](path) for name, path in models.items())]
 
 
-def _loaded(path: str, model_class: type, processor_class: type) -> tuple:
+def _loaded(path: str, model_class: type[Any], processor_class: type[Any]) -> tuple[Any, Any]:
     try:
         model = model_class.from_pretrained(path)
         processor = processor_class.from_pretrained(path)

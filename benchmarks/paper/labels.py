@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.kept_runs import Row
 from benchmarks.paper import curves
 from benchmarks.paper.cells import BANKED, METHODS, TASKS, Cell, Rows
-from benchmarks.paper.curves import Needed
+from benchmarks.paper.curves import Curve, Needed
 from benchmarks.paper.numbers import FEWER_LABELS
 from benchmarks.paper.section import BANK, NORMAL, Section
 from benchmarks.plots import Panel, draw
@@ -21,7 +22,7 @@ REFERENCE = "d3po"
 LONGER = {"blue-rose": {"hero": (16, 64), "hero+": (16, 64), "d3po": (32, 64)}}
 """Epochs and images of an epoch, by task and method; hand's are Figure 3's."""
 
-CURVES: dict[str, Callable] = {NORMAL: curves.from_normal, BANK: curves.from_bank}
+CURVES: dict[str, Callable[[Row], Curve]] = {NORMAL: curves.from_normal, BANK: curves.from_bank}
 HEADER = [
     "task",
     "success",
@@ -69,13 +70,17 @@ def cells_of(plan: Mapping[str, Mapping[str, tuple[int, int]]]) -> dict[tuple[st
     }
 
 
-def runs_needed(rows: Sequence[dict], noise: str, target: float) -> list[Needed]:
+def runs_needed(rows: Sequence[Row], noise: str, target: float) -> list[Needed]:
     """Each seed's labels."""
     return [curves.needed(CURVES[noise](row), target) for row in rows]
 
 
 def add_target(
-    table: Sheet, task: str, target: float, by_method: Mapping[str, Sequence[dict]], given: Mapping
+    table: Sheet,
+    task: str,
+    target: float,
+    by_method: Mapping[str, Sequence[Row]],
+    given: Mapping[str, int],
 ) -> None:
     """A line a method for one success on one task; `by_method` are the seeds' rows."""
     reference = by_method.get(REFERENCE, [])
@@ -95,7 +100,7 @@ def add_target(
 
 
 def _times_fewer(
-    rows: Sequence[dict], reference: Sequence[dict], noise: str, target: float
+    rows: Sequence[Row], reference: Sequence[Row], noise: str, target: float
 ) -> str | None:
     """Of the seeds that both have."""
     theirs = {row["seed"]: row for row in reference}
@@ -109,7 +114,7 @@ def _times_fewer(
     return found.text(1) if found else "neither reached"
 
 
-def curves_plot(named: Mapping[str, Sequence[dict]], path: Path) -> None:
+def curves_plot(named: Mapping[str, Sequence[Row]], path: Path) -> None:
     """Success by labels, a line a method, on what it draws and on N(0, I)."""
     panels = []
     for noise, title in ((BANK, "what the method draws (pi_HERO)"), (NORMAL, "N(0, I)")):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.paper.appearance import looks
+from benchmarks.paper.appearance import Figures, looks
 from benchmarks.paper.rewards import REWARDS
-from benchmarks.training import OnStage, evaluation_seed, labels_of, train
+from benchmarks.training import Noise, OnStage, evaluation_seed, labels_of, train
 from hero_engine.methods.base import Method
 from hero_engine.methods.make_config import make_config
 from hero_engine.models.drawing import Samples
@@ -24,8 +24,8 @@ def run_cell(spec: dict[str, Any], on_stage: OnStage) -> dict[str, Any]:
     )
     seen_by = looks(judge, spec["models"])
 
-    def examine(run: Method, name: str, noise: str, samples: Samples) -> dict[str, Any]:
-        figures = {}
+    def examine(run: Method[Any], name: str, noise: Noise, samples: Samples) -> dict[str, Any]:
+        figures: Figures = {}
         for look in seen_by:
             figures |= look(samples.images, config.prompt)
         found: dict[str, Any] = {f"{figure}_{name}": value for figure, value in figures.items()}
@@ -52,7 +52,7 @@ def run_cell(spec: dict[str, Any], on_stage: OnStage) -> dict[str, Any]:
 
 
 def _probed(
-    run: Method, judge: Judge, probe: dict[str, Any], name: str, noise: str, images: int
+    run: Method[Any], judge: Judge, probe: dict[str, Any], name: str, noise: Noise, images: int
 ) -> dict[str, Any]:
     """Of a prompt that nothing was learned on: the share of its images that show what is wanted,
     and the share that meet the prompt's own conditions."""

@@ -60,8 +60,8 @@ def sheet(rows: Rows) -> Sheet:
         before = pretrained(rows, task)
         if before:
             found = text(before, f"success_{PRETRAINED}")
-            paper = SUCCESS[PRETRAINED][task].text()
-            table.add(task, PRETRAINED, 0, len(before), None, found, None, paper)
+            said = SUCCESS[PRETRAINED][task].text()
+            table.add(task, PRETRAINED, 0, len(before), None, found, None, said)
         for method in ORDER:
             name = f"{task}/{method}"
             if name not in rows:

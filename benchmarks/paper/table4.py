@@ -48,9 +48,9 @@ def section(pickscore: str | None = None) -> Section:
         )
         for task in GENERAL_TASKS:
             if before := pretrained(rows, task):
-                found = text(before, f"success_{PRETRAINED}")
+                drawn = text(before, f"success_{PRETRAINED}")
                 paper = SUCCESS[PRETRAINED][task].text()
-                table.add(task, PRETRAINED, 0, len(before), None, found, paper)
+                table.add(task, PRETRAINED, 0, len(before), None, drawn, paper)
             for (of, method), cell in own.items():
                 if of == task and (found := rows.get(cell.name)):
                     paper = SUCCESS[method.split(",")[0]][task].text()

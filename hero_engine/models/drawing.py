@@ -18,7 +18,7 @@ from hero_engine.report import OnProgress, OnStep, reporting
 from hero_engine.streams import row_streams, stream
 
 OnImage = Callable[[int, Image.Image], None]
-"""Called with an image's number and the image as soon as it is decoded."""
+"""Called with an image's number and the image as soon as it is decoded, where it was drawn."""
 
 
 Generators = torch.Generator | list[torch.Generator]

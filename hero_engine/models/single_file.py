@@ -15,7 +15,7 @@ from diffusers.loaders.single_file_utils import (
 from hero_engine.errors import ModelNotFound, UnsupportedModel
 from hero_engine.models.weights import Shapes, shapes
 
-WHOLE = ("v1", "v2", "xl_base", "sd3", "sd35_large", "sd35_medium")
+WHOLE = ("v1", "v2", "xl_base")
 """What `infer_diffusers_model_type` calls the kinds that can be trained."""
 OTHER = {
     "inpainting": "an inpainting model",

@@ -1,8 +1,13 @@
 import io
+import json
+import re
 
+import pytest
 from rich.console import Console
 
 from benchmarks import tiny
+from benchmarks.cells import RESULTS
+from hero_engine.presets import preset
 
 
 def test_the_table_names_the_method_and_ends_with_the_mean():
@@ -19,3 +24,15 @@ def test_the_table_names_the_method_and_ends_with_the_mean():
     assert any(".25 1.00" in line for line in lines)
     (mean,) = (line for line in lines if "mean" in line)
     assert "0.625" in mean
+
+
+def test_the_committed_runs_are_the_presets_and_the_page_has_their_figures():
+    result = json.loads((RESULTS / "tiny-hero-plus.json").read_text())
+    settings = preset("tiny").flat()
+    del settings["seed"]
+    assert result["config"] == settings
+    page = " ".join((RESULTS.parent / "README.md").read_text().split())
+    said = re.search(r"seeds 1,2,3` gives (\d+), (\d+) and (\d+) % success on fresh noise", page)
+    assert [int(each) for each in said.groups()] == [
+        pytest.approx(100 * run["success_normal"], abs=0.51) for run in result["runs"]
+    ]

@@ -26,10 +26,13 @@ pytestmark = [pytest.mark.label_studio, pytest.mark.slow]
 DOCS = ROOT / "docs"
 PAGES = (
     *("models", "labelling", "exports", "teams", "settings", "troubleshooting", "results"),
+    *("research", "research-log"),
     "first-run",  # the last one: it stops the run
 )
 ELSEWHERE = {
     "docker compose": "tests/e2e/test_topology.py runs the same commands as plain processes",
+    "python -m benchmarks.research": "trains for minutes; tests/benchmarks/test_research.py has it",
+    "git checkout 9425af8": "the version that has the settings which were removed",
     "alias hero=": "a shell's alias for the commands below it",
 }
 START = (

@@ -78,9 +78,9 @@ def test_the_noise_bank_draws_what_hero_generate_draws(
         hero.bank,
         6,
         (4, 8, 8),
-        best_image_ratio=hero.config.method.best_image_ratio,
-        noise_variance=hero.config.method.noise_variance,
-        noise_form=hero.config.method.noise_form,
+        best_image_ratio=hero.settings.best_image_ratio,
+        noise_variance=hero.settings.noise_variance,
+        noise_form=hero.settings.noise_form,
         generator=torch.Generator().manual_seed(5),
     )
     assert torch.equal(said.draw(6, torch.Generator().manual_seed(5)), ours)
@@ -94,7 +94,7 @@ def test_the_noise_bank_draws_what_hero_generate_draws(
         negative_prompt=hero.config.negative_prompt,
         num_images_per_prompt=4,
         latents=samples.noises,
-        generator=row_streams(7, 0, "fresh sampling", list(range(4))),
+        generator=row_streams(7, 0, "fresh sampling", range(4)),
         num_inference_steps=hero.config.sampling.num_inference_steps,
         guidance_scale=hero.config.sampling.guidance_scale,
         eta=hero.config.sampling.eta,
@@ -142,6 +142,7 @@ def test_the_noise_bank_of_sdxl_draws_by_the_schedule_that_the_run_has(
     rows = row_streams(7, 0, "fresh sampling", list(range(4)))
     said = {"given": samples.noises, "rows": rows}
     code = code.replace("draw(4, generator)", "given").replace("=generator,", "=rows,")
+    assert "=rows," in code
     exec(code, said)
     for image, ours in zip(said["images"], samples.images, strict=True):
         # decoded all at once, which rounds differently

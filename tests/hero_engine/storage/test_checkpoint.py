@@ -61,7 +61,7 @@ def test_a_broken_or_newer_state_is_refused(saved):
     for text, message in [
         ('{"format": 1', "Expecting"),
         ("[]", "list indices"),
-        (json.dumps({**state, "format": 99}), "its format is 99, this version reads 1"),
+        (json.dumps({**state, "format": 99}), "its format is 99 and this version reads 1 to 2"),
         (json.dumps({**state, "config": {}}), "configuration cannot be used"),
         (
             json.dumps({**state, "config": {**state["config"], "format": 99}}),
