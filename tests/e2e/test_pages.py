@@ -35,6 +35,14 @@ ELSEWHERE = {
     "git checkout 9425af8": "the version that has the settings which were removed",
     "alias hero=": "a shell's alias for the commands below it",
 }
+OF_THE_READER = (
+    "/path/to/stable-diffusion-v1-5",
+    "/models/stable-diffusion-v1-5",
+    "/path/to/stable-diffusion-3.5-medium",
+    "stabilityai/stable-diffusion-xl-base-1.0",
+    "~/Downloads/from-civitai.safetensors",
+)
+"""Models that a page names and this machine does not have."""
 START = (
     "hero start --prompt 'photo of one blue rose in a vase' --images 8 --epochs 9 --steps 10 "
     "--set denoising_steps=2"
@@ -78,7 +86,8 @@ class Reader:
         """The command with this machine's places, and with the run that there is."""
         command = command.replace(".venv/bin/hero", "hero")
         command = re.sub(r"\blatest\b", self.run.id, command)
-        command = re.sub(r"/(?:models|path/to)/stable-diffusion-v1-5", str(PIPELINE), command)
+        for model in OF_THE_READER:
+            command = command.replace(model, str(PIPELINE))
         command = command.replace("/data/hero", str(self.terminal.folder))
         command = command.replace("https://label-studio.example.org", self.terminal.account().url)
         if "--project 7" in command:
