@@ -114,6 +114,9 @@ def check(config: RunConfig) -> list[str]:
         BadInput: the model or the configuration cannot be used.
     """
     with _engine_errors():
+        from hero_engine.models.first_look import first_look
+
+        first_look(config.model)
         from hero_engine import check_run
 
         return check_run(config)

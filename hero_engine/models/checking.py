@@ -11,7 +11,7 @@ from diffusers import ModelMixin
 from hero_engine.errors import ModelNotFound, UnsupportedModel
 from hero_engine.models.files import INDEX, names_part
 from hero_engine.models.loading import Found
-from hero_engine.models.weights import Shapes, read_shapes
+from hero_engine.models.weights import Shapes, missing_weights, read_shapes
 
 
 def check_model(model: Found) -> int:
@@ -54,18 +54,10 @@ def _check_weights(model: Found, part: str, kind: Any) -> None:
     config = files.json(f"{part}/config.json")
     weights = files.weights(part)
     if weights is None:
-        raise ModelNotFound(
-            f"The model {files.name!r} is not complete: there are no weights in {part}/, such as "
-            f"{_usual(kind)}; download it again, or write it again with save_pretrained()."
-        )
+        raise missing_weights(files.name, part, kind.__module__.partition(".")[0])
     shapes = read_shapes(files.folder / part, weights)
     if shapes is not None:
         _compare(model, part, _described(kind, config, files.name, part), shapes)
-
-
-def _usual(kind: Any) -> str:
-    stem = "diffusion_pytorch_model" if issubclass(kind, ModelMixin) else "model"
-    return f"{stem}.safetensors"
 
 
 def _described(kind: Any, config: Mapping[str, Any], name: str, part: str) -> Shapes:

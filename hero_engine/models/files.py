@@ -2,17 +2,13 @@
 what such a file leaves out."""
 
 import contextlib
+import importlib
 import inspect
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import diffusers
-import torch
-import transformers
-from diffusers import DiffusionPipeline
 
 from hero_engine.errors import ModelNotFound, UnsupportedModel
 from hero_engine.models import hub
@@ -22,7 +18,11 @@ from hero_engine.models.single_file import configuration_of, needs_configuration
 from hero_engine.models.weights import PICKLED, SAFETENSORS, Weights, choose_weights
 
 INDEX = "model_index.json"
-_LIBRARIES = {"diffusers": diffusers, "transformers": transformers}
+_LIBRARIES = ("diffusers", "transformers")
+LEFT_OUT = ("safety_checker", "feature_extractor", "image_encoder")
+"""Parts that no family needs."""
+_NO_NETWORK = ("Scheduler", "Tokenizer", "TokenizerFast", "Processor", "Extractor")
+"""How the classes of parts end that have no weights."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +61,19 @@ class ModelFiles:
 
         Raises `UnsupportedModel` for those that bring code of their own.
         """
-        found = {}
-        for name, of in self.json(INDEX).items():
-            if not _is_part(of) or name in left_out:
-                continue
-            kind = getattr(_LIBRARIES.get(of[0]), str(of[1]), None)
-            if kind is None:
-                raise UnsupportedModel(
-                    f"The {name} of {self.name!r} is a {of[1]} of {of[0]}, which is not installed "
-                    "here or is code that the model brings; choose a model of diffusers' own parts."
-                )
-            if isinstance(kind, type) and issubclass(kind, torch.nn.Module):
-                found[name] = kind
-        return found
+        return {
+            name: _class(self.name, name, library, kind)
+            for name, (library, kind) in self.networks(left_out).items()
+        }
+
+    def networks(self, left_out: Collection[str]) -> dict[str, tuple[str, str]]:
+        """Library and class of the pipeline's parts that are networks, by their names."""
+        parts = {name: of for name, of in self.json(INDEX).items() if _is_part(of)}
+        return {
+            name: (str(library), str(kind))
+            for name, (library, kind) in parts.items()
+            if name not in left_out and not str(kind).endswith(_NO_NETWORK)
+        }
 
     def tokenizer(self, folder: str) -> Path:
         """The folder of a tokenizer, downloaded if need be. Raises `ModelNotFound`."""
@@ -123,14 +123,16 @@ class ModelFiles:
         pipeline_class: Any,
         left_out: Collection[str],
         options: Mapping[str, Any],
-    ) -> DiffusionPipeline:
+    ) -> Any:
         """The pipeline, in float32; pickled weights only if they hold nothing but tensors."""
+        import torch
+
         index, known = self.json(INDEX), inspect.signature(pipeline_class.__init__).parameters
         needed = [name for name, each in known.items() if each.default is each.empty]
         absent = [name for name in needed[1:] if not names_part(index, name)]
         without: dict[str, Any] = {name: None for name in (*left_out, *absent) if name in known}
         if self.single is not None:
-            pipe: DiffusionPipeline = pipeline_class.from_single_file(
+            pipe = pipeline_class.from_single_file(
                 str(self.single),
                 config=str(self._configurations(left_out)),
                 torch_dtype=torch.float32,
@@ -192,6 +194,16 @@ class ModelFiles:
             f"The model {self.name!r} is not complete: it has no {path}; download it again, or "
             "write it again with save_pretrained()."
         )
+
+
+def _class(model: str, name: str, library: str, kind: str) -> Any:
+    found = getattr(importlib.import_module(library), kind, None) if library in _LIBRARIES else None
+    if found is None:
+        raise UnsupportedModel(
+            f"The {name} of {model!r} is a {kind} of {library}, which is not installed here or is "
+            "code that the model brings; choose a model of diffusers' own parts."
+        )
+    return found
 
 
 def _is_part(of: Any) -> bool:

@@ -7,25 +7,13 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from hero_engine.config import ModelSettings, RunConfig, SamplingSettings
 from hero_engine.diffusion.kernel import Schedule
-from hero_engine.errors import ConfigError, ModelNotFound, UnsupportedModel
+from hero_engine.errors import ConfigError, ModelNotFound
 from hero_engine.models.base import Configs, Family, pixels_of, resized
-from hero_engine.models.families import FAMILIES
-from hero_engine.models.files import INDEX, ModelFiles, locate
+from hero_engine.models.families import family_of
+from hero_engine.models.files import INDEX, locate
 from hero_engine.models.hub import first_line
 from hero_engine.models.schedulers import as_ddim
 from hero_engine.models.unet import UNetFamily
-
-_OTHER_KINDS = {
-    "Inpaint": "paints into an image",
-    "Img2Img": "begins with an image",
-    "ControlNet": "is steered by an image",
-    "Adapter": "is steered by an image",
-    "InstructPix2Pix": "edits an image",
-    "Upscale": "enlarges an image",
-    "Kontext": "edits an image",
-    "Fill": "paints into an image",
-}
-"""What pipelines of other kinds do, by a word in the names of their classes."""
 
 
 class Found:
@@ -99,22 +87,6 @@ def ddim_settings(model: ModelSettings) -> dict[str, Any] | None:
     return {name: value for name, value in made.items() if not name.startswith("_")}
 
 
-def family_of(files: ModelFiles) -> str:
-    """Where the family of a pipeline lives.
-
-    Raises `ModelNotFound`, and `UnsupportedModel` for a kind that cannot be fine-tuned.
-    """
-    class_name = files.json(INDEX).get("_class_name")
-    if class_name is None:
-        raise ModelNotFound(
-            f"The model_index.json of {files.name!r} cannot be read (it names no pipeline); "
-            "download the pipeline again."
-        )
-    if class_name not in FAMILIES:
-        raise UnsupportedModel(_unsupported(files.name, str(class_name)))
-    return FAMILIES[class_name]
-
-
 def image_size(model: ModelSettings, sampling: SamplingSettings) -> tuple[int, int]:
     """Height and width of the images that a run draws, in pixels.
 
@@ -122,19 +94,6 @@ def image_size(model: ModelSettings, sampling: SamplingSettings) -> tuple[int, i
     """
     found = Found(model)
     return found.family.size_from(found.configs(sampling))
-
-
-def _unsupported(name: str, class_name: str) -> str:
-    for mark, kind in _OTHER_KINDS.items():
-        if mark in class_name:
-            return (
-                f"{name!r} is a {class_name}, which {kind}; choose a text-to-image model of one of "
-                f"these kinds: {', '.join(FAMILIES)}."
-            )
-    return (
-        f"{name!r} is a {class_name}, which is not supported; choose a model of one of these "
-        f"kinds: {', '.join(FAMILIES)}."
-    )
 
 
 def load_schedule(config: RunConfig) -> Schedule:

@@ -6,30 +6,27 @@ configurations and tokenizers, comes from the pipeline of its kind on the hub, o
 
 from pathlib import Path
 
-import torch
-from diffusers.loaders.single_file_utils import (
-    DIFFUSERS_DEFAULT_PIPELINE_PATHS,
-    infer_diffusers_model_type,
-)
-
 from hero_engine.errors import ModelNotFound, UnsupportedModel
 from hero_engine.models.weights import Shapes, shapes
 
-WHOLE = ("v1", "v2", "xl_base")
-"""What `infer_diffusers_model_type` calls the kinds that can be trained."""
-OTHER = {
-    "inpainting": "an inpainting model",
-    "inpainting_v2": "an inpainting model",
-    "xl_inpaint": "an inpainting model",
-    "instruct-pix2pix": "a model that edits images (InstructPix2Pix)",
-    "xl_refiner": "an SDXL refiner, which only finishes the images of another model",
-    "upscale": "an upscaler",
-}
+SD_1_5 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+SD_2_1 = "stabilityai/stable-diffusion-2-1"
+SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
+"""What diffusers takes the configurations of such files from."""
+
 _UNET = "model.diffusion_model."
+_FIRST_LAYER = f"{_UNET}input_blocks.0.0.weight"
+_READS_A_PROMPT = f"{_UNET}input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight"
 _LORA = ("lora_up.weight", "lora_down.weight", "lora_A.weight", "lora_B.weight", ".alpha")
-_IMAGE_CHANNELS = 4
-_ENCODERS = ("cond_stage_model.", "conditioner.", "text_encoders.")
-_VAE = ("first_stage_model.", "vae.")
+_CONTROLNET = ("control_model.", "controlnet_cond_embedding.")
+_VAE = "first_stage_model."
+_ENCODER, _XL_ENCODER, _BOTH_XL_ENCODERS = (
+    "cond_stage_model.",
+    "conditioner.",
+    "conditioner.embedders.1.",
+)
+_GIVEN_MORE = {9: "an inpainting model", 8: "a model that edits images"}
+"""By the channels that the first layer takes, of which noise has 4."""
 
 
 def configuration_of(path: Path) -> str:
@@ -43,46 +40,37 @@ def configuration_of(path: Path) -> str:
             "convert it to .safetensors, or give the folder of a diffusers pipeline."
         )
     found = shapes(path)
-    kind = _kind(found)
+    if problem := _problem(found):
+        raise UnsupportedModel(f"{str(path)!r} is {problem}.")
+    if _has(found, _XL_ENCODER):
+        return SDXL
+    return SD_2_1 if found.get(_READS_A_PROMPT, (0,))[-1] == 1024 else SD_1_5
+
+
+def _problem(found: Shapes) -> str | None:
+    """What a file holds instead of a whole model, and what to do."""
     if any(key.endswith(_LORA) for key in found):
-        raise _not_whole(
-            path, "a LoRA, which is no model of its own: give the model that it was trained on"
+        return "a LoRA, which is no model of its own; give the model that it was trained on"
+    if _has(found, *_CONTROLNET):
+        return "a ControlNet; give the model that it steers"
+    if _FIRST_LAYER not in found:
+        return (
+            f"no Stable Diffusion 1.x, 2.x or XL model in one file (it has no {_FIRST_LAYER}); "
+            "give the folder or the hub id of its pipeline"
         )
-    if kind.startswith("controlnet") or any("control_model." in key for key in found):
-        raise _not_whole(path, "a ControlNet; give the model that it steers")
-    if kind in OTHER:
-        raise _not_whole(path, f"{OTHER[kind]}; give a text-to-image model")
-    if not any(key.startswith(_UNET) for key in found):
-        raise _not_whole(
-            path,
-            "no Stable Diffusion model in one file (none of its weights is "
-            f"called {_UNET}...); give the folder or the hub id of its pipeline",
-        )
-    if kind not in WHOLE:
-        raise _not_whole(
-            path,
-            f"a model of another kind ({kind}), which is read as a folder alone; "
-            "give the folder or the hub id of its pipeline",
-        )
-    for prefixes, part in ((_ENCODERS, "text encoder"), (_VAE, "VAE")):
-        if not any(key.startswith(prefixes) for key in found):
-            raise _not_whole(
-                path,
-                f"a model without its {part}; give a file with all parts, or "
-                "the folder of a pipeline",
-            )
-    return str(DIFFUSERS_DEFAULT_PIPELINE_PATHS[kind]["pretrained_model_name_or_path"])
+    if kind := _GIVEN_MORE.get(found[_FIRST_LAYER][1]):
+        return f"{kind}; give a text-to-image model"
+    if not _has(found, _ENCODER, _XL_ENCODER):
+        return "a model without its text encoder; give a file with all parts, or a folder"
+    if _has(found, _XL_ENCODER) and not _has(found, _BOTH_XL_ENCODERS):
+        return "an SDXL refiner, which only finishes the images of another; give the base model"
+    if not _has(found, _VAE):
+        return "a model without its VAE; give a file with all parts, or a folder"
+    return None
 
 
-def _kind(found: Shapes) -> str:
-    """diffusers' own guess, by names and shapes."""
-    with torch.device("meta"):
-        empty = {key: torch.empty(shape) for key, shape in found.items()}
-    return str(infer_diffusers_model_type(empty))
-
-
-def _not_whole(path: Path, what: str) -> UnsupportedModel:
-    return UnsupportedModel(f"{str(path)!r} is {what}.")
+def _has(found: Shapes, *prefixes: str) -> bool:
+    return any(key.startswith(prefixes) for key in found)
 
 
 def needs_configuration(path: Path, of: str, error: ModelNotFound) -> ModelNotFound:

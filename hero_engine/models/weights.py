@@ -129,3 +129,12 @@ def _check_pickled(path: Path) -> None:
 def damaged(path: Path, why: str) -> ModelNotFound:
     """That a file is not whole."""
     return ModelNotFound(f"{path} is damaged: {why}; download it again.")
+
+
+def missing_weights(model: str, part: str, library: str) -> ModelNotFound:
+    """That a part of a model has no weights."""
+    usual = "diffusion_pytorch_model" if library == "diffusers" else "model"
+    return ModelNotFound(
+        f"The model {model!r} is not complete: there are no weights in {part}/, such as "
+        f"{usual}{SAFETENSORS}; download it again, or write it again with save_pretrained()."
+    )

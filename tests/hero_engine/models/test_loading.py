@@ -4,6 +4,8 @@ import json
 import pickle
 import shutil
 import struct
+import subprocess
+import sys
 import time
 
 import pytest
@@ -296,3 +298,27 @@ def test_a_broken_vae_draws_one_colour(folder, make_config):
     run = Method.create(make_config(model=str(folder)))
     with pytest.raises(HeroError, match="8 of 8 images are of one colour each"):
         run.generate()
+
+
+def test_most_is_told_before_torch_is_loaded(folder):
+    """Which takes longer than all of the checks."""
+    weights = folder / UNET
+    weights.write_bytes(weights.read_bytes()[:-1])
+    program = (
+        "import sys\n"
+        "from hero_engine.config import ModelSettings\n"
+        "from hero_engine.errors import ModelNotFound\n"
+        "from hero_engine.models.first_look import first_look\n"
+        "for model in sys.argv[1:]:\n"
+        "    try:\n"
+        "        first_look(ModelSettings(name=model))\n"
+        "    except ModelNotFound as error:\n"
+        "        print(error)\n"
+        "print('torch' in sys.modules, 'diffusers' in sys.modules)\n"
+    )
+    command = [sys.executable, "-c", program, str(folder), str(folder / "gone")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    short, gone, loaded = done.stdout.splitlines()
+    assert f"{UNET} is damaged: it has" in short
+    assert gone.startswith("There is no folder")
+    assert loaded == "False False"

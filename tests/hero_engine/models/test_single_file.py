@@ -72,7 +72,10 @@ WHOLE = {FIRST: (8, 4, 3, 3), ENCODER: (77, 768), VAE: (8, 4, 3, 3)}
     [
         (WHOLE, "stable-diffusion-v1-5/stable-diffusion-v1-5"),
         ({**WHOLE, ATTENTION: (8, 1024)}, "stabilityai/stable-diffusion-2-1"),
-        ({**WHOLE, SDXL: (8,), "conditioner.x": (1,)}, "stabilityai/stable-diffusion-xl-base-1.0"),
+        (
+            {FIRST: (8, 4, 3, 3), SDXL: (8,), VAE: (8, 4, 3, 3)},
+            "stabilityai/stable-diffusion-xl-base-1.0",
+        ),
     ],
     ids=["1.5", "2.1", "XL"],
 )
@@ -88,13 +91,16 @@ def test_kinds_that_can_be_trained(tmp_path, shapes, of):
         ({"control_model.time_embed.0.weight": (8, 4)}, "is a ControlNet"),
         ({"controlnet_cond_embedding.conv_in.weight": (8, 4)}, "is a ControlNet"),
         ({**WHOLE, FIRST: (8, 9, 3, 3)}, "is an inpainting model"),
-        ({**WHOLE, REFINER: (8,)}, "is an SDXL refiner"),
+        ({FIRST: (8, 4, 3, 3), REFINER: (8,), VAE: (8, 4, 3, 3)}, "is an SDXL refiner"),
         ({FIRST: (8, 4, 3, 3), VAE: (8, 4, 3, 3)}, "without its text encoder"),
         ({FIRST: (8, 4, 3, 3), ENCODER: (77, 768)}, "without its VAE"),
-        ({"encoder.conv_in.weight": (8, 3, 3, 3)}, "no Stable Diffusion model in one file"),
+        (
+            {"encoder.conv_in.weight": (8, 3, 3, 3)},
+            "no Stable Diffusion 1.x, 2.x or XL model in one file",
+        ),
         (
             {f"{UNET}double_blocks.0.img_attn.norm.key_norm.scale": (8,), "guidance_in": (1,)},
-            "a model of another kind",
+            "no Stable Diffusion 1.x, 2.x or XL model in one file",
         ),
     ],
 )
