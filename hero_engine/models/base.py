@@ -149,6 +149,10 @@ class Family(ABC):
             size = _size_in(name, scale, height, width)
             getattr(self.pipe, name).register_to_config(sample_size=size)
 
+    def as_format_1(self) -> None:  # noqa: B027
+        """Draw as the version that wrote format 1 did, so that its runs go on; most families came
+        later, and have nothing to do."""
+
     def freeze(self) -> None:
         """Take every weight out of training."""
         for component in self.pipe.components.values():

@@ -37,6 +37,8 @@ class Policy:
     def __init__(self, config: RunConfig) -> None:
         self.config = config
         self.family = load_family(config.model, config.sampling)
+        if config.format == 1:
+            self.family.as_format_1()
         self.device = device_for(config)
         self._attach_lora()
         self.pipe.to(self.device)

@@ -28,7 +28,8 @@ class UNetFamily(Family):
 
     def __init__(self, pipe: DiffusionPipeline) -> None:
         self.pipe = pipe
-        pipe.scheduler = as_ddim(pipe.scheduler.config)
+        self.own_scheduler = pipe.scheduler.config
+        pipe.scheduler = as_ddim(self.own_scheduler)
         pipe.set_progress_bar_config(disable=True)
 
     @classmethod
@@ -61,6 +62,10 @@ class UNetFamily(Family):
         """DDIM's."""
         scheduler = as_ddim(configs("scheduler/scheduler_config.json"))
         return ddim_schedule(scheduler, num_inference_steps, eta)
+
+    def as_format_1(self) -> None:
+        """diffusers' own conversion to DDIM."""
+        self.pipe.scheduler = DDIMScheduler.from_config(self.own_scheduler)
 
     @property
     def network(self) -> torch.nn.Module:

@@ -39,6 +39,7 @@ OF_THE_READER = (
     "/path/to/stable-diffusion-v1-5",
     "/models/stable-diffusion-v1-5",
     "/path/to/stable-diffusion-3.5-medium",
+    "/path/to/FLUX.1-dev",
     "stabilityai/stable-diffusion-xl-base-1.0",
     "~/Downloads/from-civitai.safetensors",
 )

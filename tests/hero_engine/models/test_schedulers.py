@@ -4,13 +4,15 @@ what the model's own pipeline draws."""
 import diffusers
 import pytest
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import DDIMScheduler, EulerDiscreteScheduler, StableDiffusionPipeline
 from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers
 
 from hero_engine.diffusion.ddim import ddim_schedule
 from hero_engine.errors import UnsupportedModel
+from hero_engine.models.policy import Policy
 from hero_engine.models.schedulers import _CONVERTIBLE, SCHEDULERS, as_ddim, other_sampler
 from hero_engine.models.stable_diffusion import StableDiffusion
+from tests.hero_engine.tiny import save_pipeline
 
 BETAS = {
     "beta_start": 0.00085,
@@ -208,3 +210,14 @@ def test_the_noise_says_nothing_of_an_image_in_pure_noise():
     scheduler = as_ddim({**ZERO_SNR, "prediction_type": "epsilon"})
     with pytest.raises(UnsupportedModel, match="ends in pure noise"):
         ddim_schedule(scheduler, 20, 1.0)
+
+
+def test_a_run_of_format_1_keeps_diffusers_conversion(tmp_path, make_config):
+    folder = save_pipeline(tmp_path / "euler")
+    pipe = StableDiffusionPipeline.from_pretrained(folder)
+    pipe.scheduler = EulerDiscreteScheduler(beta_schedule="scaled_linear")
+    pipe.save_pretrained(folder)
+    earlier, now = (Policy(make_config(model=str(folder), format=f)).schedule for f in (1, 2))
+    theirs = ddim_schedule(DDIMScheduler.from_config(pipe.scheduler.config), len(now), 1.0)
+    assert torch.equal(earlier.std, theirs.std) and torch.equal(earlier.timesteps, theirs.timesteps)
+    assert (earlier.clip_sample_range, now.clip_sample_range) == (1.0, None)
