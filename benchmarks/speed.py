@@ -129,7 +129,7 @@ def checkpoint(bench: Bench, repeats: int) -> Figures:
 def ceiling(bench: Bench, repeats: int) -> Figures:
     """The UNet's arithmetic per second, as a share of that of a large matrix product."""
     size = 2 * bench.hero.config.sampling.sample_batch_size
-    unet, embeds = bench.hero.policy.pipe.unet, bench.hero.policy.pipe.text_encoder.config
+    unet, embeds = bench.pipe.unet, bench.pipe.text_encoder.config
     z_t = torch.randn(size, *bench.hero.policy.latent_shape)
     text = torch.randn(size, embeds.max_position_embeddings, embeds.hidden_size)
     one, other = torch.randn(2, MATRIX, MATRIX)

@@ -28,6 +28,12 @@ class Bench:
 
     def __init__(self, config: RunConfig) -> None:
         self.hero = Hero(config)
+        if not isinstance(self.hero.policy.pipe, StableDiffusionPipeline):
+            raise SystemExit(
+                f"{config.model.name} is a {type(self.hero.policy.pipe).__name__}; give a Stable "
+                "Diffusion 1.x or 2.x model, whose parts are the ones that are timed."
+            )
+        self.pipe = self.hero.policy.pipe
         torch.manual_seed(0)
         for parameter in self.hero.policy.parameters:
             torch.nn.init.normal_(parameter, std=0.02)
@@ -60,10 +66,9 @@ class Bench:
 
     def bare(self) -> None:
         """The same noises by diffusers' own pipeline, which keeps nothing."""
-        config, sampling, pipe = self.hero.config, self.hero.config.sampling, self.hero.policy.pipe
-        assert isinstance(pipe, StableDiffusionPipeline)
+        config, sampling = self.hero.config, self.hero.config.sampling
         for part in self.noises.split(sampling.sample_batch_size):
-            pipe(
+            self.pipe(
                 config.prompt,
                 num_images_per_prompt=len(part),
                 num_inference_steps=sampling.num_inference_steps,
