@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from backend.consensus import BAD
-from backend.errors import BadInput, DiskFull, EngineFailed
-from backend.files import is_disk_full, whole_folder, write_text
+from backend.engine_errors import engine_errors
+from backend.files import whole_folder, write_text
 from backend.run.records import Run
 from backend.settings import Settings
 from hero_engine.config import RunConfig as RunConfig
-from hero_engine.errors import ConfigError, HeroError, ModelNotFound, UnsupportedModel
 from hero_engine.methods import make_config as configs
 from hero_engine.methods.make_config import Setting
 from hero_engine.methods.table import METHODS
@@ -53,7 +52,7 @@ def settings_of(method: str) -> list[Setting]:
     Raises:
         BadInput: there is no such method.
     """
-    with _engine_errors():
+    with engine_errors():
         return configs.settings_of(method)
 
 
@@ -77,7 +76,7 @@ def make_config(name: str | None = None, **fields: Any) -> RunConfig:
     Raises:
         BadInput: no such preset, or a setting that cannot be used.
     """
-    with _engine_errors():
+    with engine_errors():
         return preset(name, **fields) if name else configs.make_config(**fields)
 
 
@@ -87,7 +86,7 @@ def read_config(stored: Mapping[str, Any]) -> RunConfig:
     Raises:
         BadInput: a newer version stored it.
     """
-    with _engine_errors():
+    with engine_errors():
         return configs.read_config(stored)[0]
 
 
@@ -113,7 +112,7 @@ def check(config: RunConfig) -> list[str]:
     Raises:
         BadInput: the model or the configuration cannot be used.
     """
-    with _engine_errors():
+    with engine_errors():
         from hero_engine.models.first_look import first_look
 
         first_look(config.model)
@@ -128,7 +127,7 @@ def pipeline_class(config: "RunConfig") -> str:
     Raises:
         BadInput: it is not there any more.
     """
-    with _engine_errors():
+    with engine_errors():
         from hero_engine.models.loading import pipeline_class
 
         return pipeline_class(config.model)
@@ -141,7 +140,7 @@ def ddim_settings(config: "RunConfig") -> dict[str, Any] | None:
     Raises:
         BadInput: the model is not there any more.
     """
-    with _engine_errors():
+    with engine_errors():
         from hero_engine.models.loading import ddim_settings
 
         return ddim_settings(config.model)
@@ -194,7 +193,7 @@ def sample(
     Raises:
         BadInput, EngineFailed
     """
-    with _engine_errors():
+    with engine_errors():
         return _load(settings, run).sample(
             n, prompt=prompt, noise=noise, scheduler=scheduler, seed=seed, on_image=on_image
         )
@@ -216,7 +215,7 @@ def export_lora(settings: Settings, run: Run, path: Path, labels: int) -> Path:
         "hero.epochs": str(run.epoch),
         "hero.labels": str(labels),
     }
-    with _engine_errors():
+    with engine_errors():
         return _load(settings, run).export_lora(path, about)
 
 
@@ -226,7 +225,7 @@ def export_noise(settings: Settings, run: Run, folder: Path) -> Path:
     Raises:
         EngineFailed, DiskFull
     """
-    with _engine_errors():
+    with engine_errors():
         from hero_engine.models.export import export_noise
         from hero_engine.storage.checkpoint import Checkpoint
 
@@ -349,7 +348,7 @@ class Engine:
     def _using(self, run: Run) -> "Iterator[Method[Any]]":
         """The run's model as it stood before this epoch; let go if the block does not end well."""
         try:
-            with _engine_errors():
+            with engine_errors():
                 if self._hero is None or (self._run_id, self._hero.epoch) != (run.id, run.epoch):
                     self.let_go()
                     self._hero = _load(self._settings, run)
@@ -384,30 +383,3 @@ def _load(settings: Settings, run: Run) -> "Method[Any]":
 
 def _reporting(on_progress: OnProgress) -> "Callable[[Progress], None]":
     return lambda progress: on_progress(progress.stage, progress.done, progress.total)
-
-
-@contextmanager
-def _engine_errors() -> Iterator[None]:
-    """The engine's errors as the service's; the sentences are the engine's own."""
-    try:
-        yield
-    except (ConfigError, ModelNotFound, UnsupportedModel) as error:
-        raise BadInput(str(error)) from error
-    except (HeroError, OSError) as error:
-        if is_disk_full(error):
-            raise DiskFull(
-                "Cannot write what the engine made: the disk is full; nothing half-written was "
-                "kept, so free space and `hero resume` the run."
-            ) from error
-        raise EngineFailed(_first_line(error)) from error
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError) or "out of memory" in str(error):
-            raise EngineFailed(
-                "The model's memory does not suffice; `hero stop` this run and start one with a "
-                "smaller sample_batch_size and forward_batch_size."
-            ) from error
-        raise
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
