@@ -14,6 +14,7 @@ from backend.files import whole_folder, write_text
 from backend.run.records import Run
 from backend.settings import Settings
 from hero_engine.config import RunConfig as RunConfig
+from hero_engine.errors import HeroError
 from hero_engine.methods import make_config as configs
 from hero_engine.methods.make_config import Setting
 from hero_engine.methods.table import METHODS
