@@ -26,7 +26,7 @@ def test_a_team_goes_through_an_epoch(tmp_path: Path):
 
         started = team.run(
             "worker", "hero", "start", "--prompt", "one blue rose", "--images", "4",
-            "--epochs", "1", "--steps", "3", "--trained-steps", "2", "--set", "embedding_steps=3",
+            "--epochs", "1", "--steps", "3", "--set", "embedding_steps=3",
             "--annotators-per-image", "2",
         )  # fmt: skip
         assert "8 labels in all" in started
