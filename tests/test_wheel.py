@@ -60,6 +60,8 @@ def test_it_holds_all_files_of_a_package_but_sample_pictures(names: set[str], pa
         "tinyworld/judge.safetensors",
         "tinyworld/pipeline/model_index.json",
         "tinyworld/pipeline/unet/diffusion_pytorch_model.safetensors",
+        "tinyworld/pipeline_sd3/transformer/diffusion_pytorch_model.safetensors",
+        "tinyworld/pipeline_sdxl/unet/diffusion_pytorch_model.safetensors",
     ],
 )
 def test_it_holds_what_a_run_reads(names: set[str], name: str):

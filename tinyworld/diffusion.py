@@ -1,5 +1,6 @@
 """The latent diffusion model: its parts, its training on the world's latents and captions."""
 
+import json
 import shutil
 from collections.abc import Callable
 from copy import deepcopy
@@ -7,10 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    DiffusionPipeline,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import CLIPTextModel
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from tinyworld.data import Rendered, rendered
 from tinyworld.fitting import Plan, fit
@@ -137,13 +144,21 @@ def _keep(folder: Path, pipeline: Path) -> Callable[[DenoisingLoss, int], None]:
     return keep
 
 
-def write(trained: StableDiffusionPipeline, pipeline: Path) -> None:
+def write(trained: DiffusionPipeline, pipeline: Path) -> None:
     """Saves in half precision; whoever loads `pipeline` meanwhile sees the old or the new one."""
     fresh, old = pipeline.with_suffix(".new"), pipeline.with_suffix(".old")
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
     trained.to(torch.float16).save_pretrained(fresh)
-    trained.tokenizer.backend_tokenizer.model.save(str(fresh / "tokenizer"))
+    for name, part in trained.components.items():
+        if isinstance(part, CLIPTokenizer):
+            part.backend_tokenizer.model.save(str(fresh / name))
+    for config in fresh.glob("*/config.json"):
+        settings = json.loads(config.read_text())
+        settings.pop("_name_or_path", None)  # where on this machine a part was loaded from
+        if "dtype" in settings:  # of text encoders: without a word they load as the others do
+            settings["dtype"] = "float32"
+        config.write_text(json.dumps(settings, indent=2) + "\n")
     if pipeline.exists():
         pipeline.rename(old)
     fresh.rename(pipeline)

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import torch
 from torch import nn
-from torch.distributed import destroy_process_group, init_process_group
+from torch.distributed import destroy_process_group, get_world_size, init_process_group
 from torch.nn.parallel import DistributedDataParallel
 
 Loss = TypeVar("Loss", bound=nn.Module)
@@ -61,26 +61,28 @@ def learning_rate(plan: Plan, step: int) -> float:
     return plan.learning_rate * rising * falling
 
 
-def in_ranks(work: Callable[..., None], *arguments: object) -> None:
-    """Runs `work(rank, *arguments)` in `RANKS` processes that form a gloo group."""
+def in_ranks(work: Callable[..., None], *arguments: object, ranks: int = RANKS) -> None:
+    """Runs `work(rank, *arguments)` in `ranks` processes that form a gloo group."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     own = dict(os.environ)
     os.environ.update(MALLOC, OMP_NUM_THREADS="1")
     try:
-        torch.multiprocessing.spawn(_rank, (port, work, arguments), nprocs=RANKS)
+        torch.multiprocessing.spawn(_rank, (ranks, port, work, arguments), nprocs=ranks)
     finally:
         os.environ.clear()
         os.environ.update(own)
 
 
-def _rank(rank: int, port: int, work: Callable[..., None], arguments: tuple[object, ...]) -> None:
+def _rank(
+    rank: int, ranks: int, port: int, work: Callable[..., None], arguments: tuple[object, ...]
+) -> None:
     torch.set_num_threads(1)
-    if hasattr(os, "sched_setaffinity"):
+    if ranks > 1 and hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[rank % len(cores)]})
-    init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=RANKS)
+    init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=ranks)
     work(rank, *arguments)
     destroy_process_group()
 
@@ -117,9 +119,10 @@ def fit(
         log_file.unlink(missing_ok=True)
     generator = torch.Generator()
     began, running = time.monotonic(), []
-    share = plan.batch_size // RANKS
+    ranks = get_world_size()
+    share = plan.batch_size // ranks
     for step in range(start, plan.steps):
-        generator.manual_seed((seed * 1_000_003 + step) * RANKS + rank)
+        generator.manual_seed((seed * 1_000_003 + step) * ranks + rank)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(plan, step)
         indices = torch.randint(images, (share,), generator=generator)

@@ -25,7 +25,6 @@ HERE = Path(__file__).parent
 TRAINING, README, SAMPLES = HERE / "training.json", HERE / "README.md", HERE / "samples"
 STEPS = (20, 50)
 SAMPLED = 400
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
 def write(folder: Path, seed: int, *, grown: bool) -> None:
@@ -56,11 +55,13 @@ def write(folder: Path, seed: int, *, grown: bool) -> None:
         "judge": judged(judge, pipeline.vae, folder, seed),
         "success": success(),
     }
+    if TRAINING.exists():
+        figures["families"] = json.loads(TRAINING.read_text()).get("families", {})
     TRAINING.write_text(json.dumps(figures, indent=1) + "\n")
     SAMPLES.mkdir(exist_ok=True)
     world = [scene.image for scene in scenes(40, seed + HELD_OUT)]
     grid(world, 10).save(SAMPLES / "world.png", optimize=True)
-    README.write_text(_with_figures(README.read_text(), table(figures)))
+    README.write_text(with_figures(README.read_text(), table(figures)))
 
 
 def megabytes() -> float:
@@ -153,6 +154,8 @@ def table(figures: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _with_figures(readme: str, figures: str) -> str:
-    before, rest = readme.split(BEGIN)
-    return f"{before}{BEGIN}\n{figures}\n{rest[rest.index(END) :]}"
+def with_figures(readme: str, figures: str, place: str = "figures") -> str:
+    """The README with what stands between the marks of this place replaced."""
+    begin, end = f"<!-- {place}: begin -->", f"<!-- {place}: end -->"
+    before, rest = readme.split(begin)
+    return f"{before}{begin}\n{figures}\n{rest[rest.index(end) :]}"

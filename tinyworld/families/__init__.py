@@ -1,0 +1,1 @@
+"""Small models of other families, grown from the bundled one or taught by it."""
