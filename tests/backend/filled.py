@@ -74,7 +74,9 @@ def two_epochs(settings: Settings, store: Store, config: dict[str, object]) -> R
 
     Verdicts are good, bad, best, bad; then bad, good, good, bad with no best.
     """
-    run = store.create_run({"model": "/models/tiny", **config}, project_url="http://ls/projects/1")
+    run = store.create_run(
+        {"model": "/models/tiny", **config}, run_id="rose-0", project_url="http://ls/projects/1"
+    )
     run = open_epoch(settings, store, run, annotations(run, 0, ["gg", "bx", "tg", "b"]))
     run = close_epoch(store, run)
     run = open_epoch(settings, store, run, annotations(run, 1, ["b", "g", "g", "b"]))
