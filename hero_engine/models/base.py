@@ -188,11 +188,21 @@ class Family(ABC):
     def pipeline(self, scheduler: str) -> DiffusionPipeline:
         """The same model as a plain pipeline with another sampler; `ConfigError` if unknown."""
 
-    @abstractmethod
     def call_arguments(
         self, prompt: str, negative_prompt: str, noises: Tensor, guidance_scale: float
     ) -> dict[str, Any]:
         """How that pipeline is told to make clean latents of these noises."""
+        height, width = self.image_size
+        return {
+            "prompt": prompt,
+            "negative_prompt": negative_prompt,
+            "num_images_per_prompt": len(noises),
+            "latents": noises,
+            "height": height,
+            "width": width,
+            "guidance_scale": guidance_scale,
+            "output_type": "latent",
+        }
 
     def spatial(self, latents: Tensor) -> Tensor:
         """What that pipeline gives, as [batch channel height width]."""

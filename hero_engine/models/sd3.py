@@ -110,16 +110,8 @@ class StableDiffusion3(FlowFamily):
     def call_arguments(
         self, prompt: str, negative_prompt: str, noises: Tensor, guidance_scale: float
     ) -> dict[str, Any]:
-        """Arguments by which that pipeline makes clean latents of these noises."""
-        height, width = self.image_size
+        """As of other families, with the length of the prompt."""
         return {
-            "prompt": prompt,
-            "negative_prompt": negative_prompt,
-            "num_images_per_prompt": len(noises),
-            "latents": noises,
-            "height": height,
-            "width": width,
-            "guidance_scale": guidance_scale,
-            "output_type": "latent",
+            **super().call_arguments(prompt, negative_prompt, noises, guidance_scale),
             "max_sequence_length": self.max_sequence_length,
         }

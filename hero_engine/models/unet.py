@@ -143,22 +143,6 @@ class UNetFamily(Family):
         """What the pipeline's class is told besides its parts."""
         return dict(self.pipeline_options)
 
-    def call_arguments(
-        self, prompt: str, negative_prompt: str, noises: Tensor, guidance_scale: float
-    ) -> dict[str, Any]:
-        """Arguments by which that pipeline makes clean latents of these noises."""
-        height, width = self.image_size
-        return {
-            "prompt": prompt,
-            "negative_prompt": negative_prompt,
-            "num_images_per_prompt": len(noises),
-            "latents": noises,
-            "guidance_scale": guidance_scale,
-            "height": height,
-            "width": width,
-            "output_type": "latent",
-        }
-
     @staticmethod
     def save_lora(
         lora: dict[str, Tensor], path: Path, metadata: dict[str, str]
