@@ -15,7 +15,7 @@ NOISE_FILE = "noise_bank.safetensors"
 
 
 def export_lora(policy: Policy, path: Path, about: Mapping[str, str]) -> Path:
-    """Write the LoRA as one safetensors file that diffusers, ComfyUI and AUTOMATIC1111/Forge take.
+    """Write the LoRA as one safetensors file in the naming of the family (`Family.save_lora`).
 
     `about` adds to the file's metadata. Raises `StorageError`.
     """
