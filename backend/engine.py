@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +19,7 @@ from hero_engine.methods import make_config as configs
 from hero_engine.methods.make_config import Setting
 from hero_engine.methods.table import METHODS
 from hero_engine.models.names import bundled
+from hero_engine.models.names import public_name as public_name
 from hero_engine.presets import PRESETS, preset
 
 if TYPE_CHECKING:
@@ -164,6 +165,13 @@ def check_model(model: str, revision: str | None = None) -> str:
 def is_bundled(model: str) -> bool:
     """Whether a model comes with an installed package."""
     return bundled(model) is not None
+
+
+def quiet_hub() -> AbstractContextManager[None]:
+    """Without the progress bars and warnings of the hub's client."""
+    from hero_engine.models.hub import quiet
+
+    return quiet()
 
 
 def image_size(stored: Mapping[str, Any]) -> tuple[int, int] | None:

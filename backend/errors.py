@@ -26,6 +26,7 @@
     · DatabaseUnavailable .. the database cannot be opened
     · RunChanged ........... somebody else changed the run first (read again)
     · LeaseLost ............ this worker no longer holds the run (drop the step)
+  - PushFailed ............. the model hub did not take what was sent
   - DiskFull ............... no space left; nothing half-written was kept
   - ImageUnresolvable ...... Label Studio could not see a run's images
   - PortInUse .............. another program listens there
@@ -171,6 +172,12 @@ class RunChanged(StoreError):
 
 class LeaseLost(StoreError):
     """Drop the step: the run was paused, stopped, or taken by another worker."""
+
+
+class PushFailed(HeroServiceError):
+    """Do what the message says, and push again: nothing was added on the hub."""
+
+    http_status = 502
 
 
 class DiskFull(HeroServiceError):

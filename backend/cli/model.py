@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from backend import exports
 from backend.cli.shared import MODEL, RunId, app, err, find_run, open_store, out
+from backend.errors import BadInput
 from backend.settings import Settings
 
 
@@ -61,8 +62,8 @@ _KINDS = "\n".join(
     rich_help_panel=MODEL,
     help="Write a run's results to files for other programs.\n\n"
     f"What you can export, and the formats of each:\n\n{_KINDS}\n\n"
-    "hf is a folder for `datasets.load_dataset`. A file that is there already is only replaced "
-    "with --force. docs/exports.md describes the columns.",
+    "hf is a folder for `datasets.load_dataset`; of the LoRA, one for the model hub. A file that "
+    "is there already is only replaced with --force. docs/exports.md describes the columns.",
 )
 def export(
     run_id: RunId,
@@ -89,9 +90,24 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Replace an earlier export of that name.")
     ] = False,
+    push: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OWNER/NAME",
+            help="Send the LoRA with a model card to this repository on the Hugging Face hub.",
+        ),
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="If --push makes a repository, only you see it.")
+    ] = False,
 ) -> None:
     """Write a run's results to files for other programs."""
     settings = Settings.load()
+    if private and push is None:
+        raise BadInput("--private says who sees what --push sends: say --push OWNER/NAME too.")
+    if push is not None:
+        _push(settings, run_id, what, format, target, push, force=force, private=private)
+        return
     with open_store(settings) as store:
         run = find_run(store, run_id)
         exports.choose_format(what, format, target)
@@ -100,6 +116,36 @@ def export(
         made = exports.export(settings, store, run, what, format, target, force=force)
     out.print(f"Wrote {made}", soft_wrap=True, markup=False)
     if what == "lora":
-        from backend.exports.lora import how_to_use
+        from backend.exports.lora_usage import how_to_use
 
-        out.print(how_to_use(made), soft_wrap=True, markup=False, highlight=False)
+        file = next(made.glob("*.safetensors")) if made.is_dir() else made
+        out.print(how_to_use(file), soft_wrap=True, markup=False, highlight=False)
+
+
+def _push(
+    settings: Settings,
+    run_id: str,
+    what: str,
+    format: str | None,
+    target: Path | None,
+    repository: str,
+    *,
+    force: bool,
+    private: bool,
+) -> None:
+    from backend.exports import hub_push
+
+    if what != "lora" or format not in (None, "hf"):
+        raise BadInput("--push sends the LoRA with its model card: leave --what and --format out.")
+    with open_store(settings) as store:
+        run = find_run(store, run_id)
+        hub_push.check(repository, force=force)
+        # An earlier folder of its own is replaced without a word.
+        made = exports.export(
+            settings, store, run, what, "hf", target,
+            force=force or target is None, repository=repository,
+        )  # fmt: skip
+    out.print(f"Wrote {made}", soft_wrap=True, markup=False)
+    message = f"{run.id}, {run.epoch} of {run.epochs} epochs"
+    where = hub_push.push(made, repository, message=message, private=private)
+    out.print(f"Pushed it: {where}", soft_wrap=True, markup=False)

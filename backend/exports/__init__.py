@@ -1,7 +1,8 @@
 """What can be taken out of a run, and as what: `hero export`.
 
 One module a kind, each with `write(source, format, path)`; `formats.py` writes tables, `target.py`
-decides where an export goes and what may be replaced there. `drawing.py` is `hero generate`.
+decides where an export goes and what may be replaced there. `hub_push.py` sends one to the model
+hub. `drawing.py` is `hero generate`.
 """
 
 import importlib
@@ -39,7 +40,7 @@ KINDS = {
     "agreement": Kind("how much the annotators agree, with figures for each", ("json", "csv"),
                       fetched=True),
     "images": Kind("the images, with their verdicts in metadata.jsonl", ("hf",)),
-    "lora": Kind("the LoRA, for diffusers, ComfyUI and others", ("safetensors",)),
+    "lora": Kind("the LoRA, for diffusers, ComfyUI and others", ("safetensors", "hf")),
     "noise": Kind("the noise bank, to draw more images like the good ones", ("safetensors",),
                   folder=("safetensors",)),
     "report": Kind("the whole run as one page that needs no network", ("html",),
@@ -56,6 +57,7 @@ def export(
     out: Path | None = None,
     *,
     force: bool = False,
+    repository: str | None = None,
 ) -> Path:
     """Write one kind of export of a run, whole or not at all.
 
@@ -65,6 +67,7 @@ def export(
         out: the file or folder to write; a file may be named by an existing folder to put it
             into. By default one in the run's exports that says run, kind and format.
         force: replace an earlier export of that name.
+        repository: OWNER/NAME on the model hub that the export goes to.
 
     Returns:
         What was written.
@@ -79,7 +82,7 @@ def export(
     target = place(settings, run, what, format, out, folder=format in kind.folder)
     with whole(target, force=force) as partial:
         module = importlib.import_module(f"backend.exports.{what}")
-        module.write(Source(settings, store, run), format, partial)
+        module.write(Source(settings, store, run, repository), format, partial)
     return target
 
 

@@ -2,29 +2,56 @@
 
 from pathlib import Path
 
-from safetensors import safe_open
+from PIL import Image
 
 from backend import engine
+from backend.dashboard.facts import Samples, read_run
+from backend.exports.base_model import describe_base
+from backend.exports.lora_usage import code, programs
+from backend.exports.model_card import Usage, model_card
 from backend.exports.source import Source
+from backend.exports.target import CARD, file_name
+from backend.show import pictures
+
+PICTURES = ("before.png", "after.png")
+"""The same noises drawn by the base model and by the fine-tuned one."""
 
 
 def write(source: Source, format: str, path: Path) -> None:
-    """Write the LoRA after the run's last epoch."""
+    """Write the LoRA after the run's last epoch; as hf with a model card beside it."""
     if source.run.epoch == 0:
         raise source.nothing("it has not learned from any epoch yet", "label the first one")
-    engine.export_lora(source.settings, source.run, path, source.labels)
+    if format != "hf":
+        engine.export_lora(source.settings, source.run, path, source.labels)
+        return
+    lora = path / file_name(source.run, "lora", "safetensors")
+    engine.export_lora(source.settings, source.run, lora, source.labels)
+    _write_card(source, lora)
 
 
-def how_to_use(path: Path) -> str:
-    """Where other programs look for the file, and at which strength it is what was trained."""
-    lines = [
-        f"diffusers: pipe.load_lora_weights({str(path)!r})",
-        "ComfyUI: put it into models/loras, Load LoRA, strength_model 1",
-    ]
-    with safe_open(path, framework="numpy") as file:
-        kohya = any(name.startswith("lora_unet_") for name in file.keys())  # noqa: SIM118
-    if kohya:
-        lines.append(
-            f"AUTOMATIC1111, Forge: put it into models/Lora, <lora:{path.stem}:1> in the prompt"
-        )
-    return "\n".join(lines)
+def _write_card(source: Source, lora: Path) -> None:
+    config = engine.read_config(source.run.config)
+    fields = config.flat()
+    base = describe_base(fields, online=source.repository is not None)
+    facts = read_run(source.settings, source.store, source.run.id)
+    drawn = _before_and_after(facts.samples, source.run.epoch)
+    for name, row in zip(PICTURES, drawn, strict=False):
+        images = [Image.open(file) for file in row.files]
+        pictures.contact_sheet(images, lora.parent / name, columns=len(images))
+    used = code(
+        fields, engine.pipeline_class(config), base.loaded_from, lora.name, source.repository or "."
+    )
+    card = model_card(
+        facts,
+        base,
+        Usage(used, tuple(programs(lora))),
+        engine.methods()[fields["method"]],
+        PICTURES if drawn else None,
+    )
+    (lora.parent / CARD).write_text(card, encoding="utf-8")
+
+
+def _before_and_after(samples: tuple[Samples, ...], epochs: int) -> list[Samples]:
+    """The rows of the pretrained model and of the model as it stands; none if one is missing."""
+    rows = [row for row in samples if row.epochs in (0, epochs)]
+    return rows if len(rows) == 2 else []

@@ -1,11 +1,10 @@
 """The noises of the good images, with a README that draws from them in plain diffusers."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from backend import engine
 from backend.exports.formats import write_card
+from backend.exports.loading import loading
 from backend.exports.source import Source
 from backend.exports.target import file_name
 
@@ -123,17 +122,7 @@ def write(source: Source, format: str, path: Path) -> None:
     if settings := engine.ddim_settings(config):
         said = "".join(f"    {name}={value!r},\n" for name, value in settings.items())
         drawing["sampler"] = f"pipe.scheduler = DDIMScheduler(\n{said})\n"
-    drawing["loading"] = f"DiffusionPipeline.from_pretrained({_source(fields)})"
-    if Path(fields["model"]).is_file():
-        drawing["loading"] = f"{pipeline}.from_single_file({_source(fields)})"
-        drawing["imports"] = drawing["imports"].replace("DiffusionPipeline", pipeline)
+    loader, drawing["loading"] = loading(fields, pipeline, fields["model"])
+    drawing["imports"] = drawing["imports"].replace("DiffusionPipeline", loader)
     drawing["arguments"] = drawing["arguments"].format(**fields)
     write_card(path, _CARD.format(run=source.run.id, keep=keep, lora=lora, **drawing, **fields))
-
-
-def _source(fields: Mapping[str, Any]) -> str:
-    """What the model is loaded from."""
-    named = {"revision": fields["revision"], "config": fields["pipeline_config"]}
-    return ", ".join(
-        [repr(fields["model"]), *(f"{name}={value!r}" for name, value in named.items() if value)]
-    )

@@ -22,6 +22,8 @@ class Source:
     settings: Settings
     store: Store
     run: Run
+    repository: str | None = None
+    """OWNER/NAME on the model hub that the export goes to."""
 
     @cached_property
     def images(self) -> list[Image]:

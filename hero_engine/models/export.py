@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hero_engine.config import RunConfig
 from hero_engine.errors import NoiseBankEmpty
+from hero_engine.models.names import public_name
 from hero_engine.models.policy import Policy
 from hero_engine.processes import by_first
 from hero_engine.storage.checkpoint import Checkpoint
@@ -33,7 +34,7 @@ def export_lora(policy: Policy, path: Path, about: Mapping[str, str]) -> Path:
 
 def lora_metadata(config: RunConfig) -> dict[str, str]:
     """What a LoRA's file says of itself: keys of ModelSpec, of kohya's trainer, and of HERO."""
-    model, rank = config.model.name, str(config.lora.lora_rank)
+    model, rank = public_name(config.model.name), str(config.lora.lora_rank)
     return {
         "modelspec.sai_model_spec": "1.0.0",
         "modelspec.trigger_phrase": config.prompt,

@@ -64,7 +64,7 @@ def download(model: str, revision: str | None, files: Sequence[str]) -> Path:
 
 def _asked(model: str, revision: str | None, ask: Callable[[], T]) -> T:
     try:
-        with _quiet():
+        with quiet():
             return ask()
     except GatedRepoError as error:
         raise ModelNotFound(
@@ -91,7 +91,7 @@ def _asked(model: str, revision: str | None, ask: Callable[[], T]) -> T:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the client's progress bars and warnings; what goes wrong is said in one sentence."""
     bars, level = not are_progress_bars_disabled(), hub_logging.get_verbosity()
     disable_progress_bars()

@@ -1,6 +1,7 @@
 """Models that installed packages bring, by the names that runs give them."""
 
 from importlib.metadata import entry_points
+from pathlib import Path
 
 GROUP = "hero_engine.models"
 """The entry point group in which a package names them."""
@@ -19,3 +20,9 @@ def resolve(model: str) -> str:
     Runs name a model and not its place, so that they go on where the package lies elsewhere.
     """
     return bundled(model) or model
+
+
+def public_name(model: str) -> str:
+    """A model's name for files that others get: of a place on this machine, only its last part."""
+    place = Path(model)
+    return place.name if place.is_absolute() or place.exists() else model

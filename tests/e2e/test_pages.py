@@ -33,6 +33,7 @@ ELSEWHERE = {
     "docker compose": "tests/e2e/test_topology.py runs the same commands as plain processes",
     "python -m benchmarks.research": "trains for minutes; tests/benchmarks/test_research.py has it",
     "git checkout 9425af8": "the version that has the settings which were removed",
+    "hero export latest --what lora --push": "tests/backend/exports/test_hub_push.py has a hub",
     "alias hero=": "a shell's alias for the commands below it",
 }
 OF_THE_READER = (

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from backend import engine as engine_module
-from backend.engine import Engine
 from backend.errors import EngineFailed
 from backend.exports import export
+from tests.backend.learned import learned
 
 pytestmark = pytest.mark.slow
 
@@ -20,31 +20,6 @@ def pipeline(tmp_path_factory) -> Path:
     from tests.hero_engine.tiny import save_pipeline
 
     return save_pipeline(tmp_path_factory.mktemp("models") / "random")
-
-
-def learned(settings, store, pipeline: Path, verdicts: list[str], best: int | None):
-    """A run after its first epoch."""
-    fields = {
-        "model": str(pipeline),
-        "prompt": "a 'b' rose",
-        "negative_prompt": "cup",
-        "images_per_epoch": 4,
-        "epochs": 2,
-        "num_inference_steps": 3,
-        "embedding_steps": 3,
-        "trained_steps": 2,
-        "minibatch_size": 4,
-        "learning_rate": 1e-2,
-    }
-    run = store.create_run(engine_module.make_config(**fields).flat())
-    engine = Engine(settings)
-    engine.generate(run, lambda *_: None)
-    engine.learn(run, verdicts, best, lambda *_: None)
-    with store._write() as connection:
-        from backend.store.rows import update
-
-        update(connection, run.id, epoch=1)
-    return store.run(run.id)
 
 
 def test_the_noise_bank_draws_what_hero_generate_draws(
@@ -106,7 +81,7 @@ def test_the_noise_bank_draws_what_hero_generate_draws(
 def test_the_noise_bank_of_a_flow_model_draws_by_its_own_sampler(
     settings, store, tmp_path, monkeypatch, family
 ):
-    from backend.exports.lora import how_to_use
+    from backend.exports.lora_usage import how_to_use
     from tests.hero_engine.tiny import MAKERS
 
     model = MAKERS[family](tmp_path / family)

@@ -1,6 +1,7 @@
 """The exported LoRA, as other programs read it."""
 
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -112,7 +113,10 @@ def test_the_file_says_what_it_is(hero, tmp_path):
     with safe_open(path, "pt") as file:
         said = file.metadata()
     assert said["hero.prompt"] == said["modelspec.trigger_phrase"] == hero.config.prompt
-    assert said["hero.base_model"] == hero.config.model.name
+    place = Path(hero.config.model.name)
+    assert place.is_absolute()
+    assert said["hero.base_model"] == said["ss_sd_model_name"] == place.name
     assert (said["hero.method"], said["hero.labels"]) == ("hero", "512")
-    assert hero.config.model.name in said["modelspec.license"]
+    assert str(place.parent) not in str(said)
+    assert place.name in said["modelspec.license"]
     assert said["ss_network_dim"] == said["ss_network_alpha"] == str(hero.config.lora.lora_rank)

@@ -16,6 +16,7 @@ from diffusers import StableDiffusionPipeline
 from hero_engine.errors import ModelNotFound
 from hero_engine.methods.check_run import check_run
 from hero_engine.models.policy import Policy
+from tests.hub_address import use
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 MODEL = "somebody/roses"
@@ -107,19 +108,6 @@ def hub(tmp_path, pipeline, monkeypatch):
     use(monkeypatch, hub.address, tmp_path / "cache")
     yield hub
     hub.server.shutdown()
-
-
-def use(monkeypatch, address, cache):
-    from huggingface_hub import file_download, hf_api
-
-    template = address + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setenv("HF_ENDPOINT", address)
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
-    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
-    monkeypatch.setattr(hf_api.constants, "ENDPOINT", address)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
 
 
 def test_what_is_downloaded_and_when(hub, make_config, capfd):
