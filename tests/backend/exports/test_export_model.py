@@ -6,10 +6,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
+from typer.testing import CliRunner
 
+from backend import cli
 from backend import engine as engine_module
 from backend.errors import EngineFailed
 from backend.exports import export
+from backend.exports.lora_usage import code, how_to_use
 from tests.backend.learned import learned
 
 pytestmark = pytest.mark.slow
@@ -26,7 +30,6 @@ def test_the_noise_bank_draws_what_hero_generate_draws(
     settings, store, pipeline, tmp_path, monkeypatch
 ):
     import torch
-    from safetensors.torch import load_file
 
     from hero_engine import Hero
     from hero_engine.feedback.noise_bank import pi_hero
@@ -81,7 +84,6 @@ def test_the_noise_bank_draws_what_hero_generate_draws(
 def test_the_noise_bank_of_a_flow_model_draws_by_its_own_sampler(
     settings, store, tmp_path, monkeypatch, family
 ):
-    from backend.exports.lora_usage import how_to_use
     from tests.hero_engine.tiny import MAKERS
 
     model = MAKERS[family](tmp_path / family)
@@ -124,7 +126,7 @@ def test_the_noise_bank_of_sdxl_draws_by_the_schedule_that_the_run_has(
         assert np.abs(np.int16(image) - np.int16(ours)).max() <= 1
 
 
-def test_a_lora_by_its_own_name(settings, store, pipeline, tmp_path):
+def test_a_lora_by_its_own_name_and_with_a_card(settings, store, pipeline, tmp_path, monkeypatch):
     run = learned(settings, store, pipeline, ["good", "bad", "good", "bad"], None)
     assert export(settings, store, run, "lora", None, tmp_path / "rose.safetensors").stat().st_size
     default = export(settings, store, run, "lora")
@@ -132,6 +134,49 @@ def test_a_lora_by_its_own_name(settings, store, pipeline, tmp_path):
         f"exports/{run.id}-lora.safetensors"
     )
     assert [path.name for path in tmp_path.glob("rose*")] == ["rose.safetensors"]
+
+    monkeypatch.setenv("HERO_HOME", str(settings.home))
+    said = CliRunner().invoke(cli.app, ["export", run.id, "--format", "hf"])
+    folder = settings.run_dir(run.id) / "exports" / f"{run.id}-lora-hf"
+    assert (said.exit_code, said.stdout) == (
+        0,
+        f"Wrote {folder}\n{how_to_use(folder / default.name)}\n",
+    )
+    exported = load_file(default)
+    for name, tensor in load_file(folder / default.name).items():
+        assert tensor.equal(exported.pop(name))
+    assert exported == {}
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", default.name]
+
+
+@pytest.mark.parametrize("family", ["sd", "sdxl", "sd3", "flux", "z_image"])
+def test_the_code_of_a_model_card_draws_the_prompt(settings, tmp_path, monkeypatch, family):
+    from hero_engine import Method
+    from tests.hero_engine.tiny import MAKERS
+
+    model = str(MAKERS[family](tmp_path / family))
+    asked = {"negative_prompt": "cup"} if family != "flux" else {}
+    config = engine_module.make_config(
+        model=model,
+        prompt="a 'b' rose",
+        num_inference_steps=2,
+        trained_steps=1,
+        height=32,
+        width=16,
+        **asked,
+    )
+    hero = Method.create(config)
+    lora = hero.export_lora(tmp_path / "rose.safetensors", {})
+    pipeline = engine_module.pipeline_class(config)
+    text = code(config.flat(), pipeline, model, lora.name, ".")
+    monkeypatch.chdir(tmp_path)
+    said: dict = {}
+    exec(text, said)
+    assert type(said["pipe"]).__name__ == pipeline
+    assert said["pipe"].get_list_adapters() != {}
+    assert said["image"].size == (16, 32)
+    assert ("negative_prompt='cup'" in text) == bool(asked)
+    assert f"guidance_scale={4.0 if family == 'z_image' else 5.0}" in text
 
 
 def test_no_good_image_leaves_no_noise_and_no_folder(settings, store, pipeline, tmp_path):

@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 from backend import cli
 from backend.errors import BadInput, PushFailed
 from backend.exports import hub_push
+from backend.exports.base_model import describe_base
 from backend.exports.target import MARK
 from backend.worker.sample_rows import row_folder
-from tests.backend.fake_hub import TOKEN, FakeHub, answer, cut, not_shown, silence
+from tests.backend.fake_hub import TOKEN, FakeHub, Repository, answer, cut, not_shown, silence
 from tests.backend.learned import learned
 from tests.hub_address import use
 
@@ -195,6 +196,18 @@ def test_a_hub_that_says_nothing_is_not_waited_for_for_ever(hub, folder, monkeyp
     hub.faults["/commit/"] = silence
     with pytest.raises(PushFailed, match=r"cannot be reached.*timed out"):
         push(folder)
+
+
+def test_the_licence_of_a_base_model_on_the_hub_is_asked_for(hub):
+    card = b"---\nlicense: other\nlicense_name: roses-1\nlicense_link: LICENSE.md\n---\n"
+    hub.repositories["ben/base"] = Repository(commits=[{"README.md": card}])
+    assert describe_base({"model": "ben/base"}, online=False).licence_text == ""
+    assert not any("ben/base" in each for each in hub.asked)
+    base = describe_base({"model": "ben/base"}, online=True)
+    link = "https://huggingface.co/ben/base/blob/main/LICENSE.md"
+    assert base.licence_text == f"[roses-1]({link})"
+    assert base.licence["license_link"] == link
+    assert describe_base({"model": "ben/gone"}, online=True).licence_text == ""
 
 
 def test_push_sends_the_lora_and_nothing_else():

@@ -8,6 +8,8 @@ from backend.dashboard.facts import read_run
 from backend.exports.base_model import BaseModel, describe_base
 from backend.exports.model_card import Usage, model_card
 from backend.exports.target import MARK
+from backend.labels import closing
+from backend.run.states import Event
 from tests.backend.made_runs import MadeRun
 
 USAGE = Usage("pipe = ...\n", ("AUTOMATIC1111: put it into models/Lora, <lora:rose:1>",))
@@ -102,11 +104,25 @@ def test_one_annotator_agrees_with_nobody(settings, store):
     assert "noises of good ones" not in section(card_of(made), "Success")
 
 
+def test_what_the_embedding_estimated_is_said(settings, store):
+    made = MadeRun(settings, store, label_budget=3, epochs=3)
+    made.go_round("g", "b", "t", "b")
+    made.draw([0.9, 0.9, 0.1, 0.2], asked={0, 1, 2})
+    made.vote("g", "b", "b")
+    made.learn()
+    assert "1 of these verdicts are the embedding's estimates" in card_of(made)
+
+
 def test_the_model_that_is_exported_may_have_been_judged(settings, store):
     made = MadeRun(settings, store, epochs=3)
     made.go_round("g", "b", "t", "b")
-    made.draw()
     assert "nobody judged" in card_of(made)
+    made.draw()
+    made.vote("g", "b", "t", "b")
+    store.transition(made.run, Event.advance)
+    closing.freeze(store, made.claim())
+    assert made.run.epoch == 1
+    assert "nobody judged" not in card_of(made)
 
 
 def test_settings_name_no_place_of_this_machine(settings, store, tmp_path):
