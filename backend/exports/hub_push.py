@@ -180,7 +180,4 @@ def _failure(error: BaseException) -> str:
         return f"what answers at {ENDPOINT} is no hub; correct HF_ENDPOINT"
     if isinstance(error, ValueError):
         return f"the hub does not take the files ({words})"
-    return (
-        f"{ENDPOINT} cannot be reached ({words}); check the network, and push again: what is there "
-        "already is not sent twice"
-    )
+    return f"{ENDPOINT} cannot be reached ({words}); check the network, and push again"
