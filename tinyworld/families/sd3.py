@@ -43,6 +43,8 @@ PLAN = Plan(
     learning_rate=1.2e-3,
     checkpoint_every=100,
 )
+FURTHER = replace(PLAN, stage="sd3-further", steps=2500, learning_rate=8e-4)
+"""What follows, from the weights that `PLAN` ended with."""
 SHIFT = 3.0
 """Of the scheduler: as Stable Diffusion 3's, it gives the noisy part of the path more steps."""
 UNIFORM_SHARE = 0.1
@@ -81,6 +83,13 @@ def new_transformer() -> SD3Transformer2DModel:
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
     return transformer
+
+
+def trained_transformer(pipeline: Path) -> SD3Transformer2DModel:
+    """The denoiser of a pipeline's folder, in float32."""
+    return SD3Transformer2DModel.from_pretrained(
+        pipeline / "transformer", torch_dtype=torch.float32
+    )
 
 
 class CountingAttention:
@@ -202,12 +211,14 @@ def noise_levels(count: int, generator: torch.Generator) -> Float[Tensor, " coun
     return torch.where(chosen, uniform, normal)
 
 
-def train(rank: int, folder: Path, seed: int, plan: Plan, out: Path) -> None:
-    """Trains the transformer; writes the whole pipeline to `out` at every checkpoint."""
+def train(rank: int, folder: Path, seed: int, plan: Plan, out: Path, start: Path | None) -> None:
+    """Trains the transformer, from the start or from a pipeline's; writes the whole pipeline to
+    `out` at every checkpoint."""
     torch.manual_seed(seed)
     data = rendered(folder, IMAGES, seed)
     latents, texts = latents_of(folder, data), Texts(data.captions())
-    loss = FlowLoss(latents, texts, new_transformer(), bundled_denoiser())
+    transformer = new_transformer() if start is None else trained_transformer(start)
+    loss = FlowLoss(latents, texts, transformer, bundled_denoiser())
     fit(rank, plan, loss, folder, seed, len(latents), _keep(out))
 
 
@@ -246,9 +257,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=FOLDER, help="renders and checkpoints")
     parser.add_argument("--out", type=Path, default=PIPELINE_SD3, help="the pipeline to write")
-    parser.add_argument("--steps", type=int, default=PLAN.steps, help="training steps in all")
+    parser.add_argument(
+        "--start", type=Path, help="a pipeline whose transformer is trained further"
+    )
+    parser.add_argument("--steps", type=int, help="training steps in all")
     said = parser.parse_args()
-    in_ranks(train, said.folder, said.seed, replace(PLAN, steps=said.steps), said.out, ranks=1)
+    plan = PLAN if said.start is None else FURTHER
+    plan = replace(plan, steps=said.steps or plan.steps)
+    in_ranks(train, said.folder, said.seed, plan, said.out, said.start, ranks=1)
 
 
 if __name__ == "__main__":
