@@ -24,6 +24,7 @@ from hero_engine.presets import PRESETS, preset
 
 if TYPE_CHECKING:
     from hero_engine import Method, Progress, Samples
+    from hero_engine.models.plain_use import PlainUse as PlainUse
 
 logger = logging.getLogger(__name__)
 
@@ -123,29 +124,16 @@ def check(config: RunConfig) -> list[str]:
         return check_run(config)
 
 
-def pipeline_class(config: "RunConfig") -> str:
-    """The name of the diffusers pipeline that a run's model is.
-
-    Raises:
-        BadInput: it is not there any more.
-    """
-    with engine_errors():
-        from hero_engine.models.loading import pipeline_class
-
-        return pipeline_class(config.model)
-
-
-def ddim_settings(config: "RunConfig") -> dict[str, Any] | None:
-    """What DDIM is set to for a run's model; None where diffusers' own conversion does the same,
-    and for models that are not drawn by DDIM.
+def plain_use(config: RunConfig) -> "PlainUse":
+    """What plain diffusers has to be told to draw with a run's model.
 
     Raises:
         BadInput: the model is not there any more.
     """
     with engine_errors():
-        from hero_engine.models.loading import ddim_settings
+        from hero_engine.models.plain_use import plain_use
 
-        return ddim_settings(config.model)
+        return plain_use(config.model)
 
 
 def check_model(model: str, revision: str | None = None) -> str:

@@ -29,17 +29,20 @@ def demo(
         str | None,
         typer.Option(help="What learns from the labels: hero+ (the default) or hero, the paper's."),
     ] = None,
+    model: Annotated[
+        str, typer.Option(help="One of the bundled models: tiny, tiny-sd3 or tiny-sdxl.")
+    ] = "tiny",
 ) -> None:
     """Show a whole run on this machine, labelled by two simulated annotators.
 
-    Takes about eight minutes. Ctrl-C stops it; start it again and it goes on.
+    Takes about eight minutes with the model tiny. Ctrl-C stops it; start it again and it goes on.
     """
     from backend.local.demo import Demo, run_demo
     from backend.local.stack import interruptible
 
     try:
         with interruptible():
-            run_demo(Demo(images, epochs, steps, seed, method), out)
+            run_demo(Demo(images, epochs, steps, seed, method, model), out)
     except KeyboardInterrupt:
         err.print("Stopped, and nothing is left running; the same command goes on from here.")
         raise typer.Exit(130) from None

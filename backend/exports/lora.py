@@ -38,9 +38,8 @@ def _write_card(source: Source, lora: Path) -> None:
     for name, row in zip(PICTURES, drawn, strict=False):
         images = [Image.open(file) for file in row.files]
         pictures.contact_sheet(images, lora.parent / name, columns=len(images))
-    used = code(
-        fields, engine.pipeline_class(config), base.loaded_from, lora.name, source.repository or "."
-    )
+    use = engine.plain_use(config)
+    used = code(fields, use, base.loaded_from, lora.name, source.repository or ".")
     card = model_card(
         facts,
         base,

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import safe_open
 
 from backend.exports.loading import loading
+
+if TYPE_CHECKING:
+    from backend.engine import PlainUse
 
 
 def how_to_use(path: Path) -> str:
@@ -26,28 +29,32 @@ def programs(path: Path) -> list[str]:
     return lines
 
 
-def code(fields: Mapping[str, Any], pipeline: str, model: str, lora: str, repository: str) -> str:
+def code(
+    fields: Mapping[str, Any], use: "PlainUse", model: str, lora: str, repository: str
+) -> str:
     """Python that draws the run's prompt in plain diffusers.
 
     Args:
         fields: the run's settings by name.
-        pipeline: the class of the model's pipeline.
+        use: what diffusers has to be told of the base model.
         model: what the base model is loaded from.
         lora: the LoRA's file name.
         repository: what the LoRA is loaded from: a folder, or an id on the hub.
     """
-    loader, expression = loading(fields, pipeline, model)
+    loader, expression = loading(fields, use, model)
     # Z-Image's pipeline says 0 for no guidance
-    guidance = fields["guidance_scale"] - (pipeline == "ZImagePipeline")
+    guidance = fields["guidance_scale"] - (use.pipeline == "ZImagePipeline")
     optional = {name: fields[name] for name in ("negative_prompt", "height", "width")}
     arguments = {
         "num_inference_steps": fields["num_inference_steps"],
         "guidance_scale": guidance,
         **{name: value for name, value in optional.items() if value},
     }
+    if use.max_sequence_length:
+        arguments["max_sequence_length"] = use.max_sequence_length
     said = "".join(f"    {name}={value!r},\n" for name, value in arguments.items())
     return (
-        f"from diffusers import {loader}\n\n"
+        f"import torch\nfrom diffusers import {loader}\n\n"
         f"pipe = {expression}\n"
         f"pipe.load_lora_weights({repository!r}, weight_name={lora!r})\n"
         f"image = pipe(\n    {fields['prompt']!r},\n{said}).images[0]\n"

@@ -22,7 +22,7 @@ import math
 
 import torch
 from diffusers import {imports}
-from safetensors.torch import load_file
+{finding}from safetensors.torch import load_file
 
 bank = load_file("noise_bank.safetensors")
 
@@ -113,16 +113,22 @@ def write(source: Source, format: str, path: Path) -> None:
     additive = fields["noise_form"] == "additive"
     keep = "1.0" if additive else f"math.sqrt(1 - {fields['noise_variance']})"
     lora = file_name(source.run, "lora", "safetensors")
-    pipeline = engine.pipeline_class(config)
-    if pipeline == "ZImagePipeline":
+    use = engine.plain_use(config)
+    if use.pipeline == "ZImagePipeline":
         fields["guidance_scale"] -= 1.0  # there, 0 is no guidance
-    if pipeline == "StableDiffusionXLPipeline":
+    if use.pipeline == "StableDiffusionXLPipeline":
         fields["negative_prompt"] = fields["negative_prompt"] or None  # which may be zeros
-    drawing = dict(_DRAWING.get(pipeline, _DDIM))
-    if settings := engine.ddim_settings(config):
-        said = "".join(f"    {name}={value!r},\n" for name, value in settings.items())
+    drawing = dict(_DRAWING.get(use.pipeline, _DDIM))
+    if use.max_sequence_length:
+        drawing["arguments"] += f"    max_sequence_length={use.max_sequence_length},\n"
+    if use.ddim:
+        said = "".join(f"    {name}={value!r},\n" for name, value in use.ddim.items())
         drawing["sampler"] = f"pipe.scheduler = DDIMScheduler(\n{said})\n"
-    loader, drawing["loading"] = loading(fields, pipeline, fields["model"])
+    loader, drawing["loading"] = loading(fields, use, fields["model"])
     drawing["imports"] = drawing["imports"].replace("DiffusionPipeline", loader)
     drawing["arguments"] = drawing["arguments"].format(**fields)
-    write_card(path, _CARD.format(run=source.run.id, keep=keep, lora=lora, **drawing, **fields))
+    card = {"finding": "", **fields, **drawing}
+    if engine.is_bundled(model := fields["model"]):
+        card["finding"] = "from hero_engine.models.names import resolve\n"
+        card["loading"] = drawing["loading"].replace(repr(model), f"resolve({model!r})", 1)
+    write_card(path, _CARD.format(run=source.run.id, keep=keep, lora=lora, **card))

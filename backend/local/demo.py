@@ -14,7 +14,7 @@ from PIL import Image as Picture
 from rich.console import Console
 
 from backend import engine
-from backend.errors import DemoFailed, RunNotFound
+from backend.errors import BadInput, DemoFailed, RunNotFound
 from backend.exports import export
 from backend.exports.target import file_name
 from backend.files import write_text
@@ -29,9 +29,11 @@ from backend.store import Run, Store
 from backend.worker.sample_rows import missing_rows
 
 PROMPT = "photo of one blue rose in a vase"
+MODELS = ("tiny", "tiny-sd3", "tiny-sdxl")
+"""Models that draw what the simulated annotators can judge."""
 _REFRESH_SECONDS = 0.25
 _ROW_SECONDS = 30.0
-"""Longest time that one sample row of the tiny model may take."""
+"""Longest time that one sample row may take."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,18 @@ class Demo:
     seed: int = 1
     method: str | None = None
     """What learns from the labels; the tiny model's preset says, if None."""
+    model: str = MODELS[0]
 
     def config(self) -> dict[str, Any]:
-        """The run's configuration, checked, as JSON."""
+        """The run's configuration, checked, as JSON: the tiny model's preset, with this model."""
+        if self.model not in MODELS:
+            raise BadInput(
+                f"The demo's simulated annotators cannot judge what {self.model!r} draws; choose "
+                f"{', '.join(MODELS[:-1])} or {MODELS[-1]}, or label yourself: `hero up`, and "
+                "`hero start --model ...` in another terminal."
+            )
         fields: dict[str, Any] = {
+            "model": self.model,
             "images_per_epoch": self.images,
             "epochs": self.epochs,
             "seed": self.seed,
@@ -109,7 +119,8 @@ def run_demo(demo: Demo, console: Console, home: Path | None = None) -> None:
     with terminal.Waiting(console) as waiting, Stack(home, say=waiting.say) as stack:
         store = Store.open(stack.settings)
         try:
-            run = _unfinished(store, folder) or _begin(stack.settings, store, config, folder)
+            unfinished = _unfinished(store, folder, demo.model)
+            run = unfinished or _begin(stack.settings, store, config, folder)
             waiting.say("two simulated annotators log in")
             annotators = arrive(
                 stack.address.label_studio,
@@ -128,14 +139,14 @@ def run_demo(demo: Demo, console: Console, home: Path | None = None) -> None:
             store.close()
 
 
-def _unfinished(store: Store, folder: Folder) -> Run | None:
-    """The run of an interrupted demo, gone on with if it had failed or was paused."""
+def _unfinished(store: Store, folder: Folder, model: str) -> Run | None:
+    """The run of an interrupted demo of that model, gone on with if it had failed or was paused."""
     try:
         known = json.loads(folder.report.read_text())
         run = store.run(known["run"])
     except (FileNotFoundError, json.JSONDecodeError, KeyError, RunNotFound):
         return None
-    if known["finished"] or run.state is State.stopped:
+    if known["finished"] or run.state is State.stopped or run.config["model"] != model:
         return None
     if run.state in (State.paused, State.failed):
         run = store.transition(run, Event.resume)

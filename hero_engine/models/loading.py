@@ -1,7 +1,6 @@
 """From a model's name to its files, and what can be known of it without weights."""
 
 import importlib
-from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -10,10 +9,8 @@ from hero_engine.diffusion.kernel import Schedule
 from hero_engine.errors import ConfigError, ModelNotFound
 from hero_engine.models.base import Configs, Family, pixels_of, resized
 from hero_engine.models.families import family_of
-from hero_engine.models.files import INDEX, locate
+from hero_engine.models.files import locate
 from hero_engine.models.hub import first_line
-from hero_engine.models.schedulers import as_ddim
-from hero_engine.models.unet import UNetFamily
 
 
 class Found:
@@ -67,24 +64,6 @@ class Found:
     def takes_negative_prompt(self) -> bool:
         """Whether the model's guidance leads away from a prompt."""
         return self.family.takes_negative_prompt(self.files.json)
-
-
-def pipeline_class(model: ModelSettings) -> str:
-    """The name of the diffusers pipeline that the model is. Raises `ModelNotFound`."""
-    return str(
-        locate(model.name, model.revision, model.pipeline_config).json(INDEX).get("_class_name")
-    )
-
-
-def ddim_settings(model: ModelSettings) -> dict[str, Any] | None:
-    """What DDIM is set to for a model whose own scheduler is another one, for other programs; None
-    for models that bring DDIM, or are not drawn by it. Raises `ModelNotFound`."""
-    found = Found(model)
-    config = found.files.json("scheduler/scheduler_config.json")
-    if not issubclass(found.family, UNetFamily) or config.get("_class_name") == "DDIMScheduler":
-        return None
-    made = as_ddim(config).config
-    return {name: value for name, value in made.items() if not name.startswith("_")}
 
 
 def image_size(model: ModelSettings, sampling: SamplingSettings) -> tuple[int, int]:

@@ -29,14 +29,17 @@ class StableDiffusion3(FlowFamily):
     left_out = ("image_encoder", "feature_extractor")
     may_lack = ("text_encoder_3", "tokenizer_3")
     max_sequence_length = 256
+    """Tokens that the network gets from T5, unless its tokenizer says that it reads fewer; of zeros
+    where there is no T5, as in diffusers."""
 
     @classmethod
     def tokenizer_of(cls, configs: Configs) -> tuple[str, int | None]:
         """T5's, or CLIP's where there is no T5."""
         index = configs(INDEX)
-        if all(names_part(index, name) for name in cls.may_lack):
-            return "tokenizer_3", cls.max_sequence_length
-        return "tokenizer", None
+        if not all(names_part(index, name) for name in cls.may_lack):
+            return "tokenizer", None
+        reads = configs("tokenizer_3/tokenizer_config.json").get("model_max_length")
+        return "tokenizer_3", min(cls.max_sequence_length, reads or cls.max_sequence_length)
 
     @classmethod
     def shape_of(cls, transformer: Any, vae: Any) -> tuple[int, int, int]:
@@ -63,6 +66,12 @@ class StableDiffusion3(FlowFamily):
         patch = transformer["patch_size"]
         return (shape[1] // patch) * (shape[2] // patch)
 
+    @property
+    def tokens_of_t5(self) -> int:
+        """How many tokens the network gets from T5."""
+        most, tokenizer = self.max_sequence_length, self.pipe.tokenizer_3
+        return most if tokenizer is None else min(most, tokenizer.model_max_length)
+
     @torch.no_grad()
     def encode(self, prompt: str, negative_prompt: str | None, device: torch.device) -> Condition:
         """`embeds` [1 token feature] and `pooled` [1 feature], and those of the negative prompt."""
@@ -73,7 +82,7 @@ class StableDiffusion3(FlowFamily):
             device=device,
             do_classifier_free_guidance=negative_prompt is not None,
             negative_prompt=negative_prompt,
-            max_sequence_length=self.max_sequence_length,
+            max_sequence_length=self.tokens_of_t5,
         )
         condition = {"embeds": embeds, "pooled": pooled}
         if negative is not None:
@@ -113,5 +122,5 @@ class StableDiffusion3(FlowFamily):
         """As of other families, with the length of the prompt."""
         return {
             **super().call_arguments(prompt, negative_prompt, noises, guidance_scale),
-            "max_sequence_length": self.max_sequence_length,
+            "max_sequence_length": self.tokens_of_t5,
         }

@@ -6,7 +6,7 @@ from backend import engine as engine_module
 from backend.engine import Engine
 
 
-def learned(settings, store, pipeline: Path, verdicts: list[str], best: int | None):
+def learned(settings, store, pipeline: Path | str, verdicts: list[str], best: int | None):
     """A run after its first epoch."""
     fields = {
         "model": str(pipeline),

@@ -88,9 +88,19 @@ def test_it_has_learned_something(name: str) -> None:
         assert np.mean(judge.success(images, prompt)) >= wanted
 
 
+def test_the_third_encoder_reads_as_many_tokens_as_the_others_and_says_nothing() -> None:
+    pipeline = load_family(PIPELINE_SD3)
+    longest = "narcissus by a quiet spring and its reflection in the water"
+    read = pipeline.tokenizer_3(longest).input_ids
+    assert len(read) == len(longest.split()) + 1
+    assert pipeline.tokenizer_3.model_max_length == pipeline.tokenizer.model_max_length == 20
+    assert not pipeline.text_encoder_3(torch.tensor([read]))[0].any()
+
+
 @pytest.mark.slow
 def test_sd3_draws_as_well_with_zeros_for_the_absent_encoder() -> None:
-    """As the plain pipeline is called: its own sampler, and 256 zero tokens for the T5."""
+    """Its own sampler, and 256 zero tokens for the T5, which the pipeline takes unless it is told
+    otherwise."""
     pipeline = load_family(PIPELINE_SD3)
     made = pipeline(
         ROSE,

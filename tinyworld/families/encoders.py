@@ -61,8 +61,9 @@ def grown_encoder(trained: Path) -> CLIPTextModelWithProjection:
 @torch.no_grad()
 def silent_t5(width: int) -> tuple[T5EncoderModel, T5TokenizerFast]:
     """A third encoder whose output is zeros, as diffusers takes it where there is none: without one
-    it loads an SD3 pipeline only if it is told so. Every word is unknown to its tokenizer."""
-    pieces = ["<pad>", "</s>", "<unk>", "\u2581"]
+    it loads an SD3 pipeline only if it is told so. Every word is one token, unknown to its
+    tokenizer, which reads no more of them than the other encoders."""
+    pieces = ["<pad>", "</s>", "<unk>"]
     config = T5Config(
         vocab_size=len(pieces), d_model=width, d_kv=1, d_ff=1, num_layers=1, num_heads=1
     )

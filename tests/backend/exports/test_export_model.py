@@ -80,18 +80,27 @@ def test_the_noise_bank_draws_what_hero_generate_draws(
     assert [image.tobytes() for image in theirs] == [image.tobytes() for image in samples.images]
 
 
-@pytest.mark.parametrize("family", ["sd3", "flux", "z_image"])
+def without_t5(folder: Path) -> Path:
+    from tests.hero_engine.tiny import save_sd3
+
+    return save_sd3(folder, t5=False)
+
+
+@pytest.mark.parametrize("family", ["sd3", "sd3 without T5", "flux", "z_image", "tiny-sd3"])
 def test_the_noise_bank_of_a_flow_model_draws_by_its_own_sampler(
     settings, store, tmp_path, monkeypatch, family
 ):
     from tests.hero_engine.tiny import MAKERS
 
-    model = MAKERS[family](tmp_path / family)
+    make = {**MAKERS, "sd3 without T5": without_t5}.get(family)
+    model = make(tmp_path / family) if make else family
     run = learned(settings, store, model, ["good", "bad", "best", "good"], 2)
     folder = export(settings, store, run, "noise", None, tmp_path / "noise")
     lora = export(settings, store, run, "lora", None, folder)
     assert "AUTOMATIC1111" not in how_to_use(lora)
     page = (folder / "README.md").read_text()
+    assert ("max_sequence_length=20," in page) == (family == "tiny-sd3")
+    assert ("text_encoder_3=None" in page) == (family == "sd3 without T5")
     [code] = re.findall(r"```python\n(.*?)```", page, re.S)
     monkeypatch.chdir(folder)
     samples = engine_module.sample(settings, run, 4, noise="bank", scheduler="euler", seed=7)
@@ -102,17 +111,19 @@ def test_the_noise_bank_of_a_flow_model_draws_by_its_own_sampler(
         assert np.abs(np.int16(image) - np.int16(ours)).max() <= 1
 
 
-def test_the_noise_bank_of_sdxl_draws_by_the_schedule_that_the_run_has(
-    settings, store, tmp_path, monkeypatch
+@pytest.mark.parametrize("family", ["sdxl", "tiny", "tiny-sdxl"])
+def test_the_noise_bank_draws_by_the_schedule_that_the_run_has(
+    settings, store, tmp_path, monkeypatch, family
 ):
     from hero_engine.streams import row_streams
     from tests.hero_engine.tiny import save_sdxl
 
-    run = learned(settings, store, save_sdxl(tmp_path / "xl"), ["good", "bad", "best", "good"], 2)
+    model = save_sdxl(tmp_path / "xl") if family == "sdxl" else family
+    run = learned(settings, store, model, ["good", "bad", "best", "good"], 2)
     folder = export(settings, store, run, "noise", None, tmp_path / "noise")
     export(settings, store, run, "lora", None, folder)
     page = (folder / "README.md").read_text()
-    assert "clip_sample=False" in page
+    assert ("clip_sample=False" in page) == (family == "sdxl")
     [code] = re.findall(r"```python\n(.*?)```", page, re.S)
     monkeypatch.chdir(folder)
     samples = engine_module.sample(settings, run, 4, noise="bank", seed=7)
@@ -167,12 +178,12 @@ def test_the_code_of_a_model_card_draws_the_prompt(settings, tmp_path, monkeypat
     )
     hero = Method.create(config)
     lora = hero.export_lora(tmp_path / "rose.safetensors", {})
-    pipeline = engine_module.pipeline_class(config)
-    text = code(config.flat(), pipeline, model, lora.name, ".")
+    use = engine_module.plain_use(config)
+    text = code(config.flat(), use, model, lora.name, ".")
     monkeypatch.chdir(tmp_path)
     said: dict = {}
     exec(text, said)
-    assert type(said["pipe"]).__name__ == pipeline
+    assert type(said["pipe"]).__name__ == use.pipeline
     assert said["pipe"].get_list_adapters() != {}
     assert said["image"].size == (16, 32)
     assert ("negative_prompt='cup'" in text) == bool(asked)

@@ -1,7 +1,8 @@
 import pytest
 
+from backend import engine
 from backend.errors import BadInput
-from backend.local.demo import Demo
+from backend.local.demo import MODELS, Demo
 
 
 def test_the_demos_run_is_what_its_options_say():
@@ -13,9 +14,20 @@ def test_the_demos_run_is_what_its_options_say():
     assert "first_step_share" not in short
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_the_demo_of_another_model_is_the_same_with_that_model(model):
+    assert engine.is_bundled(model)
+    config = Demo(model=model).config()
+    assert config == Demo().config() | {"model": model}
+
+
 @pytest.mark.parametrize(
     ("demo", "said"),
-    [(Demo(method="herro"), "method: .*did you mean hero"), (Demo(images=1), "images")],
+    [
+        (Demo(method="herro"), "method: .*did you mean hero"),
+        (Demo(images=1), "images"),
+        (Demo(model="somebody/roses"), "judge .*; choose tiny, tiny-sd3 or tiny-sdxl, or label"),
+    ],
 )
 def test_options_that_cannot_be_are_refused(demo, said):
     with pytest.raises(BadInput, match=said):

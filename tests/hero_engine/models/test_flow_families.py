@@ -1,11 +1,13 @@
 """SD3 and FLUX behind the interface, against diffusers' own pipelines."""
 
+import json
+import shutil
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from diffusers import FluxPipeline
+from diffusers import FluxPipeline, StableDiffusion3Pipeline
 
 from hero_engine.config import ModelSettings, SamplingSettings
 from hero_engine.diffusion.sampling import sample
@@ -14,6 +16,7 @@ from hero_engine.methods.check_run import check_run
 from hero_engine.models import flux
 from hero_engine.models.flux import Flux
 from hero_engine.models.loading import Found, prompt_warnings
+from hero_engine.models.names import resolve
 from hero_engine.models.policy import Policy, load_family
 from hero_engine.models.sd3 import StableDiffusion3
 from tests.hero_engine.tiny import save_flux, save_sd3, save_z_image
@@ -259,6 +262,39 @@ def test_t5_reads_more_of_a_prompt_than_clip(folders):
     assert "the model reads 12" in by_clip
     (by_t5,) = cut_of(folders["dev"], long)
     assert "the model reads 16" in by_t5
+
+
+def test_sd3_takes_no_more_tokens_than_t5s_tokenizer_reads(folders, tmp_path):
+    folder = shutil.copytree(folders["SD3"], tmp_path / "short")
+    config = folder / "tokenizer_3" / "tokenizer_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "model_max_length": 9}))
+    for model, tokens in [(folder, 9), (folders["SD3"], 16), (folders["SD3 without T5"], 16)]:
+        family = loaded(model)
+        by_clip = family.pipe.tokenizer.model_max_length
+        assert family.encode("one rose", None, CPU)["embeds"].shape[1] == by_clip + tokens
+        called = family.call_arguments("one rose", "", noises_of(family), 3.0)
+        assert called["max_sequence_length"] == tokens
+    (cut,) = cut_of(folder, {"prompt": "one blue rose in a vase"})
+    assert "the model reads 9" in cut
+
+
+@pytest.mark.slow
+def test_tiny_sd3_draws_what_diffusers_draws_as_its_page_says(monkeypatch):
+    """And it takes 20 tokens of a T5 that says nothing, where others take 256."""
+    monkeypatch.setattr(StableDiffusion3, "max_sequence_length", 256)
+    family = loaded("tiny-sd3")
+    rose, noises = "photo of one blue rose in a vase", noises_of(family, 2)
+    own = StableDiffusion3Pipeline.from_pretrained(resolve("tiny-sd3"), dtype=torch.float32)
+    theirs = own(
+        rose,
+        num_images_per_prompt=2,
+        latents=noises,
+        guidance_scale=3.0,
+        num_inference_steps=5,
+        max_sequence_length=20,
+        output_type="latent",
+    ).images
+    torch.testing.assert_close(ode(family, rose, "", noises, 3.0), theirs, atol=1e-5, rtol=1e-4)
 
 
 def test_another_kind_of_scheduler_is_refused(folders, tmp_path, make_config):
