@@ -118,7 +118,7 @@ def check(config: RunConfig) -> list[str]:
     with engine_errors():
         from hero_engine.models.first_look import first_look
 
-        first_look(config.model)
+        first_look(config.model, config.sampling)
         from hero_engine import check_run
 
         return check_run(config)

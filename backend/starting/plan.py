@@ -125,6 +125,8 @@ def make_plan(
             return f"--{key.replace('_', '-')}"
         return f"{key} in {file}"
 
+    for key, value in merged.items():
+        _check_text(place(key), value)
     try:
         plan = Plan(**merged)
     except ValidationError as error:
@@ -150,6 +152,24 @@ def make_plan(
     if "criteria" not in plan.model_fields_set:
         plan = plan.model_copy(update={"criteria": default_criteria(config.prompt)})
     return plan, config
+
+
+def _check_text(option: str, value: Any) -> None:
+    """Raise `BadInput` if a text in there cannot be stored or shown as UTF-8."""
+    if isinstance(value, Mapping):
+        value = [*value, *value.values()]
+    if isinstance(value, list | tuple):
+        for each in value:
+            _check_text(option, each)
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise BadInput(
+                f"Cannot start the run: {option} is no text: the bytes at its "
+                f"{error.start + 1}. character are not UTF-8; type it anew, or set the "
+                "terminal's encoding to UTF-8."
+            ) from error
 
 
 def _leave_out_foreign(

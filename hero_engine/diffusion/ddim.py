@@ -7,8 +7,9 @@ latents are bit-equal to what a `StableDiffusionPipeline` makes of the same nois
 import torch
 from diffusers import DDIMScheduler
 
+from hero_engine.diffusion.ddim_checks import check_ddim
 from hero_engine.diffusion.kernel import Schedule
-from hero_engine.errors import ConfigError, UnsupportedModel
+from hero_engine.errors import ConfigError
 
 
 def ddim_schedule(scheduler: DDIMScheduler, num_inference_steps: int, eta: float) -> Schedule:
@@ -17,18 +18,8 @@ def ddim_schedule(scheduler: DDIMScheduler, num_inference_steps: int, eta: float
     Raises `UnsupportedModel` for dynamic thresholding and for epsilon prediction from pure noise,
     `ConfigError` for too many steps.
     """
-    if scheduler.config["thresholding"]:
-        raise UnsupportedModel(
-            "The model's scheduler uses dynamic thresholding, whose steps have no closed "
-            "log-probability; set thresholding to false in its scheduler_config.json."
-        )
-    if scheduler.config["prediction_type"] == "epsilon" and scheduler.alphas_cumprod[-1] <= 0:
-        raise UnsupportedModel(
-            "The model's scheduler ends in pure noise (rescale_betas_zero_snr), of which a network "
-            "that predicts the noise (epsilon) says nothing of the image; set prediction_type to "
-            "v_prediction in its scheduler_config.json if that is what it was trained on, or else "
-            "rescale_betas_zero_snr to false."
-        )
+    ends_in_noise = bool(scheduler.alphas_cumprod[-1] <= 0)
+    check_ddim(scheduler.config, ends_in_noise=ends_in_noise)
     trained = scheduler.config["num_train_timesteps"]
     if num_inference_steps > trained:
         raise ConfigError(

@@ -5,7 +5,7 @@ inside `predict` and `decode`. Only this room reaches into a pipeline.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -16,16 +16,17 @@ from torch import Tensor
 
 from hero_engine.diffusion.forward_process import ForwardProcess
 from hero_engine.diffusion.kernel import Schedule
+from hero_engine.models.files import Configs as Configs
 from hero_engine.models.files import ModelFiles, locate
 
 Condition = dict[str, Tensor]
 """What a network is told besides z_t and t: a prompt and its negative, encoded once."""
-Configs = Callable[[str], Mapping[str, Any]]
-"""(path in the model's folder) -> the JSON there: what can be known of a model without weights."""
 
 
 def pixels_of(vae: Mapping[str, Any]) -> int:
     """Side of the square of pixels that one latent stands for, by the VAE's configuration."""
+    if "temperal_downsample" in vae:  # spelt so, of a VAE that draws films, too
+        return int(2 ** len(vae["temperal_downsample"]))
     return int(2 ** (len(vae["block_out_channels"]) - 1))
 
 
@@ -80,11 +81,6 @@ class Family(ABC):
         """The model in a pipeline's files, in float32; what is missing of them is downloaded."""
         files = files.here(cls.left_out)
         return cls(files.load(cls.pipeline_class, cls.left_out, cls.pipeline_options))
-
-    @classmethod
-    def check(cls, configs: Configs) -> None:
-        """Raise `UnsupportedModel` for a model of the family's class that is of another kind."""
-        return
 
     @classmethod
     @abstractmethod

@@ -1,6 +1,6 @@
 """Whether a model can be loaded, by its configurations and the headers of its files alone."""
 
-import inspect
+import re
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -8,10 +8,13 @@ from typing import Any
 import torch
 from diffusers import ModelMixin
 
-from hero_engine.errors import ModelNotFound, UnsupportedModel
-from hero_engine.models.files import INDEX, names_part
+from hero_engine.errors import ModelNotFound
+from hero_engine.models.kinds import check_kind
+from hero_engine.models.landmarks import another_network, mismatch
 from hero_engine.models.loading import Found
 from hero_engine.models.weights import Shapes, missing_weights, read_shapes
+
+_WRAPPERS = re.compile(r"^((model|language_model|text_model|encoder)\.)+")
 
 
 def check_model(model: Found) -> int:
@@ -21,32 +24,12 @@ def check_model(model: Found) -> int:
     `ModelNotFound`, which says which file is wrong, and `UnsupportedModel`.
     """
     files, family = model.files, model.family
-    try:
-        family.check(files.json)
-    except UnsupportedModel as error:
-        said = str(error)
-        raise UnsupportedModel(
-            f"{files.name!r} cannot be used: {said[0].lower()}{said[1:]}"
-        ) from error
-    _check_parts(model)
+    check_kind(files)
     missing = files.to_download(family.left_out)
     if files.single is None and not missing:
         for part, kind in files.parts(family.left_out).items():
             _check_weights(model, part, kind)
     return sum(missing.values())
-
-
-def _check_parts(model: Found) -> None:
-    """See that the pipeline has what its class is made of."""
-    family, index = model.family, model.files.json(INDEX)
-    for name, parameter in inspect.signature(family.pipeline_class.__init__).parameters.items():
-        needed = name != "self" and parameter.default is inspect.Parameter.empty
-        unneeded = {*family.left_out, *(family.may_lack if name in index else ())}
-        if needed and name not in unneeded and not names_part(index, name):
-            raise ModelNotFound(
-                f"The model {model.files.name!r} is not complete: its {INDEX} names no {name}; "
-                "download it again, or write it again with save_pretrained()."
-            )
 
 
 def _check_weights(model: Found, part: str, kind: Any) -> None:
@@ -82,36 +65,17 @@ def _compare(model: Found, part: str, described: Shapes, there: Shapes) -> None:
 
     Names may differ a little, since libraries rename layers and read the old names, too.
     """
-    there = _renamed(there, described)
+    if 2 * len(described.keys() & there.keys()) < len(described):
+        described, there = _without_wrappers(described), _without_wrappers(there)
     common = described.keys() & there.keys()
-    if len(common) < len(described) / 2:
-        raise ModelNotFound(
-            f"The weights in {part}/ of {model.files.name!r} are of another network than its "
-            f"config.json describes (they share {len(common)} of {len(described)} names); put the "
-            "two that belong together there."
-        )
+    if 2 * len(common) < len(described):
+        raise another_network(model.files.name, part)
     for key in sorted(common):
         if described[key] != there[key]:
-            raise ModelNotFound(
-                f"The {part}/config.json of {model.files.name!r} does not describe the weights "
-                f"beside it: {key} has shape {_shown(there[key])} in the file and "
-                f"{_shown(described[key])} by the configuration; put the two that belong together "
-                "there."
-            )
+            raise mismatch(model.files.name, part, key, there[key], described[key])
 
 
-def _renamed(there: Shapes, described: Shapes) -> Shapes:
-    """With a prefix more or less, as `text_model.`, where the network's names have it so."""
-    if there.keys() & described.keys():
-        return there
-    for prefix in ("text_model.", "encoder.", "model."):
-        without = {key.removeprefix(prefix): shape for key, shape in there.items()}
-        within = {f"{prefix}{key}": shape for key, shape in there.items()}
-        for other in (without, within):
-            if other.keys() & described.keys():
-                return other
-    return there
-
-
-def _shown(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape)) or "()"
+def _without_wrappers(shapes: Shapes) -> Shapes:
+    """By names without the modules round the network, which come and go with transformers'
+    versions, as in `model.language_model.layers`."""
+    return {_WRAPPERS.sub("", name): shape for name, shape in shapes.items()}

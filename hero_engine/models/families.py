@@ -9,6 +9,7 @@ FAMILIES = {
     "StableDiffusion3Pipeline": "hero_engine.models.sd3:StableDiffusion3",
     "FluxPipeline": "hero_engine.models.flux:Flux",
     "ZImagePipeline": "hero_engine.models.z_image:ZImage",
+    "QwenImagePipeline": "hero_engine.models.qwen_image:QwenImage",
 }
 """Where each family lives; loaded when it is used."""
 _OTHER_KINDS = {

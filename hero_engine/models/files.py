@@ -5,7 +5,7 @@ import contextlib
 import importlib
 import inspect
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,11 @@ from hero_engine.models.names import resolve
 from hero_engine.models.single_file import configuration_of, needs_configuration
 from hero_engine.models.weights import PICKLED, SAFETENSORS, Weights, choose_weights
 
-INDEX = "model_index.json"
-_LIBRARIES = ("diffusers", "transformers")
+INDEX, SCHEDULER = "model_index.json", "scheduler/scheduler_config.json"
+Configs = Callable[[str], Mapping[str, Any]]
+"""(path in the model's folder) -> the JSON there: what can be known of a model without weights."""
+LIBRARIES = ("diffusers", "transformers")
+"""What a pipeline's parts may be of."""
 LEFT_OUT = ("safety_checker", "feature_extractor", "image_encoder")
 """Parts that no family needs."""
 _NO_NETWORK = ("Scheduler", "Tokenizer", "TokenizerFast", "Processor", "Extractor")
@@ -45,7 +48,13 @@ class ModelFiles:
             raise self._unreadable(path, first_line(error)) from error
         if not isinstance(read, dict):
             raise self._unreadable(path, "it is no JSON object")
-        return read
+        return read if path != SCHEDULER else {**read, **self._scheduler_class()}
+
+    def _scheduler_class(self) -> dict[str, Any]:
+        """The scheduler's class is what the index says: diffusers goes by that, whatever class
+        wrote the configuration."""
+        named = self.json(INDEX).get("scheduler")
+        return {"_class_name": named[1]} if _is_part(named) and named[1] else {}
 
     def path(self, path: str) -> Path:
         """A file of the pipeline's folder, downloaded if need be. Raises `ModelNotFound`."""
@@ -74,6 +83,14 @@ class ModelFiles:
             for name, (library, kind) in parts.items()
             if name not in left_out and not str(kind).endswith(_NO_NETWORK)
         }
+
+    def tokenizers(self) -> list[str]:
+        """The names of the pipeline's parts that are tokenizers."""
+        return [
+            name
+            for name, of in self.json(INDEX).items()
+            if _is_part(of) and str(of[1]).endswith(("Tokenizer", "TokenizerFast"))
+        ]
 
     def tokenizer(self, folder: str) -> Path:
         """The folder of a tokenizer, downloaded if need be. Raises `ModelNotFound`."""
@@ -197,13 +214,18 @@ class ModelFiles:
 
 
 def _class(model: str, name: str, library: str, kind: str) -> Any:
-    found = getattr(importlib.import_module(library), kind, None) if library in _LIBRARIES else None
+    found = getattr(importlib.import_module(library), kind, None) if library in LIBRARIES else None
     if found is None:
-        raise UnsupportedModel(
-            f"The {name} of {model!r} is a {kind} of {library}, which is not installed here or is "
-            "code that the model brings; choose a model of diffusers' own parts."
-        )
+        raise foreign_code(model, name, library, kind)
     return found
+
+
+def foreign_code(model: str, name: str, library: str, kind: str) -> UnsupportedModel:
+    """That a part's class is not at hand."""
+    return UnsupportedModel(
+        f"The {name} of {model!r} is a {kind} of {library}, which is not installed here or is "
+        "code that the model brings; choose a model of diffusers' own parts."
+    )
 
 
 def _is_part(of: Any) -> bool:

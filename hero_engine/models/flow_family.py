@@ -13,8 +13,9 @@ from torch import Tensor
 
 from hero_engine.diffusion.flow import FlowMatching, dynamic_shift, flow_schedule
 from hero_engine.diffusion.kernel import Schedule
-from hero_engine.errors import ConfigError, UnsupportedModel
+from hero_engine.errors import ConfigError
 from hero_engine.models.base import Configs, Family, pixels_of
+from hero_engine.models.scheduler_classes import check_flow_class
 from hero_engine.storage.durable import write_tensors
 
 SCHEDULERS: dict[str, str] = {
@@ -121,12 +122,15 @@ class FlowFamily(Family):
 
     @torch.no_grad()
     def _decoded(self, latents: Tensor) -> Image.Image:
-        vae = self.pipe.vae
-        scaled = latents / vae.config.scaling_factor + (vae.config.shift_factor or 0.0)
-        image: Image.Image = self.pipe.image_processor.postprocess(
-            vae.decode(scaled, return_dict=False)[0]
-        )[0]
+        pixels = self.pipe.vae.decode(self._unscaled(latents), return_dict=False)[0]
+        pixels = pixels.squeeze(2) if pixels.ndim == 5 else pixels
+        image: Image.Image = self.pipe.image_processor.postprocess(pixels)[0]
         return image
+
+    def _unscaled(self, latents: Tensor) -> Tensor:
+        """As the VAE made them."""
+        config = self.pipe.vae.config
+        return latents / config.scaling_factor + (config.shift_factor or 0.0)
 
     def pipeline(self, scheduler: str) -> DiffusionPipeline:
         """The same model as a plain pipeline with another solver of the ODE."""
@@ -188,12 +192,7 @@ class FlowFamily(Family):
 
 def flow_scheduler(config: dict[str, Any]) -> FlowMatchEulerDiscreteScheduler:
     """The scheduler of that configuration; `UnsupportedModel` if it is of another kind."""
-    name = config.get("_class_name", "FlowMatchEulerDiscreteScheduler")
-    if name != "FlowMatchEulerDiscreteScheduler":
-        raise UnsupportedModel(
-            f"The model's scheduler is a {name}; only a FlowMatchEulerDiscreteScheduler is "
-            "supported for flow models: put that in its scheduler_config.json."
-        )
+    check_flow_class(config)
     return FlowMatchEulerDiscreteScheduler.from_config(config)
 
 

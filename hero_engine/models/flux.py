@@ -9,9 +9,7 @@ from torch import Tensor
 
 from hero_engine.models.base import Condition, Configs
 from hero_engine.models.flow_family import FlowFamily, equal_steps, vae_latents
-
-PATCH = 2
-"""Side of the square of latents that is one token."""
+from hero_engine.models.packing import PATCH, packed, unpacked
 
 
 class Flux(FlowFamily):
@@ -163,21 +161,6 @@ class Flux(FlowFamily):
         """Without a dynamic shift only the model's own, since the pipeline always gives mu."""
         dynamic = self.pipe.scheduler.config.use_dynamic_shifting
         return super().samplers() if dynamic else ["euler"]
-
-
-def packed(latents: Tensor) -> Tensor:
-    """[batch channel height width] as tokens of 2 x 2, [batch token 4*channel]."""
-    n, channels, height, width = latents.shape
-    patches = latents.reshape(n, channels, height // PATCH, PATCH, width // PATCH, PATCH)
-    return patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
-
-
-def unpacked(tokens: Tensor, height: int, width: int) -> Tensor:
-    """What `packed` was given, for latents of that height and width."""
-    n, _, features = tokens.shape
-    channels = features // PATCH**2
-    patches = tokens.reshape(n, height // PATCH, width // PATCH, channels, PATCH, PATCH)
-    return patches.permute(0, 3, 1, 4, 2, 5).reshape(n, channels, height, width)
 
 
 def image_ids(height: int, width: int) -> Tensor:

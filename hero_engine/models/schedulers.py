@@ -14,28 +14,9 @@ from typing import Any
 import diffusers
 from diffusers import DDIMScheduler
 
-from hero_engine.errors import ConfigError, UnsupportedModel
+from hero_engine.errors import ConfigError
+from hero_engine.models.scheduler_classes import DDIM, check_ddim_class
 
-_OWN_DDIM = ("DDIMScheduler", "DDIMParallelScheduler")
-_CONVERTIBLE = (
-    "DDPMParallelScheduler",
-    "DDPMScheduler",
-    "DEISMultistepScheduler",
-    "DPMSolverMultistepScheduler",
-    "DPMSolverSDEScheduler",
-    "DPMSolverSinglestepScheduler",
-    "EulerAncestralDiscreteScheduler",
-    "EulerDiscreteScheduler",
-    "HeunDiscreteScheduler",
-    "KDPM2AncestralDiscreteScheduler",
-    "KDPM2DiscreteScheduler",
-    "LCMScheduler",
-    "LMSDiscreteScheduler",
-    "PNDMScheduler",
-    "SASolverScheduler",
-    "TCDScheduler",
-    "UniPCMultistepScheduler",
-)
 _STOP_AT_SIGMA_MIN = ("DEISMultistepScheduler", "SASolverScheduler")
 """Solvers that end at the first timestep's noise; the others end at clean latents."""
 _NO_DPM_SDE = "DPMSolverSDEScheduler"
@@ -62,15 +43,10 @@ def as_ddim(config: Mapping[str, Any]) -> DDIMScheduler:
 
     Raises `UnsupportedModel` for a class whose process is another one.
     """
-    name = config.get("_class_name", "DDIMScheduler")
-    if name in _OWN_DDIM:
+    check_ddim_class(config)
+    name = config.get("_class_name", DDIM[0])
+    if name in DDIM:
         return DDIMScheduler.from_config(dict(config))
-    if name not in _CONVERTIBLE:
-        raise UnsupportedModel(
-            f"The model's scheduler is {name}, whose process is not the one of DDIM; choose "
-            "another model, or, if this one draws well with DDIM in other programs, write "
-            '"_class_name": "DDIMScheduler" into its scheduler_config.json.'
-        )
     said = {key: value for key, value in config.items() if not key.startswith("_")}
     meant = {**_defaults(name), **said}
     known = inspect.signature(DDIMScheduler.__init__).parameters

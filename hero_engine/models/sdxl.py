@@ -6,7 +6,6 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from torch import Tensor
 
-from hero_engine.errors import UnsupportedModel
 from hero_engine.models.base import Condition, Configs
 from hero_engine.models.unet import UNetFamily
 
@@ -17,18 +16,6 @@ class StableDiffusionXL(UNetFamily):
     pipeline_class = StableDiffusionXLPipeline
     pipeline_options: ClassVar = {"add_watermarker": False}
     left_out = ("feature_extractor", "image_encoder")
-
-    @classmethod
-    def check(cls, configs: Configs) -> None:
-        """Not a refiner, and what `UNetFamily` checks."""
-        index = configs("model_index.json")
-        encoder = index.get("text_encoder") or [None]
-        if index.get("requires_aesthetics_score") or not encoder[0]:
-            raise UnsupportedModel(
-                "It is an SDXL refiner, which only finishes the images of another model; choose "
-                "the base model."
-            )
-        super().check(configs)
 
     @classmethod
     def tokenizer_of(cls, configs: Configs) -> tuple[str, int | None]:

@@ -14,8 +14,8 @@ from torch import Tensor
 from hero_engine.diffusion.ddim import ddim_schedule
 from hero_engine.diffusion.forward_process import VariancePreserving
 from hero_engine.diffusion.kernel import Schedule
-from hero_engine.errors import ConfigError, UnsupportedModel
 from hero_engine.models.base import Condition, Configs, Family
+from hero_engine.models.kinds import check_size_is_known
 from hero_engine.models.schedulers import as_ddim, other_sampler
 from hero_engine.storage.durable import write_tensors
 
@@ -31,26 +31,6 @@ class UNetFamily(Family):
         self.own_scheduler = pipe.scheduler.config
         pipe.scheduler = as_ddim(self.own_scheduler)
         pipe.set_progress_bar_config(disable=True)
-
-    @classmethod
-    def check(cls, configs: Configs) -> None:
-        """See that it draws from a prompt alone, and that its parts fit each other."""
-        unet, vae = configs("unet/config.json"), configs("vae/config.json")
-        channels, latents = unet.get("in_channels", 4), vae.get("latent_channels", 4)
-        if channels != latents:
-            kind = {9: "an inpainting model", 8: "a model that edits images"}.get(
-                channels, "a model that is given more than noise"
-            )
-            raise UnsupportedModel(
-                f"Its UNet takes {channels} channels where the VAE has {latents}: it is {kind}; "
-                "choose a text-to-image model."
-            )
-        if unet.get("time_cond_proj_dim"):
-            raise UnsupportedModel(
-                "Its UNet is told the guidance scale (a latent consistency model), which is not "
-                "supported; choose the model that it was distilled from."
-            )
-        as_ddim(configs("scheduler/scheduler_config.json"))
 
     @classmethod
     def shape_from(cls, configs: Configs) -> tuple[int, int, int]:
@@ -156,11 +136,7 @@ class UNetFamily(Family):
 
 
 def _shape(unet: Mapping[str, Any]) -> tuple[int, int, int]:
-    size = unet.get("sample_size")
-    if size is None:
-        raise ConfigError(
-            "The model does not say the size of its images (sample_size is null in its "
-            "unet/config.json); set height and width, as its page says."
-        )
+    check_size_is_known(unet)
+    size = unet["sample_size"]
     height, width = (size, size) if isinstance(size, int) else size
     return unet.get("in_channels", 4), height, width

@@ -77,7 +77,7 @@ class Service:
 
     def start_run(
         self,
-        pipeline: Path,
+        pipeline: Path | str,
         *,
         labelling: Labelling | None = None,
         project_id: int | None = None,
@@ -93,6 +93,8 @@ class Service:
             "trained_steps": 2,
             "minibatch_size": 4,
         }
+        for foreign in engine.foreign_settings(None, {**fields, **small}):
+            del small[foreign]
         config = engine.make_config(**{**small, **fields}).flat()
         return start_run(
             self.settings, self.store, config, labelling=labelling, project_id=project_id

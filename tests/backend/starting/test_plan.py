@@ -144,3 +144,25 @@ def test_any_file_is_a_plan_or_one_sentence(tmp_path_factory, content):
         make_plan(Settings(home=path.parent), {"prompt": "x"}, path)
     except BadInput as error:
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("options", "option"),
+    [
+        ({"title": "ros\udce9"}, "--title"),
+        ({"criteria": "ros\udce9"}, "--criteria"),
+        ({"prompt": "ros\udce9"}, "--prompt"),
+        ({"model": "ros\udce9"}, "--model"),
+        ({"annotators": "ros\udce9@example.com"}, "--annotators"),
+        ({"set": {"class_prompt": "ros\udce9"}}, "--set"),
+    ],
+)
+def test_every_option_that_is_a_text_has_to_be_one(settings: Settings, options, option):
+    with pytest.raises(BadInput, match=f"{option} is no text: the bytes at its 4. character"):
+        make_plan(settings, {"preset": "tiny", **options})
+
+
+def test_a_text_of_a_file_has_to_be_one(settings: Settings, file):
+    path = file('preset: tiny\ntitle: "ros\\ud800"\n')
+    with pytest.raises(BadInput, match=f"title in {path} is no text"):
+        make_plan(settings, {}, path)

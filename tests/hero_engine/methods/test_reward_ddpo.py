@@ -1,56 +1,21 @@
 import pytest
 import torch
 from PIL import Image
-from transformers import (
-    CLIPConfig,
-    CLIPImageProcessor,
-    CLIPModel,
-    CLIPProcessor,
-    CLIPTextConfig,
-    CLIPTokenizer,
-    CLIPVisionConfig,
-)
+from transformers import CLIPModel, CLIPProcessor
 
 from hero_engine.errors import ModelNotFound, RewardError
 from hero_engine.methods.base import Method
 from hero_engine.methods.reward_ddpo import RewardDdpo, checked
 from hero_engine.methods.reward_models import pickscore
 from hero_engine.storage.batch import Feedback
+from tests.hero_engine.tiny.clip import save_clip
 
 HALF_GOOD = Feedback(good=(True, False) * 4, best=2)
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory, pipeline):
-    """A CLIP model of random weights, in transformers' format."""
-    folder = tmp_path_factory.mktemp("clip")
-    tokenizer = CLIPTokenizer.from_pretrained(pipeline, subfolder="tokenizer")
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=12,
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=1,
-    )
-    vision = CLIPVisionConfig(
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        image_size=16,
-        patch_size=8,
-    )
-    torch.manual_seed(0)
-    CLIPModel(
-        CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=8)
-    ).save_pretrained(folder)
-    images = CLIPImageProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
-    CLIPProcessor(images, tokenizer).save_pretrained(folder)
-    return folder
+def clip(tmp_path_factory):
+    return save_clip(tmp_path_factory.mktemp("clip"))
 
 
 def noise_images(n):

@@ -299,7 +299,7 @@ def test_tiny_sd3_draws_what_diffusers_draws_as_its_page_says(monkeypatch):
 
 def test_another_kind_of_scheduler_is_refused(folders, tmp_path, make_config):
     folder = save_sd3(tmp_path / "sd3")
-    path = folder / "scheduler" / "scheduler_config.json"
+    path = folder / "model_index.json"
     path.write_text(path.read_text().replace("FlowMatchEuler", "FlowMatchHeun"))
     with pytest.raises(UnsupportedModel, match="scheduler is a FlowMatchHeunDiscreteScheduler"):
         check_run(make_config(model=str(folder)))

@@ -300,25 +300,54 @@ def test_a_broken_vae_draws_one_colour(folder, make_config):
         run.generate()
 
 
-def test_most_is_told_before_torch_is_loaded(folder):
+WITHOUT_TORCH = """
+import sys
+from hero_engine.config import ModelSettings, SamplingSettings
+from hero_engine.errors import HeroError
+from hero_engine.models.first_look import first_look
+for model in sys.argv[1:]:
+    try:
+        first_look(ModelSettings(name=model), SamplingSettings())
+    except HeroError as error:
+        print(error)
+print("torch" in sys.modules, "diffusers" in sys.modules, "transformers" in sys.modules)
+"""
+
+
+def test_most_is_told_before_torch_is_loaded(tmp_path, pipelines):
     """Which takes longer than all of the checks."""
-    weights = folder / UNET
-    weights.write_bytes(weights.read_bytes()[:-1])
-    program = (
-        "import sys\n"
-        "from hero_engine.config import ModelSettings\n"
-        "from hero_engine.errors import ModelNotFound\n"
-        "from hero_engine.models.first_look import first_look\n"
-        "for model in sys.argv[1:]:\n"
-        "    try:\n"
-        "        first_look(ModelSettings(name=model))\n"
-        "    except ModelNotFound as error:\n"
-        "        print(error)\n"
-        "print('torch' in sys.modules, 'diffusers' in sys.modules)\n"
+    told = {}
+
+    def bad(says, of="sd"):
+        folder = shutil.copytree(pipelines[of], tmp_path / str(len(told)))
+        told[str(folder)] = says
+        return folder
+
+    short = bad(f"{UNET} is damaged: it has") / UNET
+    short.write_bytes(short.read_bytes()[:-1])
+    (bad("there are no weights in unet/") / UNET).unlink()
+    change(
+        bad("has shape 16 x 16 in the file and 16 x 24"), "unet/config.json", cross_attention_dim=24
     )
-    command = [sys.executable, "-c", program, str(folder), str(folder / "gone")]
+    change(bad("it is an inpainting model"), "unet/config.json", in_channels=9)
+    change(bad("a latent consistency model"), "unet/config.json", time_cond_proj_dim=8)
+    change(bad("does not say the size of its images"), "unet/config.json", sample_size=None)
+    change(bad("code that the model brings"), "model_index.json", unet=["my_unet", "MyUNet"])
+    change(bad("names no vae"), "model_index.json", vae=[None, None])
+    change(bad("is an SDXL refiner", "sdxl"), "model_index.json", text_encoder=[None, None])
+    other = ["diffusers", "EDMEulerScheduler"]
+    change(bad("scheduler is EDMEulerScheduler"), "model_index.json", scheduler=other)
+    change(bad("only a FlowMatchEuler", "sd3"), "model_index.json", scheduler=other)
+    zero = bad("ends in pure noise")
+    change(zero, "scheduler/scheduler_config.json", rescale_betas_zero_snr=True)
+    (bad("it has no scheduler/") / "scheduler" / "scheduler_config.json").unlink()
+    shutil.rmtree(bad("it has no tokenizer/") / "tokenizer")
+    save_file({"a": torch.zeros(2)}, bad("are of another network than") / UNET)
+    told[str(tmp_path / "gone")] = "There is no folder"
+    command = [sys.executable, "-c", WITHOUT_TORCH, *told]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    short, gone, loaded = done.stdout.splitlines()
-    assert f"{UNET} is damaged: it has" in short
-    assert gone.startswith("There is no folder")
-    assert loaded == "False False"
+    *sentences, loaded = done.stdout.splitlines()
+    assert loaded == "False False False"
+    for says, sentence in zip(told.values(), sentences, strict=True):
+        assert says in sentence
+        assert "; " in sentence

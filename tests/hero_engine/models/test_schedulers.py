@@ -1,16 +1,21 @@
 """The scheduler is the model's: as DDIM it says of z_0 what the model's own class says, and draws
 what the model's own pipeline draws."""
 
+import json
+
 import diffusers
 import pytest
 import torch
 from diffusers import DDIMScheduler, EulerDiscreteScheduler, StableDiffusionPipeline
 from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers
 
+from hero_engine.config import ModelSettings, SamplingSettings
 from hero_engine.diffusion.ddim import ddim_schedule
 from hero_engine.errors import UnsupportedModel
-from hero_engine.models.policy import Policy
-from hero_engine.models.schedulers import _CONVERTIBLE, SCHEDULERS, as_ddim, other_sampler
+from hero_engine.models.loading import Found
+from hero_engine.models.policy import Policy, load_family
+from hero_engine.models.scheduler_classes import CONVERTIBLE
+from hero_engine.models.schedulers import SCHEDULERS, as_ddim, other_sampler
 from hero_engine.models.stable_diffusion import StableDiffusion
 from tests.hero_engine.tiny import save_pipeline
 
@@ -21,7 +26,7 @@ BETAS = {
     "num_train_timesteps": 1000,
 }
 NEEDS_TORCHSDE = "DPMSolverSDEScheduler"
-CLASSES = sorted({"DDIMScheduler", *_CONVERTIBLE} - {NEEDS_TORCHSDE})
+CLASSES = sorted({"DDIMScheduler", *CONVERTIBLE} - {NEEDS_TORCHSDE})
 CLIPPED = {"DDIMScheduler", "DDPMScheduler", "DDPMParallelScheduler"}
 """Classes that themselves clip clean latents, unless they are told not to."""
 STOCHASTIC = {
@@ -43,7 +48,7 @@ def own_scheduler(name, **config):
 
 
 def test_every_class_that_diffusers_takes_for_such_a_model_is_known():
-    known = {"DDIMScheduler", "DDIMParallelScheduler", *_CONVERTIBLE}
+    known = {"DDIMScheduler", "DDIMParallelScheduler", *CONVERTIBLE}
     assert {each.name for each in KarrasDiffusionSchedulers} - known == {"EDMEulerScheduler"}
 
 
@@ -158,6 +163,26 @@ def test_what_the_file_says_is_kept():
 def test_a_ddim_file_means_what_diffusers_takes_it_for():
     for config in ({}, {"_class_name": "DDIMScheduler", **BETAS, "timestep_spacing": "linspace"}):
         assert dict(as_ddim(config).config) == dict(DDIMScheduler.from_config(config).config)
+
+
+def test_the_index_decides_where_it_and_the_configuration_name_two_classes(tmp_path):
+    """diffusers goes by the index, and so do what is known of a model and the model itself."""
+    folder = save_pipeline(tmp_path / "model")
+    written = folder / "scheduler" / "scheduler_config.json"
+    fields = {**BETAS, "_class_name": "DDIMScheduler"}  # whose clipping is not said
+    written.write_text(json.dumps(fields))
+    index = folder / "model_index.json"
+    said = {**json.loads(index.read_text()), "scheduler": ["diffusers", "EulerDiscreteScheduler"]}
+    index.write_text(json.dumps(said))
+    own = StableDiffusionPipeline.from_pretrained(folder)
+    assert type(own.scheduler) is EulerDiscreteScheduler
+
+    model = ModelSettings(name=str(folder))
+    known = Found(model).schedule(SamplingSettings(num_inference_steps=5))
+    family = load_family(model)
+    assert known.clip_sample_range is None
+    assert family.schedule(5, 1.0).clip_sample_range is None
+    assert torch.equal(known.std, family.schedule(5, 1.0).std)
 
 
 @pytest.mark.parametrize("name", ["EDMEulerScheduler", "FlowMatchEulerDiscreteScheduler", "Odd"])

@@ -10,7 +10,8 @@ from hero_engine.methods.base import Method
 from hero_engine.methods.check_run import check_run
 from hero_engine.models.single_file import configuration_of
 from hero_engine.storage.batch import Feedback
-from tests.hero_engine.tiny.single_file import save_single_file
+from tests.hero_engine.tiny import save_pipeline, save_sdxl
+from tests.hero_engine.tiny.single_file import save_single_file, save_single_xl_file
 
 UNET = "model.diffusion_model."
 ATTENTION = f"{UNET}input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight"
@@ -33,12 +34,32 @@ def offline(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
 
 
-def test_it_draws_what_the_folder_draws_and_learns(file, pipeline, make_config, tmp_path, offline):
-    config = make_config(model=str(file), pipeline_config=str(pipeline))
+def of_two_widths(folder):
+    """XL's encoders have two widths, by which diffusers tells one's weights from the other's."""
+    return save_sdxl(folder, second_width=32)
+
+
+def as_open_clip(folder, file):
+    return save_single_file(folder, file, open_clip=True)
+
+
+@pytest.mark.parametrize(
+    ("make", "save"),
+    [
+        (save_pipeline, save_single_file),
+        (save_pipeline, as_open_clip),
+        (of_two_widths, save_single_xl_file),
+    ],
+    ids=["1.x", "2.x", "XL"],
+)
+def test_it_draws_what_the_folder_draws_and_learns(make, save, make_config, tmp_path, offline):
+    folder = str(make(tmp_path / "folder"))
+    file = save(folder, tmp_path / "roses_v1.safetensors")
+    config = make_config(model=str(file), pipeline_config=folder)
     assert check_run(config) == []
     run = Method.create(config)
     batch = run.generate()
-    assert torch.equal(batch.latents, Method.create(make_config()).generate().latents)
+    assert torch.equal(batch.latents, Method.create(make_config(model=folder)).generate().latents)
     assert run.learn(batch, Feedback((True, False) * 4, best=0)).updated
     run.save(tmp_path / "saved")
     again = Method.resume(tmp_path / "saved")

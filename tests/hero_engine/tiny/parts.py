@@ -25,11 +25,13 @@ def clip_tokenizer() -> CLIPTokenizer:
     return CLIPTokenizer(vocab=vocab, merges=[], model_max_length=12)
 
 
-def clip_encoder(*, projected: bool = False) -> CLIPTextModel | CLIPTextModelWithProjection:
+def clip_encoder(
+    *, projected: bool = False, width: int = WIDTH
+) -> CLIPTextModel | CLIPTextModelWithProjection:
     config = CLIPTextConfig(
         vocab_size=len(CLIP_TOKENS),
-        hidden_size=WIDTH,
-        projection_dim=WIDTH,
+        hidden_size=width,
+        projection_dim=width,
         intermediate_size=32,
         num_hidden_layers=1,
         num_attention_heads=2,

@@ -17,7 +17,12 @@ BASE_1_0 = {
 
 
 def save_sdxl(
-    folder: Path, *, latent_size: int = 8, zeros_for_empty: bool = True, **scheduler: object
+    folder: Path,
+    *,
+    latent_size: int = 8,
+    zeros_for_empty: bool = True,
+    second_width: int = parts.WIDTH,
+    **scheduler: object,
 ) -> Path:
     """Write a pipeline with latents of 4 x 8 x 8 and images of 16 x 16."""
     torch.manual_seed(0)
@@ -31,17 +36,17 @@ def save_sdxl(
         layers_per_block=1,
         norm_num_groups=4,
         attention_head_dim=(2, 2),
-        cross_attention_dim=2 * parts.WIDTH,
+        cross_attention_dim=parts.WIDTH + second_width,
         use_linear_projection=True,
         addition_embed_type="text_time",
         addition_time_embed_dim=4,
-        projection_class_embeddings_input_dim=6 * 4 + parts.WIDTH,
+        projection_class_embeddings_input_dim=6 * 4 + second_width,
         transformer_layers_per_block=(1, 2),
     )
     pipe = StableDiffusionXLPipeline(
         vae=parts.vae(latent_size, scaling_factor=0.13025, force_upcast=True),
         text_encoder=parts.clip_encoder(),
-        text_encoder_2=parts.clip_encoder(projected=True),
+        text_encoder_2=parts.clip_encoder(projected=True, width=second_width),
         tokenizer=parts.clip_tokenizer(),
         tokenizer_2=parts.clip_tokenizer(),
         unet=unet,

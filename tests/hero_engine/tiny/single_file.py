@@ -2,10 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from safetensors.torch import save_file
+from torch import Tensor
 
 RESNET = {
     "norm1": "in_layers.0",
@@ -21,19 +23,69 @@ OUTSIDE = {
     "time_embedding.linear_2": "time_embed.2",
     "conv_norm_out": "out.0",
     "conv_out": "out.2",
+    "add_embedding.linear_1": "label_emb.0.0",
+    "add_embedding.linear_2": "label_emb.0.2",
 }
 
 
-def save_single_file(folder: Path, file: Path) -> Path:
-    """Write the pipeline in a folder as one file."""
+IN_OPEN_CLIP = {
+    "layer_norm1": "ln_1",
+    "layer_norm2": "ln_2",
+    "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+    "self_attn.out_proj": "attn.out_proj",
+}
+
+
+def save_single_file(folder: Path, file: Path, *, open_clip: bool = False) -> Path:
+    """Write the pipeline in a folder as one file, its text encoder as in 1.x, or as in 2.x."""
     pipe = StableDiffusionPipeline.from_pretrained(folder)
+    if open_clip:
+        return _save(pipe, file, _open_clip(pipe.text_encoder, "cond_stage_model.model"))
+    return _save(pipe, file, _clip(pipe.text_encoder, "cond_stage_model.transformer"))
+
+
+def save_single_xl_file(folder: Path, file: Path) -> Path:
+    """Write an XL pipeline in a folder as one file."""
+    pipe = StableDiffusionXLPipeline.from_pretrained(folder)
+    first = _clip(pipe.text_encoder, "conditioner.embedders.0.transformer")
+    return _save(
+        pipe, file, first | _open_clip(pipe.text_encoder_2, "conditioner.embedders.1.model")
+    )
+
+
+def _save(pipe: Any, file: Path, encoders: dict[str, Tensor]) -> Path:
     state = {f"model.diffusion_model.{unet(k, 1)}": t for k, t in pipe.unet.state_dict().items()}
     state |= {f"first_stage_model.{vae(k, 2)}": t for k, t in pipe.vae.state_dict().items()}
-    for key, tensor in pipe.text_encoder.state_dict().items():
-        name = key.removeprefix("text_model.")
-        state[f"cond_stage_model.transformer.text_model.{name}"] = tensor
+    state |= encoders
     save_file({key: tensor.contiguous().to(torch.float32) for key, tensor in state.items()}, file)
     return file
+
+
+def _clip(encoder: Any, prefix: str) -> dict[str, Tensor]:
+    weights = encoder.state_dict().items()
+    return {f"{prefix}.text_model.{k.removeprefix('text_model.')}": t for k, t in weights}
+
+
+def _open_clip(encoder: Any, prefix: str) -> dict[str, Tensor]:
+    """Queries, keys and values are one matrix there, and the projection stands the other way."""
+    weights = {k.removeprefix("text_model."): t for k, t in encoder.state_dict().items()}
+    state = {
+        "token_embedding.weight": weights["embeddings.token_embedding.weight"],
+        "positional_embedding": weights["embeddings.position_embedding.weight"],
+        "ln_final.weight": weights["final_layer_norm.weight"],
+        "ln_final.bias": weights["final_layer_norm.bias"],
+    }
+    if "text_projection.weight" in weights:
+        state["text_projection"] = weights["text_projection.weight"].T
+    for number in range(encoder.config.num_hidden_layers):
+        ours, theirs = f"encoder.layers.{number}", f"transformer.resblocks.{number}"
+        for end in ("weight", "bias"):
+            qkv = [weights[f"{ours}.self_attn.{part}_proj.{end}"] for part in "qkv"]
+            state[f"{theirs}.attn.in_proj_{end}"] = torch.cat(qkv)
+            for name, other in IN_OPEN_CLIP.items():
+                state[f"{theirs}.{other}.{end}"] = weights[f"{ours}.{name}.{end}"]
+    return {f"{prefix}.{name}": tensor for name, tensor in state.items()}
 
 
 def unet(key: str, layers: int) -> str:

@@ -1,0 +1,114 @@
+"""Qwen-Image: a transformer on packed latents with a language model that reads the prompt, by flow
+matching."""
+
+from typing import Any
+
+import torch
+from diffusers import QwenImagePipeline
+from torch import Tensor
+
+from hero_engine.models.base import Condition, Configs, pixels_of
+from hero_engine.models.flow_family import FlowFamily, equal_steps
+from hero_engine.models.packing import PATCH, packed, unpacked
+
+
+class QwenImage(FlowFamily):
+    """A QwenImagePipeline. Guidance changes the direction of the prediction and not its size."""
+
+    lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
+    pipeline_class = QwenImagePipeline
+    max_sequence_length = 512
+
+    @classmethod
+    def tokenizer_of(cls, configs: Configs) -> tuple[str, int | None]:
+        """The language model's."""
+        return "tokenizer", cls.max_sequence_length
+
+    @classmethod
+    def shape_of(cls, transformer: Any, vae: Any) -> tuple[int, int, int]:
+        """Of 128 x 128, as the pipeline draws, unless the images have another size."""
+        scale = pixels_of(vae)
+        height, width = vae.get("sample_size") or (128 * scale, 128 * scale)
+        return vae["z_dim"], height // scale, width // scale
+
+    @classmethod
+    def patch(cls, configs: Configs) -> int:
+        """Two latents."""
+        return PATCH
+
+    @classmethod
+    def tokens_of(cls, transformer: Any, shape: tuple[int, int, int]) -> int:
+        """One a patch."""
+        return (shape[1] // PATCH) * (shape[2] // PATCH)
+
+    @classmethod
+    def start_sigmas(cls, num_inference_steps: int) -> list[float]:
+        """From 1 in equal steps, as the pipeline says."""
+        return equal_steps(num_inference_steps)
+
+    @torch.no_grad()
+    def encode(self, prompt: str, negative_prompt: str | None, device: torch.device) -> Condition:
+        """`positive` and, for guidance, `negative`: [1 token feature], each of its own length."""
+        condition = {"positive": self._encoded(prompt, device)}
+        if negative_prompt is not None:
+            condition["negative"] = self._encoded(negative_prompt, device)
+        return condition
+
+    def _encoded(self, prompt: str, device: torch.device) -> Tensor:
+        embeds: Tensor = self.pipe.encode_prompt(
+            prompt=prompt, device=device, max_sequence_length=self.max_sequence_length
+        )[0]
+        return embeds
+
+    def predict(
+        self, z_t: Tensor, timesteps: Tensor, condition: Condition, guidance_scale: float
+    ) -> Tensor:
+        """The transformer's velocity under classifier-free guidance, each token's as long as it is
+        without guidance."""
+        velocity = self._velocity(z_t, timesteps, condition["positive"])
+        if "negative" in condition:
+            negative = self._velocity(z_t, timesteps, condition["negative"])
+            guided = negative + guidance_scale * (velocity - negative)
+            length, of_guided = (v.norm(dim=-1, keepdim=True) for v in (velocity, guided))
+            velocity = guided * (length / of_guided)
+        return unpacked(velocity, *z_t.shape[2:])
+
+    def _velocity(self, z_t: Tensor, timesteps: Tensor, embeds: Tensor) -> Tensor:
+        n, height, width = len(z_t), z_t.shape[2], z_t.shape[3]
+        velocity: Tensor = self.pipe.transformer(
+            hidden_states=packed(z_t),
+            timestep=timesteps / self.pipe.scheduler.config.num_train_timesteps,
+            encoder_hidden_states=embeds.repeat(n, 1, 1),
+            img_shapes=[[(1, height // PATCH, width // PATCH)]] * n,
+            return_dict=False,
+        )[0]
+        return velocity
+
+    def _unscaled(self, latents: Tensor) -> Tensor:
+        """The VAE has a mean and a deviation for each channel, and draws films of one image."""
+        config = self.pipe.vae.config
+        mean, std = (
+            latents.new_tensor(values).view(1, -1, 1, 1)
+            for values in (config.latents_mean, config.latents_std)
+        )
+        return (latents * std + mean).unsqueeze(2)
+
+    def call_arguments(
+        self, prompt: str, negative_prompt: str, noises: Tensor, guidance_scale: float
+    ) -> dict[str, Any]:
+        """As of other families, with packed latents and guidance by its own name."""
+        told = super().call_arguments(prompt, negative_prompt, packed(noises), guidance_scale)
+        return {
+            **told,
+            "guidance_scale": None,
+            "true_cfg_scale": guidance_scale,
+            "max_sequence_length": self.max_sequence_length,
+        }
+
+    def spatial(self, latents: Tensor) -> Tensor:
+        """What that pipeline gives, unpacked."""
+        return unpacked(latents, *self.latent_shape[1:])
+
+    def samplers(self) -> list[str]:
+        """Only the model's own: the pipeline always gives mu and its own noise levels."""
+        return ["euler"]
