@@ -23,7 +23,10 @@ def loading(fields: Mapping[str, Any], use: "PlainUse", model: str) -> tuple[str
     arguments = ", ".join([repr(model), *said])
     # transformers loads its parts as they are stored, which may be another precision than theirs
     if Path(fields["model"]).is_file():
-        return use.pipeline, f"{use.pipeline}.from_single_file({arguments}, torch_dtype=torch.float32)"
+        return (
+            use.pipeline,
+            f"{use.pipeline}.from_single_file({arguments}, torch_dtype=torch.float32)",
+        )
     return (
         "DiffusionPipeline",
         f"DiffusionPipeline.from_pretrained({arguments}, dtype=torch.float32)",

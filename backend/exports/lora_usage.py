@@ -29,9 +29,7 @@ def programs(path: Path) -> list[str]:
     return lines
 
 
-def code(
-    fields: Mapping[str, Any], use: "PlainUse", model: str, lora: str, repository: str
-) -> str:
+def code(fields: Mapping[str, Any], use: "PlainUse", model: str, lora: str, repository: str) -> str:
     """Python that draws the run's prompt in plain diffusers.
 
     Args:
@@ -50,6 +48,9 @@ def code(
         "guidance_scale": guidance,
         **{name: value for name, value in optional.items() if value},
     }
+    if use.pipeline == "QwenImagePipeline":  # which is guided only if there is a negative prompt
+        arguments["true_cfg_scale"] = arguments.pop("guidance_scale")
+        arguments["negative_prompt"] = fields["negative_prompt"]
     if use.max_sequence_length:
         arguments["max_sequence_length"] = use.max_sequence_length
     said = "".join(f"    {name}={value!r},\n" for name, value in arguments.items())

@@ -69,15 +69,18 @@ The pipeline's own sampler adds no noise on the way, as the run's does, so these
 run's to the last pixel. They are those of `hero generate --noise bank --scheduler euler`.
 """,
 }
-_FLUX = {
-    **_FLOW,
-    "arguments": """    # FLUX takes latents packed, four pixels a token
+_PACKED = """    # the network takes latents packed, four pixels a token
     latents=noises.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).permute(0, 2, 4, 1, 3, 5)
     .flatten(3)
     .flatten(1, 2),
     height=noises.shape[2] * pipe.vae_scale_factor,
     width=noises.shape[3] * pipe.vae_scale_factor,
-""",
+"""
+_FLUX = {**_FLOW, "arguments": _PACKED}
+_QWEN = {
+    **_FLOW,
+    "arguments": _PACKED
+    + "    negative_prompt={negative_prompt!r},\n    true_cfg_scale={guidance_scale},\n",
 }
 _Z_IMAGE = {
     **_FLOW,
@@ -99,6 +102,7 @@ _DRAWING = {
     "StableDiffusion3Pipeline": _FLOW,
     "FluxPipeline": _FLUX,
     "ZImagePipeline": _Z_IMAGE,
+    "QwenImagePipeline": _QWEN,
 }
 """How other pipelines than Stable Diffusion's draw from noises."""
 

@@ -53,8 +53,8 @@ class ModelFiles:
     def _scheduler_class(self) -> dict[str, Any]:
         """The scheduler's class is what the index says: diffusers goes by that, whatever class
         wrote the configuration."""
-        named = self.json(INDEX).get("scheduler")
-        return {"_class_name": named[1]} if _is_part(named) and named[1] else {}
+        index = self.json(INDEX)
+        return {"_class_name": index["scheduler"][1]} if names_part(index, "scheduler") else {}
 
     def path(self, path: str) -> Path:
         """A file of the pipeline's folder, downloaded if need be. Raises `ModelNotFound`."""

@@ -6,7 +6,7 @@ from backend import engine as engine_module
 from backend.engine import Engine
 
 
-def learned(settings, store, pipeline: Path | str, verdicts: list[str], best: int | None):
+def learned(settings, store, pipeline: Path | str, verdicts: list[str], best: int | None, **size):
     """A run after its first epoch."""
     fields = {
         "model": str(pipeline),
@@ -19,6 +19,7 @@ def learned(settings, store, pipeline: Path | str, verdicts: list[str], best: in
         "trained_steps": 2,
         "minibatch_size": 4,
         "learning_rate": 1e-2,
+        **size,
     }
     run = store.create_run(engine_module.make_config(**fields).flat())
     engine = Engine(settings)

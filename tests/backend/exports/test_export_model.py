@@ -86,15 +86,20 @@ def without_t5(folder: Path) -> Path:
     return save_sd3(folder, t5=False)
 
 
-@pytest.mark.parametrize("family", ["sd3", "sd3 without T5", "flux", "z_image", "tiny-sd3"])
+@pytest.mark.parametrize(
+    "family", ["sd3", "sd3 without T5", "flux", "z_image", "qwen_image", "tiny-sd3"]
+)
 def test_the_noise_bank_of_a_flow_model_draws_by_its_own_sampler(
     settings, store, tmp_path, monkeypatch, family
 ):
     from tests.hero_engine.tiny import MAKERS
+    from tests.hero_engine.tiny.qwen_image import save_qwen_image
 
-    make = {**MAKERS, "sd3 without T5": without_t5}.get(family)
+    others = {"sd3 without T5": without_t5, "qwen_image": save_qwen_image}
+    make = {**MAKERS, **others}.get(family)
     model = make(tmp_path / family) if make else family
-    run = learned(settings, store, model, ["good", "bad", "best", "good"], 2)
+    size = {"height": 16, "width": 24} if family == "qwen_image" else {}
+    run = learned(settings, store, model, ["good", "bad", "best", "good"], 2, **size)
     folder = export(settings, store, run, "noise", None, tmp_path / "noise")
     lora = export(settings, store, run, "lora", None, folder)
     assert "AUTOMATIC1111" not in how_to_use(lora)
@@ -160,12 +165,13 @@ def test_a_lora_by_its_own_name_and_with_a_card(settings, store, pipeline, tmp_p
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", default.name]
 
 
-@pytest.mark.parametrize("family", ["sd", "sdxl", "sd3", "flux", "z_image"])
+@pytest.mark.parametrize("family", ["sd", "sdxl", "sd3", "flux", "z_image", "qwen_image"])
 def test_the_code_of_a_model_card_draws_the_prompt(settings, tmp_path, monkeypatch, family):
     from hero_engine import Method
     from tests.hero_engine.tiny import MAKERS
+    from tests.hero_engine.tiny.qwen_image import save_qwen_image
 
-    model = str(MAKERS[family](tmp_path / family))
+    model = str({**MAKERS, "qwen_image": save_qwen_image}[family](tmp_path / family))
     asked = {"negative_prompt": "cup"} if family != "flux" else {}
     config = engine_module.make_config(
         model=model,
@@ -187,7 +193,8 @@ def test_the_code_of_a_model_card_draws_the_prompt(settings, tmp_path, monkeypat
     assert said["pipe"].get_list_adapters() != {}
     assert said["image"].size == (16, 32)
     assert ("negative_prompt='cup'" in text) == bool(asked)
-    assert f"guidance_scale={4.0 if family == 'z_image' else 5.0}" in text
+    scale = {"z_image": "guidance_scale=4.0", "qwen_image": "true_cfg_scale=5.0"}
+    assert scale.get(family, "guidance_scale=5.0") in text
 
 
 def test_no_good_image_leaves_no_noise_and_no_folder(settings, store, pipeline, tmp_path):

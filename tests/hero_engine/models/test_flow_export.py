@@ -5,6 +5,7 @@ import torch
 from diffusers import (
     FluxPipeline,
     FluxTransformer2DModel,
+    QwenImageTransformer2DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     ZImagePipeline,
@@ -16,6 +17,7 @@ from safetensors.torch import load_file
 
 from hero_engine.methods.base import Method
 from hero_engine.models.flux import Flux
+from hero_engine.models.qwen_image import QwenImage
 from hero_engine.models.sd3 import StableDiffusion3
 from hero_engine.models.z_image import ZImage
 
@@ -44,6 +46,7 @@ FLUX_DEV = {
     "guidance_embeds": True,
 }
 Z_IMAGE: dict = {}
+QWEN_IMAGE: dict = {}
 """What diffusers builds by default."""
 QKV = ("to_q", "to_k", "to_v")
 BOTH_STREAMS = (
@@ -64,6 +67,9 @@ TAKEN = {
             (*(f"attn.{name}" for name in QKV), "proj_mlp", "proj_out", "norm.linear"),
         ),
     },
+    "Qwen-Image": {
+        "transformer_blocks": (60, tuple(f"attn.{name}" for name in (*QKV, "to_out.0"))),
+    },
     "Z-Image": {
         blocks: (count, tuple(f"attention.{name}" for name in (*QKV, "to_out.0")))
         for blocks, count in [("layers", 30), ("noise_refiner", 2), ("context_refiner", 2)]
@@ -73,6 +79,7 @@ TAKEN = {
 MODELS = {
     "SD3.5 medium": (StableDiffusion3, SD3Transformer2DModel, SD_3_5_MEDIUM, 24 * 8 - 1),
     "FLUX.1 dev": (Flux, FluxTransformer2DModel, FLUX_DEV, 19 * 12 + 38 * 3),
+    "Qwen-Image": (QwenImage, QwenImageTransformer2DModel, QWEN_IMAGE, 60 * 4),
     "Z-Image": (ZImage, ZImageTransformer2DModel, Z_IMAGE, 34 * 4),
 }
 
