@@ -110,6 +110,25 @@ def test_the_demo_can_be_stopped_goes_on_and_closes_the_circle(
     assert up.left_over() == []
 
 
+@pytest.mark.parametrize("model", ["tiny-sd3", "tiny-sdxl"])
+def test_the_demo_goes_round_with_a_model_of_another_family(
+    tmp_path: Path, empty_label_studio: Path, model: str
+):
+    home = tmp_path / "home"
+    shutil.copytree(empty_label_studio, home / "label-studio")
+    short = ("--images", "4", "--epochs", "1", "--steps", "5")
+    command = Command(home, "demo", "--model", model, *short)
+    assert not _until(lambda: False, command)
+    assert command.process.returncode == 0, command.log.read_text()
+    told = json.loads((home / "demo" / "report.json").read_text())
+    assert told["finished"] is True
+    assert [epoch["labelled"] for epoch in told["epochs"]] == [4]
+    assert (home / "demo" / told["files"]["lora"]).exists()
+    store = Store.open(Settings.load(home))
+    assert store.run(told["run"]).config["model"] == model
+    store.close()
+
+
 def _two_people_labelled_in_label_studio(home: Path, run_id: str) -> None:
     """Seen with the owner's login, as the demo's last lines say."""
     account = Account.load(home / "label-studio")

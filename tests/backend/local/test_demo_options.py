@@ -1,8 +1,12 @@
+import json
+from pathlib import Path
+
 import pytest
 
 from backend import engine
 from backend.errors import BadInput
-from backend.local.demo import MODELS, Demo
+from backend.local.demo import MODELS, Demo, Folder, _unfinished
+from backend.store import Store
 
 
 def test_the_demos_run_is_what_its_options_say():
@@ -32,3 +36,14 @@ def test_the_demo_of_another_model_is_the_same_with_that_model(model):
 def test_options_that_cannot_be_are_refused(demo, said):
     with pytest.raises(BadInput, match=said):
         demo.config()
+
+
+def test_an_interrupted_demo_goes_on_with_its_own_model_only(store: Store, tmp_path: Path):
+    folder = Folder(tmp_path)
+    run = store.create_run(Demo(model="tiny-sd3").config())
+    folder.report.write_text(json.dumps({"run": run.id, "finished": False}))
+    going_on = _unfinished(store, folder, "tiny-sd3")
+    assert going_on is not None and going_on.id == run.id
+    assert _unfinished(store, folder, "tiny") is None
+    folder.report.write_text(json.dumps({"run": run.id, "finished": True}))
+    assert _unfinished(store, folder, "tiny-sd3") is None
