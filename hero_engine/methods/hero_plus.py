@@ -26,6 +26,7 @@ from hero_engine.methods.denoising_loss import Losses, Term
 from hero_engine.methods.feedback_method import FeedbackMethod
 from hero_engine.methods.hero_plus_settings import HeroPlusSettings
 from hero_engine.methods.prior import draw_prior, prior_prompt
+from hero_engine.methods.workload import Workload
 from hero_engine.report import OnProgress, Report, reporting
 from hero_engine.storage.batch import Batch, Feedback
 
@@ -37,6 +38,19 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         super().__init__(config)
         self.replay = Replay.empty(self.policy.latent_shape)
         self.prior: Float[Tensor, "prior channel height width"] | None = None
+
+    def workload(self) -> Workload:
+        """Of `denoising_steps` full steps."""
+        settings, generator = self.settings, self._stream("trial")
+        process, device = self.policy.forward_process, self.policy.device
+        losses = self._losses(self.policy.denoiser(self.prompt, guided=False))
+        size = settings.denoising_batch_size
+        of_a_step = size * (2 if settings.preservation_weight else 1)
+        return Workload(
+            lambda latents: losses(process.noised(latents, generator).to(device)),
+            latents=settings.denoising_steps * of_a_step,
+            at_once=size,
+        )
 
     def _keep(self, batch: Batch, feedback: Feedback) -> None:
         self.replay = self.replay.add(batch, feedback)
@@ -68,7 +82,7 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
                 steps=steps,
                 learning_rate=settings.denoising_lr,
                 max_grad_norm=self.config.lora.max_grad_norm,
-                forward_batch_size=settings.forward_batch_size,
+                forward_batch_size=settings.latents_at_once,
                 on_step=reporting(on_progress, "denoising", steps),
             )
         report.set_denoising(losses)

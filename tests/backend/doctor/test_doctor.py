@@ -103,7 +103,7 @@ def test_a_full_disk_is_told(settings, monkeypatch):
 
 
 def test_the_database_and_its_migration(settings):
-    assert machine.database(settings) == "sqlite, migration 0002, 0 runs"
+    assert machine.database(settings) == "sqlite, migration 0003, 0 runs"
 
 
 def test_a_driver_without_a_torch_that_sees_it_is_a_note(monkeypatch):
