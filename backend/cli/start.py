@@ -183,19 +183,20 @@ def start(
             help="Use this empty Label Studio project instead of a new one.",
         ),
     ] = None,
-    trial: Annotated[
+    no_trial: Annotated[
         bool,
         typer.Option(
-            "--trial/--no-trial",
+            "--no-trial",
             rich_help_panel=ELSE,
-            help="Try the model first, to say what an epoch takes and to find batch sizes that "
-            "are auto. Without a trial the worker finds them, before the first images.",
+            help="Do not try the model first. Then nothing is said of what an epoch takes, and "
+            "the worker finds batch sizes that are auto, before the first images.",
         ),
-    ] = True,
+    ] = False,
 ) -> None:
     """Start a run: make its project in Label Studio and draw the first images.
 
-    Without --model and --preset, the run uses the small bundled model. Everything is checked first.
+    Without --model and --preset, the run uses the small bundled model. Everything is checked first,
+    and the model is tried for a moment, to say how long an epoch takes and how much memory.
     If something is wrong, nothing is left behind.
     """
     options = {
@@ -223,10 +224,10 @@ def start(
         "title": title,
         "project": project,
     }
-    out.print(_start(options, config, trial), soft_wrap=True)
+    out.print(_start(options, config, trial=not no_trial), soft_wrap=True)
 
 
-def _start(options: dict[str, Any], file: Path | None, trial: bool) -> str:
+def _start(options: dict[str, Any], file: Path | None, *, trial: bool) -> str:
     from backend import engine
     from backend.starting.plan import make_plan
     from backend.starting.start_run import missing_people, reach, start_run, untested_version

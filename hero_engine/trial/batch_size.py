@@ -52,11 +52,13 @@ def find(whole: int, attempt: Callable[[int], Pass], free_bytes: int) -> Pass:
     """
     sizes = even_sizes(whole)
     start = next((place for place, size in enumerate(sizes) if size >= FIRST_SIZE), 0)
+    best = None
     try:
         best = attempt(sizes[start])
     except DoesNotFit:
         if start == 0:
             raise
+    if best is None:  # outside of the handler, which holds on to what did not fit
         return attempt(sizes[start - 1])
     last, spent, in_vain = best, best.seconds, 0
     for size in sizes[start + 1 :]:

@@ -1,5 +1,6 @@
 """Seconds and memory of a piece of work: of the GPU by torch's allocator, else of this process."""
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ class Meter:
     def __init__(self, device: torch.device) -> None:
         self._cuda = device.type == "cuda"
         self._device = device
+        self._did_not_fit = False
 
     @property
     def name(self) -> str:
@@ -73,6 +75,7 @@ class Meter:
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
+            self._did_not_fit = True
             raise DoesNotFit(str(error)) from error
         return Measured(seconds, peak[0])
 
@@ -83,12 +86,12 @@ class Meter:
 
     @contextmanager
     def _gpu_peak(self, peak: list[int]) -> Iterator[None]:
-        torch.cuda.reset_peak_memory_stats(self._device)
-        try:
-            yield
-        except RuntimeError:
+        if self._did_not_fit:
+            gc.collect()
             torch.cuda.empty_cache()
-            raise
+            self._did_not_fit = False
+        torch.cuda.reset_peak_memory_stats(self._device)
+        yield
         peak[0] = torch.cuda.max_memory_allocated(self._device)
 
     @contextmanager

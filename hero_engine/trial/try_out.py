@@ -27,6 +27,8 @@ from hero_engine.trial.meter import Measured, Meter
 
 REPEAT_BELOW_SECONDS = 0.3
 """A pass that is over sooner is timed twice, and the faster counts."""
+COLD_SECONDS = 3.0
+"""The same for the first pass, in which the device warms up."""
 EMBEDDING_STEPS = 3
 
 
@@ -56,17 +58,14 @@ def try_out(config: RunConfig) -> tuple[RunConfig, Forecast]:
         embedding_steps=embedding_steps,
     )
     config = _with_sizes(config, drawn.size, None if learned is None else learned.size)
-    settings = config.method
     forecast = Forecast(
         drawing_seconds=drawing_seconds(costs, work),
         learning_seconds=learning_seconds(costs, work),
         peak_bytes=trial.peak_bytes,
         memory_bytes=trial.meter.memory_bytes,
         device=trial.meter.name,
-        images_at_once=config.sampling.images_at_once,
-        latents_at_once=settings.latents_at_once
-        if isinstance(settings, LearningSettings)
-        else None,
+        images_at_once=drawn.size,
+        latents_at_once=None if learned is None else learned.size,
     )
     return config, forecast
 
@@ -167,9 +166,9 @@ class _Trial:
         return chosen
 
     def _repeated(self, work: Callable[[], None], *, warm: bool = False) -> Measured:
-        """What it takes at best; the first time counts only where it was warm or long."""
+        """What it takes at best; a long pass is done once."""
         found = self.meter.measure(work)
-        if warm and found.seconds > REPEAT_BELOW_SECONDS:
+        if found.seconds > (REPEAT_BELOW_SECONDS if warm else COLD_SECONDS):
             return found
         again = self.meter.measure(work)
         return Measured(min(found.seconds, again.seconds), max(found.peak_bytes, again.peak_bytes))
