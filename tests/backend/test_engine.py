@@ -42,8 +42,14 @@ def small(pipeline: Path, **of_method: Any) -> dict[str, Any]:
         "images_per_epoch": 4,
         "epochs": 2,
         "num_inference_steps": 3,
+        "sample_batch_size": 4,
     }
-    heros = {"embedding_steps": 3, "trained_steps": 2, "minibatch_size": 4}
+    heros = {
+        "embedding_steps": 3,
+        "trained_steps": 2,
+        "minibatch_size": 4,
+        "forward_batch_size": 2,
+    }
     return make_config(**fields, **(of_method or heros)).flat()
 
 
@@ -224,7 +230,9 @@ def test_what_is_no_image_is_not_published(
     assert not batch_folder(settings, run.id, 0).exists()
 
 
-def test_batch_sizes_are_decided_by_a_trial(pipeline: Path, engine: Engine, run: Run):
+def test_batch_sizes_are_decided_by_a_trial(pipeline: Path, engine: Engine, store: Store):
+    auto = {"sample_batch_size": "auto", "forward_batch_size": "auto"}
+    run = store.create_run({**small(pipeline), **auto})
     assert engine_module.undecided(run.config)
     config, forecast = engine.try_out(run)
     assert not engine_module.undecided(config)
