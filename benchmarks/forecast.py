@@ -76,12 +76,10 @@ def runs(model: str | None) -> dict[str, RunConfig]:
     another model."""
     if model:
         return {m: make_config(model=model, method=m, prompt=PROMPT) for m in ("hero", "hero+")}
-    usual = {"model": "tiny", "prompt": PROMPT}
     return {
         "hero+, preset tiny": preset("tiny"),
-        "hero, preset tiny": preset("tiny", method="hero"),
-        "hero, usual settings": make_config(**usual, method="hero"),
-        "hero+, usual settings": make_config(**usual, method="hero+"),
+        "hero, preset tiny, 32 images": preset("tiny", method="hero", images_per_epoch=32),
+        "hero, no preset, 16 images": make_config(model="tiny", prompt=PROMPT, images_per_epoch=16),
     }
 
 
@@ -116,29 +114,34 @@ def table(rows: dict[str, dict[str, Any]]) -> Sheet:
     return sheet
 
 
+def write(rows: dict[str, dict[str, Any]], path: Path) -> None:
+    """The figures, and the table as a page."""
+    result = {
+        "command": command("forecast"),
+        "device": device(),
+        "torch": torch.__version__,
+        "runs": rows,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    sheet = table(rows)
+    page = f"# {sheet.title}\n\n`{result['command']}`\n\n{sheet.markdown()}"
+    path.with_suffix(".md").write_text(page)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", help="a pipeline's folder or hub id; else the bundled model")
     parser.add_argument("--out", type=Path, default=RESULTS / "forecast.json")
     said = parser.parse_args()
-    screen, rows = console(), {}
+    screen = console()
+    rows: dict[str, dict[str, Any]] = {}
     for name, config in runs(said.model).items():
         forecast = in_a_process(tried, config)
         rows[name] = {"forecast": forecast, "epoch": in_a_process(made, forecast["config"])}
+        write(rows, said.out)
         screen.print(f"{name}: done", markup=False)
     sheet = table(rows)
-    result = {
-        "command": command("forecast"),
-        "device": device(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "runs": rows,
-    }
-    said.out.parent.mkdir(parents=True, exist_ok=True)
-    said.out.write_text(json.dumps(result, indent=1) + "\n")
-    said.out.with_suffix(".md").write_text(
-        f"# {sheet.title}\n\n`{result['command']}`\n\n" + sheet.markdown()
-    )
     screen.print(sheet.rich())
     screen.print(f"Written to {said.out}")
 

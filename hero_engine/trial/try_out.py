@@ -159,7 +159,7 @@ class _Trial:
             first = not peaks
             found = self._repeated(lambda: work(latents), warm=not first)
             peaks[size] = found.peak_bytes
-            return Pass(size, found.seconds, max(found.peak_bytes - used, 0))
+            return Pass(size, found.seconds, found.busy_seconds, max(found.peak_bytes - used, 0))
 
         chosen = find(whole, attempt, free) if said == "auto" else attempt(min(int(said), whole))
         self.peak_bytes = max(self.peak_bytes, peaks[chosen.size])
@@ -170,8 +170,7 @@ class _Trial:
         found = self.meter.measure(work)
         if found.seconds > (REPEAT_BELOW_SECONDS if warm else COLD_SECONDS):
             return found
-        again = self.meter.measure(work)
-        return Measured(min(found.seconds, again.seconds), max(found.peak_bytes, again.peak_bytes))
+        return found.at_best(self.meter.measure(work))
 
     def _latents(self, n: int) -> Tensor:
         return torch.randn(n, *self.policy.latent_shape, generator=self._generator)

@@ -18,7 +18,8 @@ class Machine:
         self.tried.append(size)
         if self.grows * size > self.limit:
             raise DoesNotFit
-        return Pass(size, self.fixed + self.each * size, self.grows * size)
+        seconds = self.fixed + self.each * size
+        return Pass(size, seconds, seconds, self.grows * size)
 
 
 @pytest.mark.parametrize(
@@ -70,3 +71,18 @@ def test_a_slow_machine_is_not_asked_for_more():
     machine = Machine(fixed=1.0, each=1.0)
     assert find(64, machine, PLENTY).size == 2
     assert machine.tried == [2]  # 3 s, and by that 6 s for four
+
+
+def test_on_a_busy_machine_the_work_counts_too():
+    def attempt(size: int) -> Pass:
+        work = 0.1 + 0.001 * size
+        return Pass(size, 0.05 if size == 2 else 9 * work, work, 0)
+
+    assert find(40, attempt, PLENTY).size == 40
+
+
+def test_where_many_cores_share_a_pass_the_clock_counts_too():
+    def attempt(size: int) -> Pass:
+        return Pass(size, 0.02, 0.01 * size, 0)
+
+    assert find(64, attempt, PLENTY).size == 64
