@@ -55,8 +55,10 @@ def even_sizes(whole: int) -> list[int]:
 
 
 def find(whole: int, attempt: Callable[[int], Pass], free_bytes: int) -> Pass:
-    """The pass to split `whole` latents into: from two latents upwards, as long as a larger one
-    fits by the memory that the one before took, and until two in a row are no faster.
+    """The fastest pass to split `whole` latents into, the smaller one of two that are alike.
+
+    All are tried, from two latents upwards, that fit by the memory that the one before took and do
+    not take too long.
 
     If not even two latents fit, one is tried; what that raises is the caller's.
     """
@@ -70,7 +72,7 @@ def find(whole: int, attempt: Callable[[int], Pass], free_bytes: int) -> Pass:
             raise
     if best is None:  # outside of the handler, which holds on to what did not fit
         return attempt(sizes[start - 1])
-    last, spent, in_vain = best, best.busy_seconds, 0
+    last, spent = best, best.busy_seconds
     for size in sizes[start + 1 :]:
         expected = last.busy_seconds * size / last.size
         grown = last.grown_bytes * size / last.size
@@ -82,9 +84,5 @@ def find(whole: int, attempt: Callable[[int], Pass], free_bytes: int) -> Pass:
             break
         spent += last.busy_seconds
         if last.is_faster_than(best):
-            best, in_vain = last, 0
-        else:
-            in_vain += 1
-            if in_vain == 2:
-                break
+            best = last
     return best
