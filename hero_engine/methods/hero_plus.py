@@ -42,15 +42,15 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
     def workload(self) -> Workload:
         """Of `denoising_steps` full steps."""
         settings, generator = self.settings, self._stream("trial")
-        process, device = self.policy.forward_process, self.policy.device
-        losses = self._losses(self.policy.denoiser(self.prompt, guided=False))
+        losses_of = self._losses(self.policy.denoiser(self.prompt, guided=False))
         size = settings.denoising_batch_size
         of_a_step = size * (2 if settings.preservation_weight else 1)
-        return Workload(
-            lambda latents: losses(process.noised(latents, generator).to(device)),
-            latents=settings.denoising_steps * of_a_step,
-            at_once=size,
-        )
+
+        def losses(latents: Float[Tensor, "batch c h w"]) -> Float[Tensor, " batch"]:
+            parts = self._noised(latents, self._first_step_latents(len(latents)), generator)
+            return torch.cat([losses_of(part.to(self.policy.device)) for part in parts])
+
+        return Workload(losses, latents=settings.denoising_steps * of_a_step, at_once=size)
 
     def _keep(self, batch: Batch, feedback: Feedback) -> None:
         self.replay = self.replay.add(batch, feedback)
@@ -117,10 +117,6 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         weights = rarity(latents.flatten(1))
         losses, pull = self._losses(denoise), self._pull()
 
-        def both(z_0: Tensor, first: int) -> list[Noised]:
-            parts = [process.noised(z_0[first:], generator)]
-            return [*parts, process.noise_only(z_0[:first], generator)] if first else parts
-
         def terms() -> list[Term]:
             first = self._first_step_latents(size)
             noisy = process.noised(draw(latents, weights, size - first, generator), generator)
@@ -131,11 +127,19 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
             if self.prior is not None:
                 rows = torch.randint(len(self.prior), (size,), generator=generator)
                 weight = settings.preservation_weight
-                for part in both(self.prior[rows], first):
+                for part in self._noised(self.prior[rows], first, generator):
                     made.append(Term(part, pull, weight=weight * len(part) / size))
             return made
 
         return terms
+
+    def _noised(
+        self, z_0: Float[Tensor, "batch c h w"], first: int, generator: torch.Generator
+    ) -> list[Noised]:
+        """Clean latents, noised; the `first` of them as noise alone."""
+        process = self.policy.forward_process
+        parts = [process.noised(z_0[first:], generator)]
+        return [*parts, process.noise_only(z_0[:first], generator)] if first else parts
 
     def _first_step_latents(self, count: int) -> int:
         """How many of so many latents are put where sampling begins (`first_step_share`)."""
