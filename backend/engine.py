@@ -31,6 +31,10 @@ logger = logging.getLogger(__name__)
 Report = dict[str, Any]
 OnProgress = Callable[[str, int, int], None]
 """Called with stage, units done, units in all; what it raises ends the step."""
+Forecast = dict[str, Any]
+"""`hero_engine.trial.forecast.Forecast` as JSON."""
+HELD_SHARE = 0.25
+"""A desktop takes less of a GPU's memory than this, and a model more."""
 ROW_SEED = 0
 """Of every sample row: the same noises, whatever the run and the epoch."""
 
@@ -122,6 +126,43 @@ def check(config: RunConfig) -> list[str]:
         from hero_engine import check_run
 
         return check_run(config)
+
+
+def try_out(config: RunConfig) -> tuple[RunConfig, Forecast]:
+    """Try a run's model with its method and settings, on this machine, for a moment.
+
+    Returns:
+        The configuration with numbers where it said `auto`, and what an epoch takes with them.
+
+    Raises:
+        BadInput, EngineFailed: the model cannot be used, or there is too little memory for it.
+    """
+    with engine_errors():
+        from hero_engine.trial.try_out import try_out
+
+        try:
+            decided, forecast = try_out(config)
+        finally:
+            _free_memory()
+        return decided, forecast.to_dict()
+
+
+def undecided(stored: Mapping[str, Any]) -> bool:
+    """Whether a run's configuration has a batch size that a trial is to find."""
+    return "auto" in (stored.get("sample_batch_size"), stored.get("forward_batch_size"))
+
+
+def gpu_held_by_others() -> str | None:
+    """What takes so much of the GPU's memory that a trial would find too little, as a clause; None
+    for nothing, and where there is no GPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    free, total = torch.cuda.mem_get_info()
+    if total - free < HELD_SHARE * total:
+        return None
+    return f"{(total - free) / 2**30:.1f} GB of the GPU's memory are in use"
 
 
 def plain_use(config: RunConfig) -> "PlainUse":
@@ -248,14 +289,21 @@ class Engine:
         """Free the model's memory."""
         if self._hero is None:
             return
-        import gc
-
-        import torch
-
         self._hero = self._run_id = None
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        _free_memory()
+
+    def try_out(self, run: Run) -> tuple[dict[str, Any], Forecast]:
+        """Try a run's model before its first images; the model that was loaded is let go.
+
+        Returns:
+            The run's configuration with numbers where it said `auto`, and what an epoch takes.
+
+        Raises:
+            BadInput, EngineFailed
+        """
+        self.let_go()
+        config, forecast = try_out(read_config(run.config))
+        return config.flat(), forecast
 
     def generate(self, run: Run, on_progress: OnProgress) -> Path:
         """Draw the run's present epoch, unless it lies on the disk already.
@@ -376,6 +424,17 @@ def _load(settings: Settings, run: Run) -> "Method[Any]":
     if run.epoch == 0 and not checkpoint.exists():
         return Method.create(configs.read_config(run.config)[0])
     return Method.resume(checkpoint)
+
+
+def _free_memory() -> None:
+    """Give back what a model that nobody holds any more has taken."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _reporting(on_progress: OnProgress) -> "Callable[[Progress], None]":

@@ -50,7 +50,7 @@ def log_ratios(run: D3po) -> Float[Tensor, "image step"]:
         run.schedule,
         before,
         [torch.arange(IMAGES)],
-        run.settings.forward_batch_size,
+        run.settings.latents_at_once,
         run.policy.device,
     )
     return after.log_prob - before.log_prob

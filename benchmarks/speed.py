@@ -128,7 +128,7 @@ def checkpoint(bench: Bench, repeats: int) -> Figures:
 
 def ceiling(bench: Bench, repeats: int) -> Figures:
     """The UNet's arithmetic per second, as a share of that of a large matrix product."""
-    size = 2 * bench.hero.config.sampling.sample_batch_size
+    size = 2 * bench.hero.config.sampling.images_at_once
     unet, embeds = bench.pipe.unet, bench.pipe.text_encoder.config
     z_t = torch.randn(size, *bench.hero.policy.latent_shape)
     text = torch.randn(size, embeds.max_position_embeddings, embeds.hidden_size)

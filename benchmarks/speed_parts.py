@@ -67,7 +67,7 @@ class Bench:
     def bare(self) -> None:
         """The same noises by diffusers' own pipeline, which keeps nothing."""
         config, sampling = self.hero.config, self.hero.config.sampling
-        for part in self.noises.split(sampling.sample_batch_size):
+        for part in self.noises.split(sampling.images_at_once):
             self.pipe(
                 config.prompt,
                 num_images_per_prompt=len(part),
@@ -119,7 +119,7 @@ class Bench:
             advantages,
             hero.policy.parameters,
             clip_range=self._clip_range,
-            forward_batch_size=hero.settings.forward_batch_size,
+            forward_batch_size=hero.settings.latents_at_once,
         )
 
     @property

@@ -80,7 +80,17 @@ class SamplingSettings(Part):
     width: Annotated[int, Field(ge=8)] | None = Field(
         None, description="Width of the images in pixels; the model's own if left out."
     )
-    sample_batch_size: int = Field(8, ge=1, description="Images denoised in one forward pass.")
+    sample_batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto",
+        description="Images denoised in one forward pass. Changes memory and speed, and the images "
+        "by rounding only. auto is what the trial of `hero start` finds fastest within the memory "
+        "there is.",
+    )
+
+    @property
+    def images_at_once(self) -> int:
+        """`sample_batch_size` as a number: 8 where it is `auto` and no trial was made."""
+        return 8 if self.sample_batch_size == "auto" else self.sample_batch_size
 
 
 class LoraSettings(Part):

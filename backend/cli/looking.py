@@ -58,7 +58,10 @@ def watch(run_id: RunId) -> None:
 def doctor(
     model: Annotated[
         str | None,
-        typer.Option(help="A model to look at, as --model of `hero start`, without a run."),
+        typer.Option(
+            help="A model to look at and to try for a moment, as --model of `hero start`: says "
+            "what an epoch takes, without a run."
+        ),
     ] = None,
     revision: Annotated[
         str | None, typer.Option(help="Of a model on the hub: a branch, a tag or a commit.")

@@ -1,7 +1,7 @@
 """`hero start`: what a run shall be."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -11,6 +11,10 @@ from backend.errors import BadInput
 from backend.run.labelling import Labelling, Layout, Order, Policy
 from backend.run.records import Run
 from backend.settings import Settings
+from backend.store import Store
+
+if TYPE_CHECKING:
+    from backend.engine import Forecast, RunConfig
 
 TEACH, DRAW, LABEL, ELSE = "What to teach", "How it draws and learns", "How people label", "Other"
 """The panels of `hero start --help`."""
@@ -179,10 +183,20 @@ def start(
             help="Use this empty Label Studio project instead of a new one.",
         ),
     ] = None,
+    no_trial: Annotated[
+        bool,
+        typer.Option(
+            "--no-trial",
+            rich_help_panel=ELSE,
+            help="Do not try the model first. Then nothing is said of what an epoch takes, and "
+            "the worker finds batch sizes that are auto, before the first images.",
+        ),
+    ] = False,
 ) -> None:
     """Start a run: make its project in Label Studio and draw the first images.
 
-    Without --model and --preset, the run uses the small bundled model. Everything is checked first.
+    Without --model and --preset, the run uses the small bundled model. Everything is checked first,
+    and the model is tried for a moment, to say how long an epoch takes and how much memory.
     If something is wrong, nothing is left behind.
     """
     options = {
@@ -210,19 +224,23 @@ def start(
         "title": title,
         "project": project,
     }
-    out.print(_start(options, config), soft_wrap=True)
+    out.print(_start(options, config, trial=not no_trial), soft_wrap=True)
 
 
-def _start(options: dict[str, Any], file: Path | None) -> str:
+def _start(options: dict[str, Any], file: Path | None, *, trial: bool) -> str:
     from backend import engine
     from backend.starting.plan import make_plan
-    from backend.starting.start_run import missing_people, start_run, untested_version
+    from backend.starting.start_run import missing_people, reach, start_run, untested_version
 
     settings = Settings.load()
     plan, config = make_plan(settings, options, file)
     for warning in [*plan.notes, *engine.check(config)]:
         err.print(f"[yellow]Note:[/] {escape(warning)}")
+    reach(settings)
     with open_store(settings) as store:
+        forecast = None
+        if trial:
+            config, forecast = _tried(settings, store, config)
         fields = config.flat()
         run = start_run(
             settings,
@@ -231,11 +249,35 @@ def _start(options: dict[str, Any], file: Path | None) -> str:
             plan.title,
             labelling=plan.labelling,
             project_id=plan.project,
+            forecast=forecast,
         )
     for note in (untested_version(settings), missing_people(settings, plan.labelling)):
         if note:
             err.print(f"[yellow]Note:[/] {escape(note)}")
     return _described(settings, run)
+
+
+def _tried(
+    settings: Settings, store: Store, config: "RunConfig"
+) -> tuple["RunConfig", "Forecast | None"]:
+    """The configuration with numbers for `auto`, and what an epoch takes; or as it was, and why."""
+    from backend import engine
+    from backend.show.terminal import Waiting
+    from backend.worker.first_trial import why_not_here
+
+    if why := why_not_here(settings, store):
+        then = (
+            "it is tried by the worker, before the first images; `hero status` shows what it finds"
+            if engine.undecided(config.flat())
+            else "so what an epoch takes is not known"
+        )
+        err.print(f"[yellow]Note:[/] The model was not tried here, since {escape(why)}: {then}.")
+        return config, None
+    with Waiting(err) as waiting:
+        waiting.say("The model is tried: a few denoising steps and an update step")
+        tried = engine.try_out(config)
+        waiting.over()
+    return tried
 
 
 def _assignments(said: list[str] | None) -> dict[str, str] | None:
@@ -255,10 +297,20 @@ def _described(settings: Settings, run: Run) -> str:
     return (
         f"Run [bold]{run.id}[/] has started: {run.epochs} epochs of {run.images_per_epoch} images, "
         f"{labels} labels in all.\n"
-        f"{escape(_labelled_how(plan))}\nMethod: {run.config['method']}.\n"
+        f"{escape(_labelled_how(plan))}\nMethod: {run.config['method']}.\n{_takes(run)}"
         f"Label at {run.project_url} once the images are there; `hero watch {run.id}` shows when.\n"
         f"Its page: {settings.page_url(run.id)}"
     )
+
+
+def _takes(run: Run) -> str:
+    """What an epoch takes, as a line; nothing where it is not known."""
+    from backend.show import forecast
+
+    if run.forecast is None:
+        return ""
+    said = f"{forecast.in_words(run.forecast)} ({forecast.batch_sizes(run.forecast)})"
+    return f"Drawing and learning take {said}.\n"
 
 
 def _labelled_how(plan: Labelling) -> str:

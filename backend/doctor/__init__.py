@@ -24,17 +24,20 @@ def examine(
     annotator of its own, both deleted afterwards.
 
     Args:
-        model: to look at instead of the one of runs that name none.
+        model: to look at, and to try for a moment, instead of the one of runs that name none.
         revision: of a model on the hub.
     """
     yield tried("Python packages", machine.packages)
-    yield tried("model", lambda: machine.model(settings, model, revision))
+    found = tried("model", lambda: machine.model(settings, model, revision))
+    yield found
     yield tried("GPU", machine.gpu)
     home = tried("home folder", lambda: machine.disk(settings))
     yield home
     if home.level == "FAIL":
         return
     yield tried("database", lambda: machine.database(settings))
+    if model is not None and found.level == "ok":
+        yield tried("trial", lambda: machine.trial(settings, model, revision))
     settings = ensure_secrets(settings)
     yield tried("webhook address", lambda: services.webhook_address(settings))
     yield tried("backend", lambda: services.backend(settings))

@@ -42,6 +42,33 @@ def model(settings: Settings, name: str | None = None, revision: str | None = No
     return engine.check_model(name or settings.model or "tiny", revision)
 
 
+def trial(settings: Settings, name: str, revision: str | None) -> str:
+    """What an epoch takes with a model, as `hero start` would say it."""
+    from backend import engine
+    from backend.show import forecast
+    from backend.worker.first_trial import why_not_here
+
+    store = Store.open(settings)
+    try:
+        why = why_not_here(settings, store)
+    finally:
+        store.close()
+    if why:
+        raise Note(
+            f"what an epoch takes was not tried, since {why}; ask again on the worker's machine, "
+            "while it has nothing to do."
+        )
+    precision = settings.mixed_precision or "no"
+    config = engine.make_config(
+        model=name, revision=revision, prompt="a rose", mixed_precision=precision
+    )
+    decided, found = engine.try_out(config)
+    return (
+        f"{forecast.in_words(found)} ({decided.method.name}, {decided.images_per_epoch} images of "
+        f"{decided.sampling.num_inference_steps} steps; {forecast.batch_sizes(found)})"
+    )
+
+
 def gpu() -> str:
     """What draws and learns here."""
     import torch

@@ -42,6 +42,9 @@ class Run:
     stage_done: int | None
     stage_total: int | None
     stage_started_at: datetime | None
+    forecast: dict[str, Any] | None = None
+    """What an epoch takes, as the trial found (`hero_engine.trial.forecast.Forecast.to_dict()`);
+    None where none was made."""
 
     @property
     def epochs(self) -> int:

@@ -8,6 +8,7 @@ from backend.labels import progress_text
 from backend.labels.progress import count_labels
 from backend.run.records import Counts, Epoch, Image, Run
 from backend.run.states import State
+from backend.show import forecast
 from backend.store import Store
 
 STAGES = {
@@ -85,6 +86,11 @@ class RunView:
         """What people should know of the last epoch that was learned from; or empty."""
         closed = [line for line in self.lines if line.closed]
         return f"Epoch {closed[-1].number}: {closed[-1].note}" if closed and closed[-1].note else ""
+
+    @property
+    def takes(self) -> str:
+        """What drawing and learning take, in words; empty where the model was not tried."""
+        return forecast.in_words(self.run.forecast) if self.run.forecast else ""
 
     @property
     def awaited(self) -> str:

@@ -34,6 +34,7 @@ def start_run(
     *,
     labelling: Labelling | None = None,
     project_id: int | None = None,
+    forecast: Mapping[str, Any] | None = None,
 ) -> Run:
     """Make the run's project in Label Studio, connect it to this backend, and hand it to the worker.
 
@@ -42,6 +43,7 @@ def start_run(
         title: of the project; the prompt by default.
         labelling: how people label it; the defaults if None.
         project_id: an empty project to take instead of a new one.
+        forecast: what an epoch takes, if the model was tried.
 
     Raises:
         LabelStudioError, SettingsInvalid, ImageUnresolvable: nothing is left behind, and a project
@@ -62,7 +64,17 @@ def start_run(
             run_id=run_id,
             project_id=project.id,
             project_url=project.url,
+            forecast=forecast,
         )
+
+
+def reach(settings: Settings) -> None:
+    """See that Label Studio answers, before anything that takes long.
+
+    Raises:
+        LabelStudioError, SettingsInvalid
+    """
+    Gateway(ensure_secrets(settings)).ping()
 
 
 def untested_version(settings: Settings) -> str | None:

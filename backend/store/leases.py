@@ -1,6 +1,6 @@
 """Leases: a worker holds a run for a while, and every commit of its checks that it still does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -73,6 +73,17 @@ class Leases(Database):
             stage_total=total,
             stage_started_at=started_at,
         )
+
+    def tried(self, claim: Claim, config: Mapping[str, Any], forecast: Mapping[str, Any]) -> Run:
+        """Remember what the trial of a run's model found: the configuration with numbers where it
+        said `auto`, and what an epoch takes.
+
+        Raises:
+            LeaseLost: it was paused, stopped, or taken over.
+        """
+        self._as_holder(claim, config=dict(config), forecast=dict(forecast))
+        with self._read() as connection:
+            return run_row(connection, claim.run.id)
 
     def release(self, claim: Claim) -> None:
         """Let the run go, for any worker to take; nothing happens if it is lost already."""

@@ -42,6 +42,7 @@ class Runs(Database):
         run_id: str | None = None,
         project_id: int | None = None,
         project_url: str | None = None,
+        forecast: Mapping[str, Any] | None = None,
     ) -> Run:
         """A new run, ready to be worked on.
 
@@ -51,6 +52,7 @@ class Runs(Database):
             labelling: the defaults if None.
             title: what people call it; the prompt by default.
             run_id: from `new_run_id`, if its project exists already.
+            forecast: what an epoch takes, if the model was tried.
 
         Raises:
             ProjectTaken: the project is another run's.
@@ -70,6 +72,7 @@ class Runs(Database):
             "created_at": now,
             "updated_at": now,
             "fencing_token": 0,
+            "forecast": None if forecast is None else dict(forecast),
         }
         with self._taking(values["id"], project_id) as connection:
             connection.execute(sa.insert(tables.runs).values(values))

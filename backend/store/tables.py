@@ -70,6 +70,7 @@ runs = Table(
     Column("stage_done", Integer),
     Column("stage_total", Integer),
     Column("stage_started_at", UtcDateTime),
+    Column("forecast", JSON(none_as_null=True)),
     Index("ix_runs_state", "state"),
     Index("ix_runs_project_id", "project_id", unique=True),
 )

@@ -37,7 +37,7 @@ from backend.store import Store
 from backend.tasks import publishing, selection
 from backend.tasks.images import place_images
 from backend.tasks.predictions import good_from
-from backend.worker import liveness
+from backend.worker import first_trial, liveness
 from backend.worker.lease import LeaseKeeper, is_dead, process_name
 from backend.worker.poller import PASSING, Poller, cleared_by, of_project
 from backend.worker.sample_rows import SampleRows
@@ -161,6 +161,7 @@ class Worker:
         return None
 
     def _generate(self, claim: Claim, lease: LeaseKeeper) -> Run:
+        claim = first_trial.decided(self._store, self._engine, claim, lease)
         run = claim.run
         began = time.monotonic()
         batch = self._engine.generate(run, lease.progress)

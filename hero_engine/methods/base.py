@@ -27,6 +27,7 @@ from hero_engine.methods.make_config import read_config
 from hero_engine.methods.rollback import Rollback
 from hero_engine.methods.shared_settings import LearningSettings
 from hero_engine.methods.table import METHODS
+from hero_engine.methods.workload import Workload
 from hero_engine.models.drawing import OnImage, Samples, Streams, draw
 from hero_engine.models.export import export_lora
 from hero_engine.models.policy import Policy
@@ -173,6 +174,10 @@ class Method(ABC, Generic[Settings]):
     def predict(self, latents: Float[Tensor, "batch channel height width"]) -> list[float] | None:
         """What the method expects people to say of clean latents, higher for better; None where it
         expects nothing, as most methods do."""
+        return None
+
+    def workload(self) -> Workload | None:
+        """What an epoch's learning sends through the network; None for nothing."""
         return None
 
     def sample(

@@ -32,6 +32,7 @@ from hero_engine.methods.d3po_settings import D3poSettings
 from hero_engine.methods.policy_gradient import Pairs
 from hero_engine.methods.steps import take_steps
 from hero_engine.methods.trajectory import TrajectoryMethod, transitions_of
+from hero_engine.methods.workload import Workload
 from hero_engine.processes import shared_gradients
 from hero_engine.report import OnProgress, Report, reporting
 from hero_engine.storage.batch import Batch, Feedback
@@ -42,6 +43,11 @@ class D3po(TrajectoryMethod[D3poSettings]):
 
     def _trained_steps(self, n: int) -> Int[Tensor, "n trained"]:
         return super()._trained_steps(1).expand(n, -1)
+
+    def workload(self) -> Workload:
+        """Of preferences between as many good images as bad ones, and of the reference's scores."""
+        at_once = 2 * max(1, self.settings.minibatch_size // 2)
+        return policy_gradient.pairs_workload(self, at_once=at_once, scored=True)
 
     def _learn(
         self, batch: Batch, feedback: Feedback, report: Report, on_progress: OnProgress | None
@@ -88,7 +94,7 @@ class D3po(TrajectoryMethod[D3poSettings]):
                 self.schedule,
                 transitions,
                 list(judged.split(self.settings.minibatch_size)),
-                self.settings.forward_batch_size,
+                self.settings.latents_at_once,
                 self.policy.device,
             )
 
@@ -99,7 +105,7 @@ class D3po(TrajectoryMethod[D3poSettings]):
         device, settings = self.policy.device, self.settings
         good = policy_gradient.flatten_pairs(transitions[preferences[:, 0]])
         bad = policy_gradient.flatten_pairs(transitions[preferences[:, 1]])
-        size = max(1, settings.forward_batch_size // 2)
+        size = max(1, settings.latents_at_once // 2)
 
         def backward(both: Pairs) -> tuple[Tensor, Tensor]:
             log_probs = policy_gradient.pair_log_probs(denoise, self.schedule, both, device)

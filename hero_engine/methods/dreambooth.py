@@ -21,6 +21,7 @@ from hero_engine.methods.base import Method, timed
 from hero_engine.methods.denoising_loss import Losses, Term
 from hero_engine.methods.dreambooth_settings import DreamBoothSettings
 from hero_engine.methods.prior import draw_prior, prior_prompt
+from hero_engine.methods.workload import Workload
 from hero_engine.report import OnProgress, Report, reporting
 from hero_engine.storage.batch import Batch, Feedback
 
@@ -38,6 +39,19 @@ class DreamBooth(Method[DreamBoothSettings]):
         )
         self.is_best: Bool[Tensor, " reference"] = torch.zeros(0, dtype=torch.bool)
         self.prior: Float[Tensor, "prior channel height width"] | None = None
+
+    def workload(self) -> Workload:
+        """Of `denoising_steps` steps."""
+        settings, generator = self.settings, self._stream("trial")
+        process, device = self.policy.forward_process, self.policy.device
+        losses = self._losses(settings.instance_prompt or self.config.prompt)
+        size = settings.denoising_batch_size
+        of_a_step = size * (2 if settings.prior_weight else 1)
+        return Workload(
+            lambda latents: losses(process.noised(latents, generator).to(device)),
+            latents=settings.denoising_steps * of_a_step,
+            at_once=size,
+        )
 
     def _learn(
         self, batch: Batch, feedback: Feedback, report: Report, on_progress: OnProgress | None
@@ -60,7 +74,7 @@ class DreamBooth(Method[DreamBoothSettings]):
                 steps=settings.denoising_steps,
                 learning_rate=settings.denoising_lr,
                 max_grad_norm=self.config.lora.max_grad_norm,
-                forward_batch_size=settings.forward_batch_size,
+                forward_batch_size=settings.latents_at_once,
                 on_step=reporting(on_progress, "denoising", settings.denoising_steps),
             )
         report.set_denoising(losses)

@@ -66,6 +66,9 @@ _HERO_PLUS_DEFAULTS = {
 }
 """What hero+ was set to where nothing was said, also before there was such a setting."""
 
+_BATCH_SIZES = {"sample_batch_size": 8, "forward_batch_size": 2}
+"""The same, of every method: there was no `auto` then."""
+
 
 def still_does(method: str, name: str, value: Any) -> bool:
     """Whether a removed setting asks for what is done anyway, so that it need not be refused."""
@@ -81,6 +84,7 @@ def migrated(
     `known` are the settings of the run's method. All others were written too, and ignored.
     """
     method = str(stored.get("method", "hero"))
+    stored = {**_BATCH_SIZES, **stored}
     if method == "hero+":
         stored = {**_HERO_PLUS_DEFAULTS, **stored}
     fields = {name: value for name, value in stored.items() if name in known}

@@ -26,6 +26,7 @@ from hero_engine.methods.denoising_loss import Losses, Term
 from hero_engine.methods.feedback_method import FeedbackMethod
 from hero_engine.methods.hero_plus_settings import HeroPlusSettings
 from hero_engine.methods.prior import draw_prior, prior_prompt
+from hero_engine.methods.workload import Workload
 from hero_engine.report import OnProgress, Report, reporting
 from hero_engine.storage.batch import Batch, Feedback
 
@@ -37,6 +38,19 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         super().__init__(config)
         self.replay = Replay.empty(self.policy.latent_shape)
         self.prior: Float[Tensor, "prior channel height width"] | None = None
+
+    def workload(self) -> Workload:
+        """Of `denoising_steps` full steps."""
+        settings, generator = self.settings, self._stream("trial")
+        losses_of = self._losses(self.policy.denoiser(self.prompt, guided=False))
+        size = settings.denoising_batch_size
+        of_a_step = size * (2 if settings.preservation_weight else 1)
+
+        def losses(latents: Float[Tensor, "batch c h w"]) -> Float[Tensor, " batch"]:
+            parts = self._noised(latents, self._first_step_latents(len(latents)), generator)
+            return torch.cat([losses_of(part.to(self.policy.device)) for part in parts])
+
+        return Workload(losses, latents=settings.denoising_steps * of_a_step, at_once=size)
 
     def _keep(self, batch: Batch, feedback: Feedback) -> None:
         self.replay = self.replay.add(batch, feedback)
@@ -68,7 +82,7 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
                 steps=steps,
                 learning_rate=settings.denoising_lr,
                 max_grad_norm=self.config.lora.max_grad_norm,
-                forward_batch_size=settings.forward_batch_size,
+                forward_batch_size=settings.latents_at_once,
                 on_step=reporting(on_progress, "denoising", steps),
             )
         report.set_denoising(losses)
@@ -103,10 +117,6 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         weights = rarity(latents.flatten(1))
         losses, pull = self._losses(denoise), self._pull()
 
-        def both(z_0: Tensor, first: int) -> list[Noised]:
-            parts = [process.noised(z_0[first:], generator)]
-            return [*parts, process.noise_only(z_0[:first], generator)] if first else parts
-
         def terms() -> list[Term]:
             first = self._first_step_latents(size)
             noisy = process.noised(draw(latents, weights, size - first, generator), generator)
@@ -117,11 +127,19 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
             if self.prior is not None:
                 rows = torch.randint(len(self.prior), (size,), generator=generator)
                 weight = settings.preservation_weight
-                for part in both(self.prior[rows], first):
+                for part in self._noised(self.prior[rows], first, generator):
                     made.append(Term(part, pull, weight=weight * len(part) / size))
             return made
 
         return terms
+
+    def _noised(
+        self, z_0: Float[Tensor, "batch c h w"], first: int, generator: torch.Generator
+    ) -> list[Noised]:
+        """Clean latents, noised; the `first` of them as noise alone."""
+        process = self.policy.forward_process
+        parts = [process.noised(z_0[first:], generator)]
+        return [*parts, process.noise_only(z_0[:first], generator)] if first else parts
 
     def _first_step_latents(self, count: int) -> int:
         """How many of so many latents are put where sampling begins (`first_step_share`)."""

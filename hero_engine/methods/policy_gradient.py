@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -18,6 +18,7 @@ from hero_engine.methods.base import timed
 from hero_engine.methods.shared_settings import PolicyGradientSettings
 from hero_engine.methods.steps import take_steps
 from hero_engine.methods.trajectory import TrajectoryMethod, transitions_of
+from hero_engine.methods.workload import Workload
 from hero_engine.processes import shared_gradients
 from hero_engine.report import OnProgress, OnStep, Report, reporting
 from hero_engine.storage.batch import Batch
@@ -178,7 +179,7 @@ def update(
             schedule,
             transitions,
             first_pass,
-            settings.forward_batch_size,
+            settings.latents_at_once,
             parameters[0].device,
         )
 
@@ -190,7 +191,7 @@ def update(
             advantages[rows],
             parameters,
             clip_range=clip_range,
-            forward_batch_size=settings.forward_batch_size,
+            forward_batch_size=settings.latents_at_once,
         )
         if step == 0:
             check_ratio(log_ratio, clip_range)
@@ -257,11 +258,39 @@ def rescored(
     return Transitions(transitions.steps, transitions.z_t, transitions.z_prev, fresh)
 
 
+def pairs_workload(method: TrajectoryMethod[Any], *, at_once: int, scored: bool) -> Workload:
+    """Of `inner_epochs` passes over all trained steps of all images.
+
+    `at_once` images are in an optimizer step; `scored` is whether all pairs go forward once before.
+    """
+    denoise = method.policy.denoiser(method.prompt)
+    step, trained = method.schedule.trainable[-1], method.trained_steps
+    pairs = method.config.images_per_epoch * trained
+
+    def losses(latents: Float[Tensor, "batch c h w"]) -> Float[Tensor, " batch"]:
+        steps = step.expand(len(latents))
+        chosen = Pairs(steps, latents, latents, torch.zeros(len(latents)))
+        return pair_log_probs(denoise, method.schedule, chosen, method.policy.device)
+
+    return Workload(
+        losses,
+        latents=method.settings.inner_epochs * pairs,
+        at_once=trained * min(at_once, method.config.images_per_epoch),
+        scored=pairs if scored else 0,
+    )
+
+
 Settings = TypeVar("Settings", bound=PolicyGradientSettings)
 
 
 class PolicyGradientMethod(TrajectoryMethod[Settings]):
     """Learns by one update from the rewards of a batch."""
+
+    def workload(self) -> Workload:
+        """The update's, and that of scoring again where the sampler rounds unlike it."""
+        return pairs_workload(
+            self, at_once=self.settings.minibatch_size, scored=self.policy.sampler_differs
+        )
 
     def _policy_gradient(
         self,

@@ -10,11 +10,11 @@ from hero_engine.config import MethodSettings, SamplingSettings
 class LearningSettings(MethodSettings):
     """Of every method that changes the model."""
 
-    forward_batch_size: int = Field(
-        2,
-        ge=1,
+    forward_batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto",
         description="Latents in one forward pass of the update. Changes memory and speed, not the "
-        "gradient.",
+        "gradient. auto is what the trial of `hero start` finds fastest within the memory there "
+        "is.",
     )
     step_back_drop: float = Field(
         0.0,
@@ -24,6 +24,11 @@ class LearningSettings(MethodSettings):
         "lies below the best so far by more than this, the model returns to what it was before its "
         "last update. 0 is never.",
     )
+
+    @property
+    def latents_at_once(self) -> int:
+        """`forward_batch_size` as a number: 2 where it is `auto` and no trial was made."""
+        return 2 if self.forward_batch_size == "auto" else self.forward_batch_size
 
 
 class TrajectorySettings(LearningSettings):

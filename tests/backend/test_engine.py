@@ -42,8 +42,14 @@ def small(pipeline: Path, **of_method: Any) -> dict[str, Any]:
         "images_per_epoch": 4,
         "epochs": 2,
         "num_inference_steps": 3,
+        "sample_batch_size": 4,
     }
-    heros = {"embedding_steps": 3, "trained_steps": 2, "minibatch_size": 4}
+    heros = {
+        "embedding_steps": 3,
+        "trained_steps": 2,
+        "minibatch_size": 4,
+        "forward_batch_size": 2,
+    }
     return make_config(**fields, **(of_method or heros)).flat()
 
 
@@ -222,6 +228,26 @@ def test_what_is_no_image_is_not_published(
     with pytest.raises(EngineFailed, match="so nothing is shown to anybody"):
         Engine(settings).generate(run, silent)
     assert not batch_folder(settings, run.id, 0).exists()
+
+
+def test_batch_sizes_are_decided_by_a_trial(pipeline: Path, engine: Engine, store: Store):
+    auto = {"sample_batch_size": "auto", "forward_batch_size": "auto"}
+    run = store.create_run({**small(pipeline), **auto})
+    assert engine_module.undecided(run.config)
+    config, forecast = engine.try_out(run)
+    assert not engine_module.undecided(config)
+    assert json.loads(json.dumps(forecast)) == forecast
+    changed = {name for name in config if config[name] != run.config[name]}
+    assert changed == {"sample_batch_size", "forward_batch_size"}
+    assert not engine.loaded
+
+
+@pytest.mark.parametrize("size", ["sample_batch_size", "forward_batch_size"])
+def test_either_batch_size_can_be_left_to_the_trial(size: str):
+    numbers = {"sample_batch_size": 4, "forward_batch_size": 4}
+    config = make_config(model="tiny", prompt="a rose", **{**numbers, size: "auto"})
+    assert engine_module.undecided(config.flat())
+    assert not engine_module.undecided(make_config("tiny").flat())
 
 
 def test_a_model_is_looked_at_without_a_run(pipeline: Path, tmp_path: Path):

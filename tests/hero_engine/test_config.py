@@ -5,6 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from hero_engine.config import LoraSettings, ModelSettings, RunConfig, SamplingSettings
+from hero_engine.errors import ConfigError
 from hero_engine.methods.make_config import make_config
 from hero_engine.methods.table import METHODS
 
@@ -51,3 +52,17 @@ def test_a_config_cannot_be_changed():
             setattr(part, name, 1)
     other = config.replaced(seed=5)
     assert (config.seed, other.seed, other.method) == (0, 5, config.method)
+
+
+def test_batch_sizes_are_numbers_or_left_to_a_trial():
+    usual = {"model": "somewhere", "prompt": "a rose"}
+    auto = make_config(**usual)
+    assert (auto.sampling.sample_batch_size, auto.method.forward_batch_size) == ("auto", "auto")
+    assert (auto.sampling.images_at_once, auto.method.latents_at_once) == (8, 2)
+    said = make_config(**usual, sample_batch_size="32", forward_batch_size=40)
+    assert (said.sampling.images_at_once, said.method.latents_at_once) == (32, 40)
+    assert make_config(**said.flat()) == said
+    for wrong in (0, -1, "large", 2.5):
+        for name in ("sample_batch_size", "forward_batch_size"):
+            with pytest.raises(ConfigError, match=f"{name}: .*'auto'.*it is {wrong!r}"):
+                make_config(**usual, **{name: wrong})

@@ -9,10 +9,11 @@ from typer.testing import CliRunner
 
 from backend import cli
 from backend.cli.shared import PANELS
-from backend.errors import LabelStudioUnreachable
+from backend.errors import EngineFailed, LabelStudioUnreachable
 from backend.run.records import Run
 from backend.run.states import Event
 from backend.store import Store
+from tests.backend.fake_engine import FORECAST
 from tests.backend.votes import annotations
 
 COMMANDS = [
@@ -161,12 +162,18 @@ def _started(monkeypatch, config) -> list[dict]:
     """Lets `hero start` get as far as starting; the configurations it asked for."""
     asked = []
 
-    def start_run(settings, store, config, title, *, labelling, project_id):
-        asked.append({**config, "title": title})
+    def start_run(settings, store, config, title, *, labelling, project_id, forecast):
+        asked.append({**config, "title": title, "forecast": forecast})
         url = "http://label-studio/projects/1"
-        return store.create_run(config, labelling=labelling, project_url=url)
+        return store.create_run(config, labelling=labelling, project_url=url, forecast=forecast)
 
+    def try_out(config):
+        sampling = config.sampling.model_copy(update={"sample_batch_size": 4})
+        return config.replaced(sampling=sampling), FORECAST
+
+    monkeypatch.setattr("backend.starting.start_run.reach", lambda settings: None)
     monkeypatch.setattr("backend.starting.start_run.start_run", start_run)
+    monkeypatch.setattr("backend.engine.try_out", try_out)
     monkeypatch.setattr("backend.engine.check", lambda config: ["prompt cut after 'vase'"])
     return asked
 
@@ -185,6 +192,51 @@ def test_start_without_a_model_takes_the_bundled_one(hero, monkeypatch, config):
     assert "24 labels in all" in answer.stdout
     assert "Labelling: one task per image.\nMethod: hero+.\n" in answer.stdout
     assert "prompt cut after 'vase'" in answer.stderr
+
+
+def test_start_says_what_an_epoch_takes_and_keeps_it(hero, monkeypatch, config):
+    asked = _started(monkeypatch, config)
+    answer = hero("start", "--prompt", "a cat", "--model", "some/hub-model")
+    assert (asked[0]["sample_batch_size"], asked[0]["forecast"]) == (4, FORECAST)
+    assert (
+        "Drawing and learning take about 6 min an epoch, 9.1 GB of 12 (4 images and 20 latents at "
+        "once).\n" in answer.stdout
+    )
+    assert "about 6 min an epoch, 9.1 GB of 12" in hero("status", "latest").output
+
+
+def test_start_without_a_trial_leaves_it_to_the_worker(hero, monkeypatch, config):
+    asked = _started(monkeypatch, config)
+    answer = hero("start", "--prompt", "a cat", "--model", "some/hub-model", "--no-trial")
+    assert (asked[0]["sample_batch_size"], asked[0]["forecast"]) == ("auto", None)
+    assert "an epoch, " not in answer.stdout
+
+
+def test_start_makes_no_trial_where_the_worker_is_elsewhere(hero, monkeypatch, config, tmp_path):
+    asked = _started(monkeypatch, config)
+    (tmp_path / "home" / "workers").mkdir(parents=True)
+    (tmp_path / "home" / "workers" / "gpu-server").touch()
+    answer = hero("start", "--prompt", "a cat", "--model", "some/hub-model")
+    assert asked[0]["sample_batch_size"] == "auto"
+    assert "not tried here, since the worker runs on gpu-server: it is tried by" in answer.stderr
+    answer = hero("start", "--prompt", "a cat")
+    assert asked[1]["sample_batch_size"] == 32
+    assert "so what an epoch takes is not known" in answer.stderr
+
+
+def test_a_trial_that_fails_starts_nothing(hero, known, monkeypatch, config):
+    store, run = known
+    asked = _started(monkeypatch, config)
+
+    def too_little(config):
+        raise EngineFailed("The model's memory does not suffice.")
+
+    monkeypatch.setattr("backend.engine.try_out", too_little)
+    answer = hero("start", "--prompt", "a cat")
+    assert answer.exit_code == 1
+    assert "memory does not suffice" in answer.stderr
+    assert asked == []
+    assert [each.id for each in store.runs()] == [run.id]
 
 
 def test_start_takes_a_method_by_name_or_as_any_other_hyper_parameter(hero, monkeypatch, config):
@@ -211,7 +263,7 @@ def test_errors_of_label_studio_have_status_one(hero, monkeypatch):
     def refuse(*_: object, **__: object) -> Run:
         raise LabelStudioUnreachable("Cannot reach Label Studio [at all]; start it.")
 
-    monkeypatch.setattr("backend.starting.start_run.start_run", refuse)
+    monkeypatch.setattr("backend.starting.start_run.reach", refuse)
     monkeypatch.setattr("backend.engine.check", lambda config: [])
     answer = hero("start", "--prompt", "x")
     assert answer.exit_code == 1

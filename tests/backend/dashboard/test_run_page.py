@@ -10,6 +10,7 @@ from backend.settings import Settings
 from backend.show.pictures import wilson_interval
 from backend.store import Store
 from tests.backend.dashboard.reading import BALLOTS, get
+from tests.backend.fake_engine import FORECAST
 from tests.backend.made_runs import MadeRun
 
 
@@ -78,6 +79,14 @@ class TestRun:
     def test_before_the_first_image(self, client: FlaskClient, settings: Settings, store: Store):
         made = MadeRun(settings, store)
         assert "No images yet" in get(client, f"/runs/{made.id}").text
+
+    def test_what_an_epoch_takes(self, client: FlaskClient, settings: Settings, store: Store):
+        made = MadeRun(settings, store)
+        assert "an epoch, " not in get(client, f"/runs/{made.id}").text
+        claim = store.claim("worker", 60)
+        assert claim is not None
+        store.tried(claim, made.run.config, FORECAST)
+        assert "about 6 min an epoch, 9.1 GB of 12" in get(client, f"/runs/{made.id}").text
 
     def test_settings_that_are_not_the_defaults(self, client: FlaskClient, settings, store):
         made = MadeRun(settings, store, config={"learning_rate": 5e-3, "eta": 1.0, "lora_rank": 8})

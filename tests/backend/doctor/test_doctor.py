@@ -14,6 +14,7 @@ from backend.doctor.finding import Note, tried
 from backend.errors import BadInput, HeroServiceError
 from backend.label_studio import Server
 from backend.worker import liveness
+from tests.backend.fake_engine import FORECAST
 
 HERE = Server("1.23.2", "owner@example.com")
 
@@ -103,7 +104,38 @@ def test_a_full_disk_is_told(settings, monkeypatch):
 
 
 def test_the_database_and_its_migration(settings):
-    assert machine.database(settings) == "sqlite, migration 0002, 0 runs"
+    assert machine.database(settings) == "sqlite, migration 0003, 0 runs"
+
+
+def test_a_model_that_is_named_is_tried(settings, monkeypatch):
+    asked = []
+
+    def try_out(config):
+        asked.append(config)
+        return config, FORECAST
+
+    monkeypatch.setattr("backend.engine.try_out", try_out)
+    bf16 = settings.model_copy(update={"mixed_precision": "bf16"})
+    assert machine.trial(bf16, "tiny", None) == (
+        "about 6 min an epoch, 9.1 GB of 12 (hero, 64 images of 50 steps; 4 images and 20 latents "
+        "at once)"
+    )
+    assert (asked[0].model.name, asked[0].model.mixed_precision) == ("tiny", "bf16")
+    (settings.home / "workers").mkdir()
+    (settings.home / "workers" / "gpu-server").touch()
+    with pytest.raises(Note, match="the worker runs on gpu-server; ask again"):
+        machine.trial(settings, "tiny", None)
+
+
+def test_only_a_model_that_is_named_is_tried(settings, monkeypatch):
+    monkeypatch.setattr(machine, "gpu", lambda: "none")
+    monkeypatch.setattr(machine, "model", lambda *_: "there")
+    monkeypatch.setattr(machine, "trial", lambda *_: "about 1 s an epoch")
+    names = [finding.name for finding in examine(settings)]
+    assert "trial" not in names
+    assert [finding.name for finding in examine(settings, "tiny")] == [
+        *names[:5], "trial", *names[5:],
+    ]  # fmt: skip
 
 
 def test_a_driver_without_a_torch_that_sees_it_is_a_note(monkeypatch):
