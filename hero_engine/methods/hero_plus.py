@@ -102,26 +102,33 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         latents = self.replay.good_latents
         weights = rarity(latents.flatten(1))
         losses, pull = self._losses(denoise), self._pull()
+        first = self._first_step_latents(size)
 
-        def both(z_0: Tensor, first: int) -> list[Noised]:
+        def good() -> list[Noised]:
+            parts = [process.noised(draw(latents, weights, size - first, generator), generator)]
+            if first:
+                parts.append(process.noise_only(draw(latents, weights, first, generator), generator))
+            return parts
+
+        def known(prior: Tensor) -> list[Noised]:
+            z_0 = prior[torch.randint(len(prior), (size,), generator=generator)]
             parts = [process.noised(z_0[first:], generator)]
             return [*parts, process.noise_only(z_0[:first], generator)] if first else parts
 
         def terms() -> list[Term]:
-            first = self._first_step_latents(size)
-            noisy = process.noised(draw(latents, weights, size - first, generator), generator)
-            made = [Term(noisy, losses, weight=(size - first) / size)]
-            if first:
-                z_0 = draw(latents, weights, first, generator)
-                made.append(Term(process.noise_only(z_0, generator), losses, weight=first / size))
+            made = self._as_terms(good(), losses)
             if self.prior is not None:
-                rows = torch.randint(len(self.prior), (size,), generator=generator)
-                weight = settings.preservation_weight
-                for part in both(self.prior[rows], first):
-                    made.append(Term(part, pull, weight=weight * len(part) / size))
+                made += self._as_terms(known(self.prior), pull, settings.preservation_weight)
             return made
 
         return terms
+
+    def _as_terms(self, parts: list[Noised], losses: Losses, weight: float = 1.0) -> list[Term]:
+        """One term, which goes through the network in one pass; in format 1, one for each part."""
+        if self.config.format != 1:
+            return [Term(Noised.concatenate(parts), losses, weight)]
+        size = sum(map(len, parts))
+        return [Term(part, losses, weight * len(part) / size) for part in parts]
 
     def _first_step_latents(self, count: int) -> int:
         """How many of so many latents are put where sampling begins (`first_step_share`)."""
