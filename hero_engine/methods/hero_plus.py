@@ -107,7 +107,9 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         def good() -> list[Noised]:
             parts = [process.noised(draw(latents, weights, size - first, generator), generator)]
             if first:
-                parts.append(process.noise_only(draw(latents, weights, first, generator), generator))
+                parts.append(
+                    process.noise_only(draw(latents, weights, first, generator), generator)
+                )
             return parts
 
         def known(prior: Tensor) -> list[Noised]:
