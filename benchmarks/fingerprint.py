@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 from transformers import CLIPTokenizer
 
 from hero_engine.config import RunConfig
+from hero_engine.models.names import resolve
 from tinyworld.bundled import JUDGE, PIPELINE
 
 CHUNK = 1 << 20
@@ -44,6 +45,11 @@ def tiny(*prompts: str) -> str:
         rows = tensor[used] if name.endswith("token_embedding.weight") else tensor
         found.update(name.encode() + rows.tobytes())
     return found.hexdigest()[:16]
+
+
+def of_model(name: str, *prompts: str) -> str:
+    """As `tiny`; of a bundled model of another name all of its files decide."""
+    return tiny(*prompts) if name == "tiny" else fingerprint(Path(resolve(name)), JUDGE)
 
 
 def drawn_with(config: RunConfig) -> list[str]:

@@ -2,8 +2,9 @@
 
     python -m benchmarks.speed [--images 16] [--repeats 3] [--threads 1] [--model FOLDER]
 
-Sampling runs beside diffusers' bare pipeline on the same noises; the update beside the loop that
-ddpo-pytorch and sony/hero use (two images, one timestep after the other) at equal gradients. What
+Sampling runs beside diffusers' bare pipeline on the same noises, at several batch sizes; the update
+beside the loop that ddpo-pytorch and sony/hero use (one, two or four images, one timestep after the
+other) at equal gradients; and an epoch of hero+ with all that it does. What
 is compared takes turns, and the fastest of `--repeats` counts. Peak memory is measured in a fresh
 process each. What counts are the ratios: seconds are those of this machine as it was. Where it is
 not idle, the processor's time with `--threads 1` says most.
@@ -21,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,12 +32,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.cells import RESULTS
 from benchmarks.jobs import command, console
-from benchmarks.speed_parts import TRAIN_BATCH, Bench
+from benchmarks.speed_parts import BARE_BATCHES, PEERS, Bench
 from hero_engine.config import RunConfig
 from hero_engine.feedback.noise_bank import NoiseBank
 from hero_engine.methods.base import Method
 from hero_engine.methods.make_config import make_config
 from hero_engine.presets import preset
+from hero_engine.storage.batch import Feedback
 
 SPEED = RESULTS / "speed.json"
 MATRIX = 1024
@@ -46,6 +49,13 @@ TRAINED_STEPS: tuple[int | Literal["all"], ...] = (1, 5, 10, "all")
 """K, for which the update is timed (Table 5)."""
 
 Figures = dict[str, Any]
+Parts = dict[str, Callable[[], object]]
+
+BARE, LOOP = "bare pipeline", "update in a loop"
+PLUS_EPOCH = "an epoch of hero+"
+PEER = "8 / 2"
+"""The loop whose gradient and memory ours are compared with."""
+PEER_IMAGES = PEERS[PEER][1]
 
 
 def in_turns(actions: dict[str, Callable[[], object]], repeats: int, bench: Bench) -> Figures:
@@ -75,20 +85,18 @@ def timings(config: RunConfig, repeats: int) -> Figures:
     """Seconds and UNet evaluations of every part, and what goes with them."""
     bench = Bench(config)
     transitions = bench.ours()
-    reference = bench.gradient(bench.one_step_at_a_time, transitions)
+    reference = bench.gradient(bench.one_step_at_a_time(PEER_IMAGES), transitions)
     difference = (bench.gradient(bench.batched, transitions) - reference).abs().max()
-    figures = in_turns({"sampling": bench.ours, "bare pipeline": bench.bare}, repeats, bench)
-    figures |= in_turns(
-        {
-            "update": lambda: bench.update(bench.batched, transitions),
-            "update, one step at a time": lambda: bench.update(
-                bench.one_step_at_a_time, transitions
-            ),
-        },
-        repeats,
-        bench,
-    )
+    bare: Parts = {f"{BARE}, {n} at once": partial(bench.bare, n) for n in BARE_BATCHES}
+    figures = in_turns({"sampling": bench.ours, **bare}, repeats, bench)
+    loops: Parts = {
+        f"{LOOP}, {name}": partial(bench.update, bench.one_step_at_a_time(images), transitions)
+        for name, (_, images) in PEERS.items()
+    }
+    ours = partial(bench.update, bench.batched, transitions)
+    figures |= in_turns({"update": ours, **loops}, repeats, bench)
     figures |= in_turns({"embedding": bench.embed}, 1, bench)
+    figures |= plus_epoch(config)
     figures |= checkpoint(bench, repeats)
     return {
         "parts": figures,
@@ -110,6 +118,21 @@ def by_trained_steps(config: RunConfig, repeats: int) -> Figures:
 
     trained = {str(steps): everything if steps == "all" else steps for steps in TRAINED_STEPS}
     return in_turns({name: update(steps) for name, steps in trained.items()}, repeats, bench)
+
+
+def plus_epoch(config: RunConfig) -> Figures:
+    """A whole epoch of hero+ by the tiny preset, half of its images good."""
+    run = Method.create(preset("tiny", model=config.model.name, seed=config.seed))
+    n = run.config.images_per_epoch
+    started, cpu_started = time.perf_counter(), time.process_time()
+    run.learn(run.generate(), Feedback((True, False) * (n // 2), best=0))
+    return {
+        PLUS_EPOCH: {
+            "seconds": time.perf_counter() - started,
+            "cpu_seconds": time.process_time() - cpu_started,
+            "unet_evaluations": 0,
+        }
+    }
 
 
 def checkpoint(bench: Bench, repeats: int) -> Figures:
@@ -178,23 +201,24 @@ def peak_memory(config: RunConfig, part: str) -> Figures:
     if part.startswith("update"):
         # So that not the sampling of the batch is what takes most.
         steps = config.flat()["trained_steps"]
-        config = changed(config, num_inference_steps=steps, sample_batch_size=TRAIN_BATCH)
+        config = changed(config, num_inference_steps=steps, sample_batch_size=PEER_IMAGES)
     bench = Bench(config)
     loaded = _resident()
     if part == "sampling":
         bench.ours()
-    elif part == "bare pipeline":
-        bench.bare()
+    elif part.startswith(BARE):
+        bench.bare(config.sampling.images_at_once)
     elif part == "embedding":
         bench.embed()
     else:
-        accumulate = bench.batched if part == "update" else bench.one_step_at_a_time
+        loop = bench.one_step_at_a_time(PEER_IMAGES)
+        accumulate = bench.batched if part == "update" else loop
         bench.update(accumulate, bench.ours())
     return {"loaded_megabytes": loaded, "peak_megabytes": _resident()}
 
 
 CLOCKS = ("seconds", "cpu_seconds")
-PARTS = ("sampling", "bare pipeline", "embedding", "update", "update, one step at a time")
+PARTS = ("sampling", f"{BARE}, 32 at once", "embedding", "update", f"{LOOP}, {PEER}")
 
 
 def _resident() -> float:
@@ -235,9 +259,10 @@ def ratios(parts: Figures, clock: str) -> Figures:
     def ratio(one: str, other: str) -> float:
         return float(parts[one][clock] / parts[other][clock])
 
+    bare = min((name for name in parts if name.startswith(BARE)), key=lambda n: parts[n][clock])
     return {
-        "sampling to bare pipeline": ratio("sampling", "bare pipeline"),
-        "one step at a time to update": ratio("update, one step at a time", "update"),
+        f"sampling to {BARE} at its best batch": ratio("sampling", bare),
+        **{f"{LOOP}, {name}, to ours": ratio(f"{LOOP}, {name}", "update") for name in PEERS},
     }
 
 

@@ -16,8 +16,11 @@ from hero_engine.methods import policy_gradient
 from hero_engine.methods.hero import Hero
 from hero_engine.models.drawing import Streams, draw
 
-TRAIN_BATCH = 2
-"""Images in one forward pass of the reference update."""
+PEERS = {"1 / 1": (1, 1), "8 / 2": (8, 2), "8 / 4": (8, 4)}
+"""Images in one forward pass of sampling and of the update, as the loops of ddpo-pytorch and
+sony/hero are set: both take one step after the other."""
+BARE_BATCHES = (1, 8, 16, 32)
+"""Images in one forward pass of diffusers' own pipeline."""
 
 Accumulate = Callable[[Transitions, Tensor], None]
 """Adds the gradient of a minibatch with these advantages."""
@@ -64,10 +67,10 @@ class Bench:
         assert drawn.transitions is not None
         return drawn.transitions
 
-    def bare(self) -> None:
+    def bare(self, batch: int) -> None:
         """The same noises by diffusers' own pipeline, which keeps nothing."""
         config, sampling = self.hero.config, self.hero.config.sampling
-        for part in self.noises.split(sampling.images_at_once):
+        for part in self.noises.split(batch):
             self.pipe(
                 config.prompt,
                 num_images_per_prompt=len(part),
@@ -94,11 +97,15 @@ class Bench:
             generator=torch.Generator(),
         )
 
-    def one_step_at_a_time(self, transitions: Transitions, advantages: Tensor) -> None:
-        """Add the gradient of a minibatch's mean loss: the reference."""
+    def one_step_at_a_time(self, images: int) -> Accumulate:
+        """The gradient of a minibatch's mean loss, so many images and one step in a pass: the
+        reference."""
+        return lambda transitions, advantages: self._in_loops(images, transitions, advantages)
+
+    def _in_loops(self, images: int, transitions: Transitions, advantages: Tensor) -> None:
         hero, clip_range = self.hero, self._clip_range
         denoise = hero.policy.denoiser(hero.config.prompt)
-        for rows in torch.arange(len(transitions)).split(TRAIN_BATCH):
+        for rows in torch.arange(len(transitions)).split(images):
             for step in range(transitions.steps.shape[1]):
                 pairs = policy_gradient.flatten_pairs(transitions[rows[:, None], [[step]]])
                 log_probs = policy_gradient.pair_log_probs(

@@ -123,7 +123,7 @@ class Cell:
         config = self.settings(seed)
         prompts = [*fingerprint.drawn_with(config), *(probe.prompt for probe in self.probes)]
         spec = {
-            "weights": fingerprint.tiny(*prompts),
+            "weights": fingerprint.of_model(config.model.name, *prompts),
             "config": config.flat(),
             "taste": ANNOTATORS[(seed - 1) % len(ANNOTATORS)],
             "wanted": self.wanted,

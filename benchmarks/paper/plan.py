@@ -10,6 +10,7 @@ from benchmarks.kept_runs import KeptRuns, Row
 from benchmarks.paper import (
     ablations,
     appendix_f,
+    families,
     figure3,
     figure5,
     labels,
@@ -41,6 +42,7 @@ def sections(pickscore: str | None = None) -> list[Section]:
         table5.section(),
         ablations.section(),
         appendix_f.section(),
+        families.section(),
     ]
 
 
@@ -55,6 +57,7 @@ RUN_ORDER = (
     "ablations",
     "figure3",
     "table4",
+    "families",
 )
 
 

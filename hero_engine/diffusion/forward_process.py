@@ -5,6 +5,7 @@ asked what was done to them. Which terms a method adds up is its own affair
 (`methods/hero_plus.py`, `methods/dreambooth.py`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -30,6 +31,12 @@ class Noised:
 
     def __getitem__(self, rows: Any) -> "Noised":
         return Noised(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Noised"]) -> "Noised":
+        """Several as one."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
     def to(self, device: torch.device) -> "Noised":
         """The same on a device."""

@@ -48,7 +48,7 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
 
         def losses(latents: Float[Tensor, "batch c h w"]) -> Float[Tensor, " batch"]:
             parts = self._noised(latents, self._first_step_latents(len(latents)), generator)
-            return torch.cat([losses_of(part.to(self.policy.device)) for part in parts])
+            return losses_of(Noised.concatenate(parts).to(self.policy.device))
 
         return Workload(losses, latents=settings.denoising_steps * of_a_step, at_once=size)
 
@@ -116,19 +116,21 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         latents = self.replay.good_latents
         weights = rarity(latents.flatten(1))
         losses, pull = self._losses(denoise), self._pull()
+        first = self._first_step_latents(size)
 
-        def terms() -> list[Term]:
-            first = self._first_step_latents(size)
-            noisy = process.noised(draw(latents, weights, size - first, generator), generator)
-            made = [Term(noisy, losses, weight=(size - first) / size)]
+        def good() -> list[Noised]:
+            parts = [process.noised(draw(latents, weights, size - first, generator), generator)]
             if first:
                 z_0 = draw(latents, weights, first, generator)
-                made.append(Term(process.noise_only(z_0, generator), losses, weight=first / size))
+                parts.append(process.noise_only(z_0, generator))
+            return parts
+
+        def terms() -> list[Term]:
+            made = self._as_terms(good(), losses)
             if self.prior is not None:
                 rows = torch.randint(len(self.prior), (size,), generator=generator)
-                weight = settings.preservation_weight
-                for part in self._noised(self.prior[rows], first, generator):
-                    made.append(Term(part, pull, weight=weight * len(part) / size))
+                known = self._noised(self.prior[rows], first, generator)
+                made += self._as_terms(known, pull, settings.preservation_weight)
             return made
 
         return terms
@@ -140,6 +142,13 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         process = self.policy.forward_process
         parts = [process.noised(z_0[first:], generator)]
         return [*parts, process.noise_only(z_0[:first], generator)] if first else parts
+
+    def _as_terms(self, parts: list[Noised], losses: Losses, weight: float = 1.0) -> list[Term]:
+        """One term, which goes through the network in one pass; in format 1, one for each part."""
+        if self.config.format != 1:
+            return [Term(Noised.concatenate(parts), losses, weight)]
+        size = sum(map(len, parts))
+        return [Term(part, losses, weight * len(part) / size) for part in parts]
 
     def _first_step_latents(self, count: int) -> int:
         """How many of so many latents are put where sampling begins (`first_step_share`)."""

@@ -22,6 +22,7 @@ from hero_engine.errors import ConfigError, ModelNotFound
 from hero_engine.models.base import Family
 from hero_engine.models.hub import first_line
 from hero_engine.models.loading import Found
+from hero_engine.models.merged_lora import merge_in_forward
 from hero_engine.streams import stream_seed
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -55,6 +56,8 @@ class Policy:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(self.config.seed, 0, "lora"))
             self.network.add_adapter(lora)
+        if self.config.format != 1:
+            merge_in_forward(self.network)
 
     @property
     def pipe(self) -> DiffusionPipeline:

@@ -102,6 +102,21 @@ def test_labels_needed_stand_beside_d3pos_with_what_was_not_reached() -> None:
     assert "0 of 1" in alone.values()
 
 
+def test_other_families_stand_with_their_own_models_figures() -> None:
+    rows = _rows("tiny-sd3/blue-rose/hero", "tiny-sdxl/black-cat/hero+")
+    first, second = _lines("families", rows)
+    assert (first["model"], first["process"], first["method"]) == (
+        "tiny-sd3",
+        "flow matching",
+        "hero",
+    )
+    assert first["N(0, I), pretrained"] == "0.40 ± 0.00"
+    assert first["by epoch"] == ".32 " + " ".join([".65"] * 7)
+    assert (second["task"], second["pi_HERO"]) == ("black-cat", "0.65 ± 0.64")
+    jobs = [CELLS[name].job(1, _kept(Path()), {}) for name in rows]
+    assert len({job.spec["weights"] for job in jobs}) == 2
+
+
 def test_times_fewer_compares_the_seeds_that_both_have() -> None:
     rows = _rows("blue-rose/hero 16x64", success=0.9, seeds=(1, 2))
     rows |= _rows("blue-rose/d3po 32x64", success=0.9, seeds=(2,))

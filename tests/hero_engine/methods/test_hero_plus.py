@@ -192,24 +192,41 @@ def test_the_loss_is_the_error_of_v_without_guidance_and_the_pull(create):
 def test_a_share_of_the_good_latents_is_learned_from_as_sampling_begins(create):
     run = create(first_step_share=0.25)
     run.replay = Replay(torch.ones(8, 4, 8, 8), torch.tensor([True] * 6 + [False] * 2))
-    noisy, first = terms_of(run)
-    assert (len(noisy.latents), len(first.latents)) == (6, 2)
-    assert (noisy.weight, first.weight) == (6 / 8, 2 / 8)
-    assert first.latents.timesteps.min() >= run.schedule.timesteps[0]
-    assert first.latents.z_t.mean().abs() < 0.2
+    (term,) = terms_of(run)
+    assert (len(term.latents), term.weight) == (8, 1.0)
+    first = term.latents[6:]
+    assert first.timesteps.min() >= run.schedule.timesteps[0]
+    assert first.z_t.mean().abs() < 0.2
 
 
-@pytest.mark.parametrize(("share", "counts"), [(0.0, [8]), (0.25, [6, 2]), (0.9, [1, 7])])
-def test_the_model_is_held_on_its_own_latents_where_sampling_begins_too(create, share, counts):
+@pytest.mark.parametrize(("share", "first"), [(0.0, 8), (0.25, 6), (0.9, 1)])
+def test_the_model_is_held_on_its_own_latents_where_sampling_begins_too(create, share, first):
     run = create(preservation_weight=0.5, first_step_share=share)
     run.replay = Replay(torch.zeros(8, 4, 8, 8), torch.tensor([True] * 8))
     run.prior = torch.ones(3, 4, 8, 8)
-    own = terms_of(run)[len(counts) :]
-    assert [len(term.latents) for term in own] == counts
-    assert [term.weight for term in own] == [0.5 * count / 8 for count in counts]
-    for noise_only in own[1:]:
-        assert noise_only.latents.timesteps.min() >= run.schedule.timesteps[0]
-        assert noise_only.latents.z_t.std() == pytest.approx(1, abs=0.1)
+    _, own = terms_of(run)
+    assert (len(own.latents), own.weight) == (8, 0.5)
+    noise_only = own.latents[first:]
+    if len(noise_only):
+        assert noise_only.timesteps.min() >= run.schedule.timesteps[0]
+        assert noise_only.z_t.std() == pytest.approx(1, abs=0.1)
+
+
+def test_in_one_pass_the_gradient_is_that_of_format_1(create):
+    found = []
+    for form in (1, 2):
+        run = create(preservation_weight=0.5, first_step_share=0.25, pretrained_weight=1.0)
+        run.config = run.config.replaced(format=form)
+        run.replay = Replay(torch.linspace(-1, 1, 2048).view(8, 4, 8, 8), torch.tensor([True] * 8))
+        run.prior = torch.ones(3, 4, 8, 8)
+        terms = terms_of(run)
+        for term in terms:
+            for part in term.parts(8):
+                part.backward(run.policy.device)
+        found.append((len(terms), torch.cat([p.grad.flatten() for p in run.policy.parameters])))
+    (parts, one), (merged, other) = found
+    assert (parts, merged) == (4, 2)
+    torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5 * float(one.abs().max()))
 
 
 def test_with_every_part_a_stopped_run_ends_as_one_that_was_not(create, tmp_path):
