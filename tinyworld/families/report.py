@@ -5,6 +5,7 @@ Writes `training.json`, a table of the README and a grid for each family.
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tinyworld.bundled import PIPELINE_SD3, PIPELINE_SDXL
 from tinyworld.families import sd3, sdxl
 from tinyworld.families.drawing import GUIDANCE, draw, load_family
 from tinyworld.families.material import FOLDER
-from tinyworld.fitting import minutes_and_losses
+from tinyworld.fitting import Plan, minutes_and_losses
 from tinyworld.grid import grid
 from tinyworld.judge import Judge
 from tinyworld.report import README, SAMPLES, TRAINING, with_figures
@@ -22,7 +23,11 @@ from tinyworld.subjects import subjects
 
 SAMPLED, STEPS, SHOWN = 200, 20, 8
 COLOURS = 128
-FAMILIES = {"sd3": (sd3.PLAN, PIPELINE_SD3), "sdxl": (sdxl.PLAN, PIPELINE_SDXL)}
+FAMILIES = {
+    "sd3": ([sd3.PLAN, sd3.FURTHER], PIPELINE_SD3),
+    "sdxl": ([sdxl.PLAN], PIPELINE_SDXL),
+}
+"""The trainings, one after another, and the pipeline that came of them."""
 
 
 def measured(name: str, pipeline_folder: Path, seed: int) -> dict[str, float]:
@@ -40,17 +45,32 @@ def measured(name: str, pipeline_folder: Path, seed: int) -> dict[str, float]:
     return rates
 
 
+def logged(folder: Path, plans: Sequence[Plan]) -> dict[str, Any]:
+    """The records of those trainings whose logs are there, by stage."""
+    return {
+        plan.stage: {
+            "batch_size": plan.batch_size,
+            "learning_rate": plan.learning_rate,
+            **minutes_and_losses(folder, plan.stage),
+        }
+        for plan in plans
+        if (folder / f"{plan.stage}.jsonl").exists()
+    }
+
+
 def table(families: dict[str, Any]) -> str:
     """The figures as Markdown."""
     lines = ["| model | steps x batch | minutes | loss by step | MB |", "| --- |" + " --- |" * 4]
     for name, found in families.items():
-        points = found["losses"]
-        shown = [points[index] for index in (0, len(points) // 2, -1)]
-        losses = ", ".join(f"{loss} ({step})" for step, loss in shown)
-        lines.append(
-            f"| `tiny-{name}` | {found['steps']} x {found['batch_size']} | {found['minutes']} | "
-            f"{losses} | {found['megabytes']} |"
-        )
+        for stage, training in found["trainings"].items():
+            points = training["losses"]
+            shown = [points[index] for index in (0, len(points) // 2, -1)]
+            losses = ", ".join(f"{loss} ({step})" for step, loss in shown)
+            model = f"`tiny-{name}`" if stage == name else "then"
+            lines.append(
+                f"| {model} | {training['steps']} x {training['batch_size']} | "
+                f"{training['minutes']} | {losses} | {found['megabytes']} |"
+            )
     lines += [
         "",
         f"| success of {SAMPLED} images, N(0, I), guidance {GUIDANCE:g}, eta 1, {STEPS} steps | "
@@ -77,13 +97,13 @@ def main() -> None:
     figures = json.loads(TRAINING.read_text())
     families = figures.get("families", {})
     for name in said.family or FAMILIES:
-        plan, pipeline_folder = FAMILIES[name]
+        plans, pipeline_folder = FAMILIES[name]
         weights = pipeline_folder.rglob("*.safetensors")
         families[name] = {
-            "command": f"python -m tinyworld.families.{name} --seed 0",
-            "batch_size": plan.batch_size,
-            "learning_rate": plan.learning_rate,
-            **minutes_and_losses(said.folder, plan.stage),
+            "trainings": {
+                **families.get(name, {}).get("trainings", {}),
+                **logged(said.folder, plans),
+            },
             "megabytes": round(sum(file.stat().st_size for file in weights) / 1e6, 2),
             "measured_by": f"python -m tinyworld.families.report --seed {said.seed}",
             "sampled": {"images": SAMPLED, "steps": STEPS, "guidance": GUIDANCE, "eta": 1},
