@@ -19,7 +19,7 @@ def engine_errors() -> Iterator[None]:
         if is_disk_full(error):
             raise DiskFull(
                 "Cannot write what the engine made: the disk is full; nothing half-written was "
-                "kept, so free space and `hero resume` the run."
+                "kept: free space."
             ) from error
         raise EngineFailed(_first_line(error)) from error
     except (MemoryError, RuntimeError) as error:
