@@ -35,6 +35,7 @@
   - ProcessDied ............ a process of `hero up` keeps dying
   - DemoFailed ............. the demo's circle did not close
   - EngineFailed ........... the engine could not carry out a step
+    · FilesDamaged ......... a batch, a checkpoint or a report is not what was written
 
 Each message is one sentence: what was tried, why it failed, what to do. `exit_status` is the
 command line's answer, `http_status` the server's. What becomes of a worker's step says
@@ -221,3 +222,7 @@ class DemoFailed(HeroServiceError):
 
 class EngineFailed(HeroServiceError):
     """Read the message: it is the engine's own."""
+
+
+class FilesDamaged(EngineFailed):
+    """Let `hero repair` make again what can be made again."""

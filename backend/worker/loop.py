@@ -5,7 +5,6 @@ thread fetches labels. Every step can be killed at any instruction and done agai
 lies under its final name whole or not at all, and its row is written last.
 """
 
-import json
 import logging
 import signal
 import threading
@@ -17,10 +16,12 @@ from typing import Any, TypeVar
 
 from backend import logs
 from backend.engine import Engine
+from backend.engine_files import read_predictions
 from backend.errors import (
     BackendUnreachable,
     DatabaseUnavailable,
     DiskFull,
+    FilesDamaged,
     HeroServiceError,
     LabelStudioUnreachable,
     LeaseLost,
@@ -34,6 +35,7 @@ from backend.files import is_disk_full
 from backend.label_studio import Gateway
 from backend.labels import closing, collect
 from backend.outcomes import Outcome, Way, outcome_of
+from backend.repair import mend, unmended
 from backend.run.records import Claim, Epoch, Image, Run
 from backend.run.states import WORK, Event, State
 from backend.settings import Settings, ensure_secrets
@@ -148,7 +150,11 @@ class Worker:
         logger.info("run %s, epoch %d: %s", run.id, run.epoch, run.state)
         try:
             with LeaseKeeper(self._store, claim) as lease:
-                changed = step(claim, lease)
+                try:
+                    changed = step(claim, lease)
+                except FilesDamaged as error:
+                    self._repair(run, lease, error)
+                    changed = step(claim, lease)
         except (LeaseLost, RunChanged) as error:
             logger.info("%s", error)
         except Exception as error:
@@ -160,6 +166,17 @@ class Worker:
             self._failures.pop(run.id, None)
             return changed
         return None
+
+    def _repair(self, run: Run, lease: LeaseKeeper, error: FilesDamaged) -> None:
+        """Make again what was damaged; raises if that cannot be done, or nothing was."""
+        logger.warning("run %s is repaired: %s", run.id, error)
+        found = mend(self._settings, self._store, self._engine, run, lease.progress)
+        for each in found:
+            logger.warning("run %s: %s was damaged (%s)", run.id, each.what, each.trouble)
+        if not found:
+            raise error
+        if lost := unmended(found):
+            raise lost from error
 
     def _end_badly(self, claim: Claim, error: Exception) -> None:
         """Let the step wait or fail, as `backend/outcomes.py` says."""
@@ -189,7 +206,7 @@ class Worker:
                     f"{run.epoch + 1} was published and the batch is kept: free space."
                 ) from error
             raise
-        predictions = json.loads((batch / "predictions.json").read_text())
+        predictions = read_predictions(batch)
         asked = selection.choose(
             predictions or [None] * len(paths),
             good_from(self._store.epochs(run.id), run.epoch),

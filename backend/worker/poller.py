@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from backend.engine import batch_folder
+from backend.engine_files import batch_folder
 from backend.errors import (
     HeroServiceError,
     LabelConfigUnusable,

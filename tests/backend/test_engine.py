@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from backend import engine as engine_module
-from backend.engine import Engine, batch_folder, check, checkpoint_folder, make_config, presets
+from backend.engine import Engine, check, make_config, presets
+from backend.engine_files import batch_folder, checkpoint_folder
 from backend.errors import BadInput, DiskFull, EngineFailed
 from backend.run.records import Run
 from backend.settings import Settings
@@ -189,7 +190,7 @@ class TestFullDisk:
     ):
         with monkeypatch.context() as patch:
             patch.setattr("PIL.Image.Image.save", self.full)
-            with pytest.raises(DiskFull, match="hero resume"):
+            with pytest.raises(DiskFull, match="free space"):
                 engine.generate(run, silent)
         folder = batch_folder(settings, run.id, 0)
         assert list(folder.parent.iterdir()) == []
@@ -210,7 +211,7 @@ class TestFullDisk:
 def test_a_damaged_batch_says_so(engine: Engine, settings: Settings, run: Run):
     folder = engine.generate(run, silent)
     (folder / "batch.safetensors").write_bytes(b"damaged")
-    with pytest.raises(EngineFailed, match="draw the epoch again"):
+    with pytest.raises(EngineFailed, match="hero repair"):
         engine.learn(run, VERDICTS, 2, silent)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backend.engine import batch_folder
+from backend.engine_files import batch_folder
 from backend.errors import (
     BackendUnreachable,
     DatabaseUnavailable,
