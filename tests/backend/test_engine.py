@@ -10,7 +10,7 @@ import pytest
 
 from backend import engine as engine_module
 from backend.engine import Engine, check, make_config, presets
-from backend.engine_files import batch_folder, checkpoint_folder
+from backend.engine_files import batch_folder, checkpoint_folder, read_predictions
 from backend.errors import BadInput, DiskFull, EngineFailed
 from backend.run.records import Run
 from backend.settings import Settings
@@ -93,7 +93,7 @@ class TestSteps:
         stages = []
         folder = engine.generate(run, lambda stage, done, total: stages.append(stage))
         assert len(list((folder / "images").glob("*.png"))) == 4
-        assert json.loads((folder / "predictions.json").read_text()) is None
+        assert read_predictions(folder) is None
         report = engine.learn(run, VERDICTS, 2, lambda stage, *_: stages.append(stage))
         assert report["updated"] and len(report["rewards"]) == 4
         assert {"sampling", "embedding", "update"} <= set(stages)
@@ -145,7 +145,7 @@ class TestSteps:
     ):
         run = store.create_run(small(pipeline, **fields))
         folder = engine.generate(run, silent)
-        assert json.loads((folder / "predictions.json").read_text()) is None
+        assert read_predictions(folder) is None
         report = engine.learn(run, ["good", "bad", "good", "bad"], None, silent)
         assert report["updated"] == (fields["method"] != "prompt")
         assert report["rewards"] == []
