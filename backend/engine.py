@@ -1,6 +1,5 @@
 """The only importer of `hero_engine`. Torch is loaded when something is drawn or learned."""
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from backend.consensus import BAD
 from backend.engine_errors import engine_errors
-from backend.files import whole_folder, write_text
+from backend.engine_files import (
+    PREDICTIONS,
+    Report,
+    batch_folder,
+    checkpoint_folder,
+    read_report,
+    report_file,
+)
+from backend.errors import FilesDamaged
+from backend.files import checked_text, sums_of, whole_folder, write_text
 from backend.run.records import Run
 from backend.settings import Settings
 from hero_engine.config import RunConfig as RunConfig
@@ -28,7 +36,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Report = dict[str, Any]
 OnProgress = Callable[[str, int, int], None]
 """Called with stage, units done, units in all; what it raises ends the step."""
 Forecast = dict[str, Any]
@@ -315,22 +322,49 @@ class Engine:
             EngineFailed, DiskFull: nothing half-written stays.
         """
         folder = batch_folder(self._settings, run.id, run.epoch)
-        if folder.exists():
-            return folder
+        if not folder.exists():
+            self._draw(run, on_progress)
+        return folder
+
+    def draw_again(self, run: Run, images: Mapping[str, str], on_progress: OnProgress) -> None:
+        """Draw the run's present epoch, which people have seen, once more, and put the batch in
+        its place if it is the same.
+
+        Args:
+            images: the checksum of each image that people have seen, by its name in the batch.
+
+        Raises:
+            FilesDamaged: other images were drawn, as on other hardware: nothing was changed.
+            EngineFailed, DiskFull: nothing was changed.
+        """
+
+        def same(folder: Path) -> None:
+            drawn = sums_of(folder, images)
+            if others := [name for name, wanted in images.items() if drawn[name] != wanted]:
+                raise FilesDamaged(
+                    f"The batch of epoch {run.epoch + 1} is lost: drawn again, {len(others)} of "
+                    f"{len(images)} images are not those that people have judged, since this "
+                    "machine or these versions round otherwise; put "
+                    f"{batch_folder(self._settings, run.id, run.epoch)} back from a copy."
+                )
+
+        self._draw(run, on_progress, same)
+
+    def _draw(
+        self, run: Run, on_progress: OnProgress, look: Callable[[Path], None] = lambda folder: None
+    ) -> None:
         with self._using(run) as hero:
             batch = hero.generate(on_progress=_reporting(on_progress))
-            with whole_folder(folder) as partial:
+            with whole_folder(batch_folder(self._settings, run.id, run.epoch)) as partial:
                 batch.save(partial)
-                predictions = json.dumps(hero.predict(batch.latents))
-                (partial / "predictions.json").write_text(predictions)
-        return folder
+                predictions = {"predictions": hero.predict(batch.latents)}
+                (partial / PREDICTIONS).write_text(checked_text(predictions))
+                look(partial)
 
     def learn(
         self, run: Run, verdicts: Sequence[str | None], best: int | None, on_progress: OnProgress
     ) -> Report:
         """Learn from the present epoch's verdicts, unless the checkpoint lies there already.
-
-        A batch that is not there any more is drawn again: the same seed gives the same images.
 
         Args:
             verdicts: good, bad, best or None an image.
@@ -340,21 +374,22 @@ class Engine:
             The engine's report, as JSON.
 
         Raises:
+            FilesDamaged: the batch, or the checkpoint before it.
             EngineFailed, DiskFull: the run stands as before.
         """
         checkpoint = checkpoint_folder(self._settings, run.id, run.epoch + 1)
-        report_path = checkpoint.with_name(f"{checkpoint.name}.report.json")
         if checkpoint.exists():
-            known: Report = json.loads(report_path.read_text())
-            return known
+            return read_report(self._settings, run.id, run.epoch + 1)
         with self._using(run) as hero:
             from hero_engine import Batch, Feedback
 
-            batch = Batch.load(self.generate(run, on_progress), hero.schedule.timesteps)
+            folder = batch_folder(self._settings, run.id, run.epoch)
+            batch = Batch.load(folder, hero.schedule.timesteps)
             good = tuple(None if verdict is None else verdict != BAD for verdict in verdicts)
             report = hero.learn(batch, Feedback(good, best), on_progress=_reporting(on_progress))
             # The report first: where the checkpoint stands, its report does too.
-            write_text(report_path, json.dumps(report.to_dict()))
+            path = report_file(self._settings, run.id, run.epoch + 1)
+            write_text(path, checked_text(report.to_dict()))
             hero.save(checkpoint)
         return report.to_dict()
 
@@ -404,16 +439,6 @@ class Engine:
             raise
         finally:
             self.used_at = time.monotonic()
-
-
-def batch_folder(settings: Settings, run_id: str, epoch: int) -> Path:
-    """Where an epoch's batch lies."""
-    return settings.run_dir(run_id) / "batches" / f"epoch-{epoch:04d}"
-
-
-def checkpoint_folder(settings: Settings, run_id: str, epoch: int) -> Path:
-    """Where the model lies as it stands before an epoch (0-based) is drawn."""
-    return settings.run_dir(run_id) / "checkpoints" / f"epoch-{epoch:04d}"
 
 
 def _load(settings: Settings, run: Run) -> "Method[Any]":

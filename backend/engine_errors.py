@@ -3,9 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from backend.errors import BadInput, DiskFull, EngineFailed
+from backend.errors import BadInput, DiskFull, EngineFailed, FilesDamaged
 from backend.files import is_disk_full
-from hero_engine.errors import ConfigError, HeroError, ModelNotFound, UnsupportedModel
+from hero_engine.errors import (
+    ConfigError,
+    DamagedFiles,
+    HeroError,
+    ModelNotFound,
+    UnsupportedModel,
+)
 
 
 @contextmanager
@@ -15,11 +21,13 @@ def engine_errors() -> Iterator[None]:
         yield
     except (ConfigError, ModelNotFound, UnsupportedModel) as error:
         raise BadInput(str(error)) from error
+    except DamagedFiles as error:
+        raise FilesDamaged(str(error)) from error
     except (HeroError, OSError) as error:
         if is_disk_full(error):
             raise DiskFull(
                 "Cannot write what the engine made: the disk is full; nothing half-written was "
-                "kept, so free space and `hero resume` the run."
+                "kept: free space."
             ) from error
         raise EngineFailed(_first_line(error)) from error
     except (MemoryError, RuntimeError) as error:

@@ -15,6 +15,7 @@
   - LabelStudioError ....... Label Studio did not do what was asked
     · LabelStudioUnreachable nothing answers, or it is in trouble
     · NotLabelStudio ....... something else answers at that address
+    · RequestTooLarge ...... something before it takes no request of that size
     · TokenRefused ......... the token is wrong, of the wrong kind, or expired
     · PrivateAddressRefused  Label Studio does not talk to private addresses
     · BackendUnreachable ... Label Studio cannot reach this backend
@@ -34,9 +35,11 @@
   - ProcessDied ............ a process of `hero up` keeps dying
   - DemoFailed ............. the demo's circle did not close
   - EngineFailed ........... the engine could not carry out a step
+    · FilesDamaged ......... a batch, a checkpoint or a report is not what was written
 
 Each message is one sentence: what was tried, why it failed, what to do. `exit_status` is the
-command line's answer, `http_status` the server's.
+command line's answer, `http_status` the server's. What becomes of a worker's step says
+`backend/outcomes.py`.
 """
 
 
@@ -119,6 +122,13 @@ class LabelStudioError(HeroServiceError):
 class LabelStudioUnreachable(LabelStudioError):
     """Start Label Studio or correct its address."""
 
+    retry_after: float = 0.0
+    """Seconds before which it asked not to be asked again."""
+
+
+class RequestTooLarge(LabelStudioError):
+    """Let the proxy before Label Studio take larger requests."""
+
 
 class NotLabelStudio(LabelStudioError):
     """Correct LABEL_STUDIO_URL."""
@@ -163,6 +173,8 @@ class StoreError(HeroServiceError):
 class DatabaseUnavailable(StoreError):
     """Correct HERO_DATABASE_URL, or start the database."""
 
+    http_status = 503
+
 
 class RunChanged(StoreError):
     """Read the run again and decide again."""
@@ -181,7 +193,7 @@ class PushFailed(HeroServiceError):
 
 
 class DiskFull(HeroServiceError):
-    """Free space, then resume the run."""
+    """Free space: the run then goes on by itself."""
 
     http_status = 507
 
@@ -210,3 +222,7 @@ class DemoFailed(HeroServiceError):
 
 class EngineFailed(HeroServiceError):
     """Read the message: it is the engine's own."""
+
+
+class FilesDamaged(EngineFailed):
+    """Let `hero repair` make again what can be made again."""

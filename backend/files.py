@@ -2,9 +2,20 @@
 
 import errno
 
+from hero_engine.storage.checked import SUMS, checked_text, read_checked, sha256, sums_of
 from hero_engine.storage.whole import whole, whole_folder, write_text
 
-__all__ = ["is_disk_full", "whole", "whole_folder", "write_text"]
+__all__ = [
+    "SUMS",
+    "checked_text",
+    "is_disk_full",
+    "read_checked",
+    "sha256",
+    "sums_of",
+    "whole",
+    "whole_folder",
+    "write_text",
+]
 
 
 def is_disk_full(error: BaseException | None) -> bool:

@@ -7,7 +7,8 @@
     ├── UnusableImages     what was drawn is no images: nothing is published, see the sentence
     ├── FeedbackError      the feedback is not of this batch: send the right one, nothing changed
     ├── NoiseBankEmpty     noises round good images were asked for before any image was called good
-    ├── CheckpointError    a checkpoint or a batch on disk is missing, damaged or too new
+    ├── CheckpointError    a checkpoint on disk does not fit the run, or is too new
+    │   └── DamagedFiles   a checkpoint or a batch on disk is missing or damaged
     ├── StorageError       the disk refused a write; what was there before still is
     ├── RatioError         the update would not start from the policy that drew the batch
     └── RewardError        a reward gave something else than one number an image: mend the reward
@@ -45,7 +46,11 @@ class NoiseBankEmpty(HeroError):
 
 
 class CheckpointError(HeroError):
-    """A checkpoint or a saved batch is missing, damaged, or of an unknown format version."""
+    """A checkpoint or a saved batch cannot be used by this run, or by this version."""
+
+
+class DamagedFiles(CheckpointError):
+    """A checkpoint or a saved batch is missing, or is not what was written."""
 
 
 class StorageError(HeroError):

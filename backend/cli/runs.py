@@ -1,7 +1,8 @@
 """What can be done with a run that has been started."""
 
 from backend.cli.shared import RUNS, RunId, app, find_run, let, open_store, out
-from backend.run.states import Event
+from backend.errors import WrongState
+from backend.run.states import WORK, Event, State
 from backend.settings import Settings
 
 
@@ -21,6 +22,33 @@ def resume(run_id: RunId) -> None:
 def stop(run_id: RunId) -> None:
     """End a run for good. You can still `hero generate` with it and `hero export` it."""
     let(run_id, Event.stop)
+
+
+@app.command(rich_help_panel=RUNS)
+def repair(run_id: RunId) -> None:
+    """Make damaged batches, images, checkpoints and reports of a run again."""
+    from backend.engine import Engine
+    from backend.repair import Found, mend, unmended
+
+    def tell(found: Found) -> None:
+        done = "made again" if found.mended else "CANNOT be made again"
+        out.print(f"{found.what.capitalize()}: {done} ({found.trouble})", soft_wrap=True)
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        run = find_run(store, run_id)
+        if run.state in WORK:
+            raise WrongState(
+                f"Cannot repair the run {run.id} while it is {run.state}: a worker repairs what "
+                f"it needs by itself; `hero pause {run.id}` first."
+            )
+        found = mend(settings, store, Engine(settings), run, lambda *_: None, tell)
+    if lost := unmended(found):
+        raise lost
+    if not found:
+        out.print(f"All files of the run {run.id} are whole.")
+    elif run.state in (State.failed, State.paused):
+        out.print(f"`hero resume {run.id}` goes on.")
 
 
 @app.command(rich_help_panel=RUNS)

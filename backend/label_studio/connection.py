@@ -1,17 +1,21 @@
 """The connection to one Label Studio, with one user's token."""
 
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.request_options import RequestOptions
 
-from backend.errors import SettingsInvalid, TokenRefused
+from backend.errors import ProjectGone, SettingsInvalid, TokenRefused
 from backend.label_studio.errors import Errors
 from backend.settings import LABEL_STUDIO_VERSION, Settings
 
 ONCE: RequestOptions = {"max_retries": 0}
 """Requests that must not be repeated blindly: the SDK would retry after a timeout."""
+SECOND_LOOK_SECONDS = 1.0
+"""Between two looks at a project that seems to be gone."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,25 @@ class Connection:
         with self._asking("read the project", project_id):
             return self._client.projects.get(project_id).label_config or ""
 
-    def _asking(self, what: str, project_id: int | None = None) -> AbstractContextManager[None]:
-        """Errors of the block become ours; 404 means that the project is gone, if one is given."""
+    @contextmanager
+    def _asking(self, what: str, project_id: int | None = None) -> Iterator[None]:
+        """Errors of the block become ours; 404 means that the project is gone, if one is given and
+        is not there a moment later either."""
         gone = None if project_id is None else self._errors.gone(project_id)
-        return self._errors.translated(what, gone)
+        try:
+            with self._errors.translated(what, gone):
+                yield
+        except ProjectGone as error:
+            if project_id is None or not self._is_gone(project_id):
+                raise self._errors.unreachable(error) from error
+            raise
+
+    def _is_gone(self, project_id: int) -> bool:
+        """Whether Label Studio says, asked once more, that there is no such project."""
+        time.sleep(SECOND_LOOK_SECONDS)
+        try:
+            with self._errors.translated("look for the project", self._errors.gone(project_id)):
+                self._client.projects.get(project_id)
+        except ProjectGone:
+            return True
+        return False

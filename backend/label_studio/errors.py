@@ -3,11 +3,15 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import isfinite
 
 import httpx
 from label_studio_sdk.core.api_error import ApiError
 from pydantic import ValidationError
 
+from backend import outcomes
 from backend.errors import (
     BackendUnreachable,
     LabelStudioRefused,
@@ -15,8 +19,20 @@ from backend.errors import (
     NotLabelStudio,
     PrivateAddressRefused,
     ProjectGone,
+    RequestTooLarge,
     TokenRefused,
 )
+
+MISUNDERSTOOD = (
+    ValidationError,
+    json.JSONDecodeError,
+    UnicodeDecodeError,
+    AttributeError,
+    KeyError,
+    TypeError,
+)
+"""What the SDK raises of an answer that is none of Label Studio's: HTML, half of the JSON, null."""
+LONGEST_RETRY_AFTER = 3600.0
 
 
 class Errors:
@@ -40,9 +56,9 @@ class Errors:
             yield
         except ApiError as error:
             self.refuse(what, error, not_found)
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError) as error:
             raise self.unreachable(error) from error
-        except (ValidationError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        except MISUNDERSTOOD as error:
             raise self.not_label_studio() from error
 
     def refuse(self, what: str, error: ApiError, not_found: Exception | None) -> None:
@@ -52,8 +68,11 @@ class Errors:
         if status in (401, 403) and "not allowed" not in words and "reserved" not in words:
             raise TokenRefused(self._token_advice(what, words)) from None
         # Some lists answer 400 where the project is gone.
-        if not_found is not None and (status == 404 or "not one of the available" in words):
+        missing = says_not_found(error) or "not one of the available" in words
+        if not_found is not None and missing:
             raise not_found from None
+        if status == 404 and not says_not_found(error):
+            raise self._in_trouble(what, error) from None
         if "reserved network" in words or "private network" in words:
             raise PrivateAddressRefused(
                 f"Cannot {what}: Label Studio at {self._url} does not talk to private addresses "
@@ -67,17 +86,28 @@ class Errors:
                 f"{self._backend_url} ({_short(words.split('. ')[0])}); start it with `hero up`, "
                 "or set HERO_URL to the address at which Label Studio sees it."
             ) from None
-        if status >= 500:
-            raise LabelStudioUnreachable(
-                f"Cannot {what}: Label Studio at {self._url} answered {status} ({_short(words)}); "
-                "look at its log and try again."
+        if status in outcomes.PASSING_STATUSES:
+            raise self._in_trouble(what, error) from None
+        if status == outcomes.TOO_LARGE:
+            raise RequestTooLarge(
+                f"Cannot {what}: something before Label Studio at {self._url} takes no request of "
+                "that size (413); let it take larger ones (nginx: client_max_body_size 100m;)."
             ) from None
-        if status == 200 or "<html" in words.lower():
+        if status == 200 or status in outcomes.LOGIN_STATUSES or "<html" in words.lower():
             raise self.not_label_studio() from None
         raise LabelStudioRefused(
             f"Cannot {what}: Label Studio at {self._url} answered {status} ({_short(words)}); "
             "correct what it names and try again."
         ) from None
+
+    def _in_trouble(self, what: str, error: ApiError) -> LabelStudioUnreachable:
+        """Label Studio, or what stands before it, cannot answer now."""
+        trouble = LabelStudioUnreachable(
+            f"Cannot {what}: Label Studio at {self._url} answered {error.status_code} "
+            f"({_short(words_of(error))}); look at its log and try again."
+        )
+        trouble.retry_after = retry_after(error)
+        return trouble
 
     def _token_advice(self, what: str, words: str) -> str:
         tried = f"Cannot {what} at {self._url}: Label Studio refuses the token"
@@ -121,6 +151,31 @@ class Errors:
             "or belongs to another organization; `hero resume` puts the run's present epoch into a "
             "new project, `hero stop` ends the run."
         )
+
+
+def says_not_found(error: ApiError) -> bool:
+    """Whether Label Studio itself says that something is not there; a proxy's 404 is another."""
+    body = error.body
+    return (
+        error.status_code == 404
+        and isinstance(body, Mapping)
+        and body.get("status_code") == 404
+        and "version" in body
+    )
+
+
+def retry_after(error: ApiError) -> float:
+    """Seconds that an answer asks to wait for (RFC 9110, 10.2.3), an hour at most; else 0."""
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    said = headers.get("retry-after", "")
+    try:
+        seconds = float(said)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            return 0.0
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER) if isfinite(seconds) else 0.0
 
 
 def words_of(error: ApiError) -> str:

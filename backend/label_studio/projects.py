@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from backend.errors import LabelStudioError
+from backend.errors import LabelStudioError, ProjectGone
 from backend.label_studio import tabs
 from backend.label_studio.adopting import MARK, adopted
 from backend.label_studio.connection import ONCE, Connection
@@ -97,6 +97,14 @@ class Projects(Connection):
                     )
         except LabelStudioError as error:
             logger.warning("the project %s has no tab of ours: %s", project_id, error)
+
+    def has_project(self, project_id: int) -> bool:
+        """Whether the project is there."""
+        try:
+            self._label_config(project_id)
+        except ProjectGone:
+            return False
+        return True
 
     def delete_project(self, project_id: int) -> None:
         """Take back a project that has just been made."""

@@ -65,7 +65,7 @@ def reconcile(
         LabelStudioError: nothing was fetched of the epoch that failed, nothing was changed.
     """
     collected = Collected()
-    if run.project_id is None:
+    if run.project_id is None or run.project_gone:
         return collected
     for epoch in sorted(epochs if epochs is not None else {run.epoch}):
         while (changed := _look(store, source, run, epoch, collected)) is None:

@@ -27,6 +27,8 @@ class Run:
     epochs learned from."""
     project_id: int | None
     project_url: str | None
+    project_gone: bool
+    """Whether it was seen to be gone: the next publishing looks for it, or makes another."""
     paused_from: State | None
     """The state that a paused or failed run left and resumes to."""
     error: str | None
@@ -37,6 +39,8 @@ class Run:
     lease_until: datetime | None
     fencing_token: int
     retry_at: datetime | None
+    waiting_since: datetime | None
+    """When the step that is tried again went wrong first."""
     polled_at: datetime | None
     stage: str | None
     stage_done: int | None

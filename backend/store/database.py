@@ -9,9 +9,16 @@ from typing import Any, Self
 import sqlalchemy as sa
 from filelock import FileLock
 from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    NoSuchModuleError,
+    OperationalError,
+)
 
-from backend.errors import DatabaseUnavailable, DiskFull
+from backend.errors import DatabaseUnavailable, DiskFull, SettingsInvalid
 from backend.files import is_disk_full
 from backend.settings import Settings
 from backend.store import migrations
@@ -34,7 +41,8 @@ class Database:
         """Connect, and bring the tables up to date.
 
         Raises:
-            DatabaseUnavailable: the URL is wrong, or the database does not answer.
+            SettingsInvalid: the URL is wrong.
+            DatabaseUnavailable: the database does not answer.
         """
         return cls.connect(settings.sqlalchemy_url)
 
@@ -51,9 +59,14 @@ class Database:
                 sa.event.listen(engine, "begin", _sqlite_begin)
             with _one_at_a_time(engine):
                 _migrate(engine)
-        except (DBAPIError, ArgumentError, NoSuchModuleError, OSError) as error:
+        except (ArgumentError, NoSuchModuleError) as error:
+            raise SettingsInvalid(
+                f"HERO_DATABASE_URL is no address of a database ({_first_line(error)}); correct "
+                "it, such as postgresql://user:password@host/name."
+            ) from error
+        except (DBAPIError, OSError) as error:
             shown = url if "@" not in url else make_url(url).render_as_string(hide_password=True)
-            reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            reason = _first_line(error)
             advice = (
                 "set HERO_HOME or HERO_DATABASE_URL to a place that can be written"
                 if url.startswith("sqlite")
@@ -75,17 +88,15 @@ class Database:
             with engine.begin() as connection:
                 yield connection
         except DBAPIError as error:
-            if is_disk_full(error):
-                raise DiskFull(
-                    "Cannot write to the database: its disk is full; free space, nothing was "
-                    "changed."
-                ) from error
-            raise
+            raise _as_ours(error) from error
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
-        with self._engine.connect() as connection:
-            yield connection
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise _as_ours(error) from error
 
     def _records(self, kind: type[Record], query: sa.Select[Any]) -> list[Record]:
         with self._read() as connection:
@@ -101,6 +112,30 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
         "foreign_keys=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+_OURS = ("no such table", "no such column", "syntax error", "undefined")
+"""Words of an operational error that is a fault of the statement, which does not pass."""
+
+
+def _as_ours(error: DBAPIError) -> Exception:
+    """What a database's error means; the error itself where it is a fault of ours."""
+    if is_disk_full(error):
+        return DiskFull(
+            "Cannot write to the database: its disk is full; free space, nothing was changed."
+        )
+    said = _first_line(error)
+    trouble = isinstance(error, (OperationalError, InterfaceError, InternalError))
+    if error.connection_invalidated or (trouble and not any(word in said for word in _OURS)):
+        return DatabaseUnavailable(
+            f"The database does not answer ({said}); nothing was changed, try again."
+        )
+    return error
+
+
+def _first_line(error: Exception) -> str:
+    said = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return said[0] if said else type(error).__name__
 
 
 def _one_at_a_time(engine: Engine) -> AbstractContextManager[object]:

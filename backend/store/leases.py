@@ -112,8 +112,14 @@ class Leases(Database):
         Raises:
             LeaseLost: it was paused, stopped, or taken over.
         """
-        retry_at = self._now() + timedelta(seconds=seconds)
-        self._as_holder(claim, error=reason, retry_at=retry_at, **NO_LEASE)
+        now = self._now()
+        self._as_holder(
+            claim,
+            error=reason,
+            retry_at=now + timedelta(seconds=seconds),
+            waiting_since=sa.func.coalesce(tables.runs.c.waiting_since, now),
+            **NO_LEASE,
+        )
 
     def _as_holder(self, claim: Claim, **columns: Any) -> None:
         with self._write() as connection:

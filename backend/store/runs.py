@@ -130,7 +130,13 @@ class Runs(Database):
             ProjectTaken: it is another run's.
         """
         with self._taking(run_id, project_id) as connection:
-            update(connection, run_id, project_id=project_id, project_url=project_url)
+            update(
+                connection,
+                run_id,
+                project_id=project_id,
+                project_url=project_url,
+                project_gone=False,
+            )
             return run_row(connection, run_id)
 
     @contextmanager

@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -57,6 +58,7 @@ runs = Table(
     Column("epoch", Integer, nullable=False),
     Column("project_id", Integer),
     Column("project_url", Text),
+    Column("project_gone", Boolean, nullable=False, server_default=false()),
     Column("paused_from", String(16)),
     Column("error", Text),
     Column("created_at", UtcDateTime, nullable=False),
@@ -65,6 +67,7 @@ runs = Table(
     Column("lease_until", UtcDateTime),
     Column("fencing_token", Integer, nullable=False),
     Column("retry_at", UtcDateTime),
+    Column("waiting_since", UtcDateTime),
     Column("polled_at", UtcDateTime),
     Column("stage", String(32)),
     Column("stage_done", Integer),

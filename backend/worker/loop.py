@@ -5,30 +5,37 @@ thread fetches labels. Every step can be killed at any instruction and done agai
 lies under its final name whole or not at all, and its row is written last.
 """
 
-import json
 import logging
 import signal
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
 
 from backend import logs
 from backend.engine import Engine
+from backend.engine_files import read_predictions
 from backend.errors import (
     BackendUnreachable,
+    DatabaseUnavailable,
     DiskFull,
+    FilesDamaged,
     HeroServiceError,
+    LabelStudioUnreachable,
     LeaseLost,
     PrivateAddressRefused,
     RunChanged,
     SettingsInvalid,
+    StoreError,
     WrongState,
 )
 from backend.files import is_disk_full
 from backend.label_studio import Gateway
 from backend.labels import closing, collect
+from backend.outcomes import Outcome, Way, outcome_of
+from backend.repair import mend, unmended
 from backend.run.records import Claim, Epoch, Image, Run
 from backend.run.states import WORK, Event, State
 from backend.settings import Settings, ensure_secrets
@@ -39,10 +46,12 @@ from backend.tasks.images import place_images
 from backend.tasks.predictions import good_from
 from backend.worker import first_trial, liveness
 from backend.worker.lease import LeaseKeeper, is_dead, process_name
-from backend.worker.poller import PASSING, Poller, cleared_by, of_project
+from backend.worker.poller import Poller, known_of, of_project
 from backend.worker.sample_rows import SampleRows
 
 logger = logging.getLogger(__name__)
+
+Made = TypeVar("Made")
 
 TICK_SECONDS = 0.5
 """How often the worker looks for something to do: a query of a millisecond."""
@@ -76,7 +85,7 @@ class Worker:
 
     def run_forever(self) -> None:
         """Work until `end` is called or the process is told to end."""
-        self._store.release_dead(is_dead)
+        untroubled("let go of dead workers' runs", lambda: self._store.release_dead(is_dead))
         poller = threading.Thread(target=self._poll_forever, name="poller", daemon=True)
         poller.start()
         while not self._ending.is_set():
@@ -141,17 +150,15 @@ class Worker:
         logger.info("run %s, epoch %d: %s", run.id, run.epoch, run.state)
         try:
             with LeaseKeeper(self._store, claim) as lease:
-                changed = step(claim, lease)
+                try:
+                    changed = step(claim, lease)
+                except FilesDamaged as error:
+                    self._repair(run, lease, error)
+                    changed = step(claim, lease)
         except (LeaseLost, RunChanged) as error:
             logger.info("%s", error)
-        except PASSING as error:
-            self._postpone(claim, str(error))
-        except HeroServiceError as error:
-            logger.warning("run %s failed: %s", run.id, error)
-            self._fail_step(claim, str(error), **cleared_by(error))
         except Exception as error:
-            logger.exception("run %s failed", run.id)
-            self._fail_step(claim, _sentence(run, error))
+            self._end_badly(claim, error)
         except BaseException:
             self._store.release(claim)
             raise
@@ -159,6 +166,31 @@ class Worker:
             self._failures.pop(run.id, None)
             return changed
         return None
+
+    def _repair(self, run: Run, lease: LeaseKeeper, error: FilesDamaged) -> None:
+        """Make again what was damaged; raises if that cannot be done, or nothing was."""
+        logger.warning("run %s is repaired: %s", run.id, error)
+        found = mend(self._settings, self._store, self._engine, run, lease.progress)
+        for each in found:
+            logger.warning("run %s: %s was damaged (%s)", run.id, each.what, each.trouble)
+        if not found:
+            raise error
+        if lost := unmended(found):
+            raise lost from error
+
+    def _end_badly(self, claim: Claim, error: Exception) -> None:
+        """Let the step wait or fail, as `backend/outcomes.py` says."""
+        run, outcome = claim.run, outcome_of(error)
+        known = isinstance(error, HeroServiceError)
+        text = str(error) if known else _sentence(run, error)
+        if outcome.way is not Way.fail:
+            self._postpone(claim, text, outcome, error)
+            return
+        if known:
+            logger.warning("run %s failed: %s", run.id, error)
+        else:
+            logger.error("run %s failed", run.id, exc_info=error)
+        self._fail_step(claim, text, **known_of(error))
 
     def _generate(self, claim: Claim, lease: LeaseKeeper) -> Run:
         claim = first_trial.decided(self._store, self._engine, claim, lease)
@@ -171,11 +203,10 @@ class Worker:
             if is_disk_full(error):
                 raise DiskFull(
                     f"The disk of {self._settings.images_dir} is full; no image of epoch "
-                    f"{run.epoch + 1} was published and the batch is kept: free space and `hero "
-                    f"resume {run.id}`."
+                    f"{run.epoch + 1} was published and the batch is kept: free space."
                 ) from error
             raise
-        predictions = json.loads((batch / "predictions.json").read_text())
+        predictions = read_predictions(batch)
         asked = selection.choose(
             predictions or [None] * len(paths),
             good_from(self._store.epochs(run.id), run.epoch),
@@ -187,11 +218,7 @@ class Worker:
     def _publish(self, claim: Claim, lease: LeaseKeeper) -> Run:
         run, gateway = claim.run, self._ls()
         began = time.monotonic()
-        if run.project_id is None:
-            project = gateway.ensure_project(
-                run.id, run.title, run.prompt, run.labelling, pixelated=pixelated(run.config)
-            )
-            run = self._store.set_project(run.id, project.id, project.url)
+        run = self._with_project(run)
         gateway.connect_images(of_project(run), run.id, run.labelling.layout)
         try:
             gateway.connect_backend(of_project(run))
@@ -205,6 +232,24 @@ class Worker:
         lease.check()
         return self._store.published(claim, task_ids, time.monotonic() - began)
 
+    def _with_project(self, run: Run) -> Run:
+        """The run with its project: the one that it has, or carries its mark, or a new one."""
+        run = self._looked_for(run)
+        if run.project_id is not None and not run.project_gone:
+            return run
+        project = self._ls().ensure_project(
+            run.id, run.title, run.prompt, run.labelling, pixelated=pixelated(run.config)
+        )
+        return self._store.set_project(run.id, project.id, project.url)
+
+    def _looked_for(self, run: Run) -> Run:
+        """The run as it is known after another look at a project that seemed to be gone."""
+        if not run.project_gone or run.project_id is None or run.project_url is None:
+            return run
+        if not self._ls().has_project(run.project_id):
+            return run
+        return self._store.set_project(run.id, run.project_id, run.project_url)
+
     def _best(self, run: Run, epochs: list[Epoch]) -> Image | None:
         """The best image so far."""
         place = publishing.best_so_far(epochs, run.epoch)
@@ -215,6 +260,7 @@ class Worker:
         began = time.monotonic()
         epoch = self._store.epochs(run.id)[run.epoch]
         if epoch.labelled_at is None:
+            run = self._looked_for(run)
             collect.reconcile(self._store, self._ls(), run, {max(run.epoch - 1, 0), run.epoch})
             closing.freeze(self._store, claim)
             epoch = self._store.epochs(run.id)[run.epoch]
@@ -236,7 +282,7 @@ class Worker:
         try:
             self._ls().put_away(run.project_id, run.id, epoch)
         except HeroServiceError as error:
-            if run.state is State.publishing and isinstance(error, PASSING):
+            if run.state is State.publishing and outcome_of(error).way is not Way.fail:
                 raise
             logger.warning("run %s goes on beside unfinished tasks: %s", run.id, error)
 
@@ -256,21 +302,26 @@ class Worker:
         except Exception:
             logger.exception("no picture of epoch %d of run %s", run.epoch, run.id)
 
-    def _postpone(self, claim: Claim, reason: str) -> None:
+    def _postpone(self, claim: Claim, text: str, outcome: Outcome, error: Exception) -> None:
         failures = self._failures[claim.run.id] = self._failures.get(claim.run.id, 0) + 1
-        seconds = min(2.0**failures, LONGEST_RETRY_SECONDS)
-        logger.warning("run %s is tried again in %.0f s: %s", claim.run.id, seconds, reason)
+        asked = error.retry_after if isinstance(error, LabelStudioUnreachable) else 0.0
+        seconds = max(min(2.0**failures, LONGEST_RETRY_SECONDS), asked)
+        logger.warning("run %s is tried again in %.0f s: %s", claim.run.id, seconds, text)
+        since = claim.run.waiting_since or self._store.now()
+        reason = f"{text} {_waiting(outcome, since)}"
         try:
             self._store.postpone(claim, seconds, reason)
-        except LeaseLost as error:
-            logger.info("%s", error)
+        except (LeaseLost, StoreError, DiskFull) as trouble:
+            logger.warning(
+                "run %s is tried again when its lease is over: %s", claim.run.id, trouble
+            )
 
     def _fail_step(self, claim: Claim, text: str, **columns: Any) -> None:
         try:
             self._store.transition(claim.run, Event.fail, claim=claim, error=text, **columns)
         except (LeaseLost, RunChanged, WrongState) as error:
             logger.info("%s", error)
-        except DiskFull as error:
+        except (DatabaseUnavailable, DiskFull) as error:
             logger.warning("run %s is tried again when its lease is over: %s", claim.run.id, error)
 
     def _ls(self) -> Gateway:
@@ -287,6 +338,14 @@ def _sentence(run: Run, error: Exception) -> str:
     )
 
 
+def _waiting(outcome: Outcome, since: datetime) -> str:
+    """Since when a run waits, and for whom."""
+    when = f"{since:%Y-%m-%d %H:%M} UTC"
+    if outcome.way is Way.person:
+        return f"It waits since {when} for {outcome.who}, and then goes on by itself."
+    return f"It is tried again by itself, since {when}."
+
+
 def _log(error: Exception) -> None:
     """One line for what we know, a traceback for what we do not."""
     if isinstance(error, HeroServiceError):
@@ -295,14 +354,28 @@ def _log(error: Exception) -> None:
         logger.error("the worker goes on after", exc_info=error)
 
 
+def untroubled(what: str, attempt: Callable[[], Made]) -> Made:
+    """`attempt()`, again and again while what keeps it from success passes by itself."""
+    while True:
+        try:
+            return attempt()
+        except (HeroServiceError, OSError) as error:
+            if outcome_of(error).way is Way.fail:
+                raise
+            logger.warning("cannot %s yet, and try again: %s", what, error)
+            time.sleep(TROUBLE_PAUSE_SECONDS)
+
+
 def _leave(*_: object) -> None:
     raise SystemExit(0)
 
 
 def main() -> None:
     """Work until SIGTERM or Ctrl-C; a step under way is dropped and its run let go."""
-    settings = ensure_secrets(Settings.load())
+    settings = Settings.load()
     logs.configure(settings.log_level)
+    settings = untroubled("keep the secrets", lambda: ensure_secrets(settings))
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
-    Worker(settings, Store.open(settings)).run_forever()
+    store = untroubled("open the database", lambda: Store.open(settings))
+    Worker(settings, store).run_forever()

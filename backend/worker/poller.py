@@ -8,22 +8,20 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from backend.engine import batch_folder
+from backend.engine_files import batch_folder
 from backend.errors import (
     HeroServiceError,
     LabelConfigUnusable,
-    LabelStudioUnreachable,
     NotEnoughFeedback,
-    NotLabelStudio,
     ProjectGone,
     RunChanged,
-    TokenRefused,
     WrongState,
 )
 from backend.label_studio import Gateway
 from backend.label_studio.webhook_contract import START_TRAINING
 from backend.labels import closing, collect
 from backend.labels.disagreements_tab import Disagreements
+from backend.outcomes import Way, outcome_of
 from backend.run.records import Hint, Run
 from backend.run.states import Event, State
 from backend.settings import Settings
@@ -32,8 +30,6 @@ from backend.tasks.images import missing_images, place_images
 
 logger = logging.getLogger(__name__)
 
-PASSING = (LabelStudioUnreachable, NotLabelStudio, TokenRefused)
-"""Trouble with Label Studio that a person mends outside the run, which then goes on by itself."""
 SHORTEST_PAUSE_SECONDS = 0.5
 FETCH_SHARE = 3
 """After a look at a run its webhooks have to wait for so many times as long as the look took, so
@@ -63,12 +59,12 @@ class Poller:
             began = time.monotonic()
             try:
                 self._follow(run, hints)
-            except PASSING as error:
+            except RunChanged as error:
+                logger.info("run %s: %s", run.id, error)
+            except HeroServiceError as error:
                 logger.warning("run %s: %s", run.id, error)
                 self._note(run, str(error))
                 reached = False
-            except RunChanged as error:
-                logger.info("run %s: %s", run.id, error)
             except Exception as error:
                 # One run's trouble keeps no other run from its labels.
                 logger.exception("run %s: its labels could not be looked at", run.id)
@@ -82,14 +78,14 @@ class Poller:
     def _follow(self, run: Run, hints: list[Hint]) -> None:
         try:
             self._collect(run, hints)
-        except PASSING:
-            raise
         except (RunChanged, WrongState) as error:
             logger.info("run %s: %s", run.id, error)
         except HeroServiceError as error:
+            if outcome_of(error).way is not Way.fail:
+                raise
             logger.warning("run %s: %s", run.id, error)
             if run.state is State.labelling:
-                self._store.transition(run, Event.fail, error=str(error), **cleared_by(error))
+                self._store.transition(run, Event.fail, error=str(error), **known_of(error))
 
     def _collect(self, run: Run, hints: list[Hint]) -> None:
         epochs = {hint.epoch for hint in hints if hint.epoch is not None}
@@ -158,6 +154,6 @@ def of_project(run: Run) -> int:
     return run.project_id
 
 
-def cleared_by(error: HeroServiceError) -> dict[str, Any]:
-    """The columns of a run to clear after an error, so that resuming makes them anew."""
-    return {"project_id": None, "project_url": None} if isinstance(error, ProjectGone) else {}
+def known_of(error: Exception) -> dict[str, Any]:
+    """The columns of a run that say what an error has shown."""
+    return {"project_gone": True} if isinstance(error, ProjectGone) else {}

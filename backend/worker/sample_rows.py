@@ -11,7 +11,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from backend.engine import Engine, checkpoint_folder
+from backend.engine import Engine
+from backend.engine_files import checkpoint_folder
 from backend.run.records import Run
 from backend.run.states import ACTIVE, State
 from backend.settings import Settings

@@ -1,8 +1,8 @@
 """A batch of images as people judge it, and what they said."""
 
-import json
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from jaxtyping import Float
 from PIL import Image
@@ -11,9 +11,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from hero_engine.diffusion.sampling import Transitions
-from hero_engine.errors import CheckpointError, FeedbackError
-from hero_engine.storage.durable import storing, write_json, write_tensors
+from hero_engine.errors import CheckpointError, DamagedFiles, FeedbackError
+from hero_engine.storage.checked import SUMS, check_sums, checked_text, read_checked, sums_of
+from hero_engine.storage.durable import storing, write_tensors
 
+ABOUT, TENSORS = "batch.json", "batch.safetensors"
 FORMAT = 2
 """Format 1 always had transitions, whose steps were named by their timesteps."""
 
@@ -53,22 +55,19 @@ class Batch:
             (folder / "images").mkdir(parents=True, exist_ok=True)
             for name, image in zip(names, self.images, strict=True):
                 image.save(folder / name)
-            write_tensors(folder / "batch.safetensors", tensors)
-            write_json(folder / "batch.json", about)
+            write_tensors(folder / TENSORS, tensors)
+            sums = sums_of(folder, [*names, TENSORS])
+            (folder / ABOUT).write_text(checked_text({**about, SUMS: sums}))
 
     @classmethod
     def load(cls, folder: Path, timesteps: Tensor) -> "Batch":
-        """Read what `save` wrote. Raises `CheckpointError` if it is missing or damaged.
+        """Read what `save` wrote. Raises `DamagedFiles`, or `CheckpointError` if it is too new.
 
         `timesteps` are those of the run's schedule [step], by which format 1 named its steps.
         """
         try:
-            about = json.loads((folder / "batch.json").read_text())
-            if about["format"] not in (1, FORMAT):
-                raise ValueError(
-                    f"its format is {about['format']}, this version reads 1 to {FORMAT}"
-                )
-            tensors = load_file(folder / "batch.safetensors")
+            about = checked_about(folder)
+            tensors = load_file(folder / TENSORS)
             if about["format"] == 1:
                 named = tensors.pop("transitions.timesteps")
                 found = timesteps.cpu() == named[..., None]
@@ -93,10 +92,24 @@ class Batch:
                 transitions=transitions,
             )
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise CheckpointError(
-                f"The batch in {folder} cannot be read ({error}); remove the folder and draw the "
-                "epoch again: the same seed gives the same images."
+            raise DamagedFiles(
+                f"The batch in {folder} cannot be read ({error}); `hero repair` draws it again: "
+                "the same seed gives the same images."
             ) from error
+
+
+def checked_about(folder: Path) -> dict[str, Any]:
+    """A batch's batch.json, once all of its files are seen to be whole; those of earlier versions
+    say nothing of that. Raises `OSError`, `ValueError`, `KeyError`, or `CheckpointError` if it is
+    too new."""
+    about = read_checked(folder / ABOUT)
+    if about["format"] not in (1, FORMAT):
+        raise CheckpointError(
+            f"The batch in {folder} cannot be read: its format is {about['format']} and this "
+            f"version reads 1 to {FORMAT}; update HERO."
+        )
+    check_sums(folder, about.get(SUMS, {}))
+    return about
 
 
 @dataclass(frozen=True)

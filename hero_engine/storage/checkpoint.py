@@ -11,8 +11,6 @@ Random generators need no file: every stream is keyed by (seed, epoch, purpose),
 configuration and the epoch in the counters are their whole state (`streams.py`).
 """
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,12 +20,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from hero_engine.errors import CheckpointError
-from hero_engine.storage.durable import storing, write_json, write_tensors
+from hero_engine.errors import CheckpointError, DamagedFiles
+from hero_engine.storage.checked import SUMS, check_sums, checked_text, read_checked, sums_of
+from hero_engine.storage.durable import storing, write_tensors
 from hero_engine.storage.whole import previous, whole_folder
 
 FORMAT = 2
 """Format 1 had a configuration of format 1 (see `methods/earlier_format.py`)."""
+STATE = "state.json"
+DAMAGED = (OSError, ValueError, KeyError, TypeError, SafetensorError)
+"""What reading raises of a folder that is not whole."""
 COMMON = ("format", "epoch", "config", "sha256")
 """Keys of state.json that every method has."""
 
@@ -49,52 +51,49 @@ class Checkpoint:
         with storing("the checkpoint", folder), whole_folder(folder) as partial:
             for name, tensors in self.tensors.items():
                 write_tensors(partial / f"{name}.safetensors", tensors)
-            write_json(
-                partial / "state.json",
-                {
-                    "format": FORMAT,
-                    "epoch": self.epoch,
-                    **self.facts,
-                    "config": self.config,
-                    "sha256": {
-                        f"{name}.safetensors": _sha256(partial, name) for name in self.tensors
-                    },
-                },
-            )
+            state = {
+                "format": FORMAT,
+                "epoch": self.epoch,
+                **self.facts,
+                "config": self.config,
+                SUMS: sums_of(partial, [f"{name}.safetensors" for name in self.tensors]),
+            }
+            (partial / STATE).write_text(checked_text(state))
 
     @classmethod
     def load(cls, folder: Path) -> "Checkpoint":
-        """Read what `save` wrote. Raises `CheckpointError` if it is missing, damaged or too new."""
+        """Read what `save` wrote. Raises `DamagedFiles`, or `CheckpointError` if it is too new."""
         if not folder.exists() and previous(folder).exists():
             folder = previous(folder)
         try:
-            state = json.loads((folder / "state.json").read_text())
-            if state["format"] not in (1, FORMAT):
-                raise ValueError(
-                    f"its format is {state['format']} and this version reads 1 to {FORMAT}; "
-                    "update HERO"
-                )
-            names = [name.removesuffix(".safetensors") for name in state["sha256"]]
+            state = checked_state(folder)
             return cls(
                 config=dict(state["config"]),
                 epoch=int(state["epoch"]),
-                tensors={name: _read(folder, name, state) for name in names},
+                tensors={
+                    name.removesuffix(".safetensors"): load_file(folder / name)
+                    for name in state[SUMS]
+                },
                 facts={key: value for key, value in state.items() if key not in COMMON},
             )
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise CheckpointError(
-                f"The checkpoint in {folder} cannot be used ({error}); resume from an earlier one."
+        except DAMAGED as error:
+            raise DamagedFiles(
+                f"The checkpoint in {folder} cannot be used ({error}); make it again with `hero "
+                "repair`, or resume from an earlier one."
             ) from error
 
 
-def _read(folder: Path, name: str, state: dict[str, Any]) -> dict[str, Tensor]:
-    if _sha256(folder, name) != state["sha256"][f"{name}.safetensors"]:
-        raise ValueError(f"{name}.safetensors is damaged: its checksum is not the one recorded")
-    return load_file(folder / f"{name}.safetensors")
-
-
-def _sha256(folder: Path, name: str) -> str:
-    return hashlib.sha256((folder / f"{name}.safetensors").read_bytes()).hexdigest()
+def checked_state(folder: Path) -> dict[str, Any]:
+    """A checkpoint's state.json, once all of its files are seen to be whole. Raises one of
+    `DAMAGED`, or `CheckpointError` if it is too new."""
+    state = read_checked(folder / STATE)
+    if state["format"] not in (1, FORMAT):
+        raise CheckpointError(
+            f"The checkpoint in {folder} cannot be used: its format is {state['format']} and this "
+            f"version reads 1 to {FORMAT}; update HERO."
+        )
+    check_sums(folder, state[SUMS])
+    return state
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

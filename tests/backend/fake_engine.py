@@ -8,7 +8,8 @@ from typing import Any
 
 from PIL import Image
 
-from backend.engine import OnProgress, batch_folder, checkpoint_folder
+from backend.engine import OnProgress
+from backend.engine_files import batch_folder, checkpoint_folder
 from backend.run.records import Run
 from backend.settings import Settings
 

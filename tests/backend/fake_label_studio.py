@@ -108,6 +108,9 @@ class FakeLabelStudio:
         ]
         self.overlaps |= overlaps(tasks, run_id, epoch)
 
+    def has_project(self, project_id: int) -> bool:
+        return not self.gone and bool(self.tasks)
+
     def check_page(self, project_id: int, layout: Layout) -> None:
         self._ask()
         if self.page_problem:

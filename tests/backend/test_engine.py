@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from backend import engine as engine_module
-from backend.engine import Engine, batch_folder, check, checkpoint_folder, make_config, presets
+from backend.engine import Engine, check, make_config, presets
+from backend.engine_files import batch_folder, checkpoint_folder, read_predictions
 from backend.errors import BadInput, DiskFull, EngineFailed
 from backend.run.records import Run
 from backend.settings import Settings
@@ -92,7 +93,7 @@ class TestSteps:
         stages = []
         folder = engine.generate(run, lambda stage, done, total: stages.append(stage))
         assert len(list((folder / "images").glob("*.png"))) == 4
-        assert json.loads((folder / "predictions.json").read_text()) is None
+        assert read_predictions(folder) is None
         report = engine.learn(run, VERDICTS, 2, lambda stage, *_: stages.append(stage))
         assert report["updated"] and len(report["rewards"]) == 4
         assert {"sampling", "embedding", "update"} <= set(stages)
@@ -144,7 +145,7 @@ class TestSteps:
     ):
         run = store.create_run(small(pipeline, **fields))
         folder = engine.generate(run, silent)
-        assert json.loads((folder / "predictions.json").read_text()) is None
+        assert read_predictions(folder) is None
         report = engine.learn(run, ["good", "bad", "good", "bad"], None, silent)
         assert report["updated"] == (fields["method"] != "prompt")
         assert report["rewards"] == []
@@ -189,7 +190,7 @@ class TestFullDisk:
     ):
         with monkeypatch.context() as patch:
             patch.setattr("PIL.Image.Image.save", self.full)
-            with pytest.raises(DiskFull, match="hero resume"):
+            with pytest.raises(DiskFull, match="free space"):
                 engine.generate(run, silent)
         folder = batch_folder(settings, run.id, 0)
         assert list(folder.parent.iterdir()) == []
@@ -210,7 +211,7 @@ class TestFullDisk:
 def test_a_damaged_batch_says_so(engine: Engine, settings: Settings, run: Run):
     folder = engine.generate(run, silent)
     (folder / "batch.safetensors").write_bytes(b"damaged")
-    with pytest.raises(EngineFailed, match="draw the epoch again"):
+    with pytest.raises(EngineFailed, match="hero repair"):
         engine.learn(run, VERDICTS, 2, silent)
 
 

@@ -1,4 +1,4 @@
 """Alembic migrations, applied whenever the store is opened."""
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration; a database that stands there needs no look at the others."""

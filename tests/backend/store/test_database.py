@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from backend.errors import DatabaseUnavailable, DiskFull
+from backend.errors import DatabaseUnavailable, DiskFull, SettingsInvalid
 from backend.settings import Settings
 from backend.store import Store
 from tests.backend.conftest import CONFIG, Clock
@@ -17,8 +17,6 @@ class TestOpening:
     @pytest.mark.parametrize(
         "url",
         [
-            "nonsense",
-            "mysqlx://a/b",
             "sqlite:////proc/nowhere/hero.db",
             "postgresql+psycopg://hero:pass-word@127.0.0.1:1/hero",
         ],
@@ -27,6 +25,11 @@ class TestOpening:
         with pytest.raises(DatabaseUnavailable, match="HERO_DATABASE_URL") as caught:
             Store.connect(url)
         assert "pass-word" not in str(caught.value)
+
+    @pytest.mark.parametrize("url", ["nonsense", "mysqlx://a/b"])
+    def test_an_address_of_no_database(self, url: str):
+        with pytest.raises(SettingsInvalid, match="HERO_DATABASE_URL is no address"):
+            Store.connect(url)
 
     def test_a_file_that_is_no_database(self, tmp_path: Path):
         (tmp_path / "hero.db").write_text("not a database, but long enough to be looked at" * 50)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.engine import Engine, checkpoint_folder
+from backend.engine import Engine
+from backend.engine_files import checkpoint_folder
 from backend.labels import closing
 from backend.run.records import Run
 from backend.run.states import State

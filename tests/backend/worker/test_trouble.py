@@ -2,12 +2,14 @@
 
 import errno
 import os
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backend.engine import batch_folder
+from backend.engine_files import batch_folder
 from backend.errors import (
     BackendUnreachable,
+    DatabaseUnavailable,
     DiskFull,
     EngineFailed,
     LabelConfigUnusable,
@@ -23,6 +25,11 @@ from tests.backend.conftest import CONFIG
 from tests.backend.fake_engine import FakeEngine
 from tests.backend.fake_label_studio import FakeLabelStudio
 from tests.backend.worker.rounds import VALUES, poll
+
+
+def later(store: Store, seconds: float) -> None:
+    """Let the store's clock be ahead, so that what is put off is due."""
+    store._now = lambda: datetime.now(UTC) + timedelta(seconds=seconds)
 
 
 class TestTrouble:
@@ -60,7 +67,8 @@ class TestTrouble:
         worker.work_once()
         waiting = store.run(run.id)
         assert waiting.state is State.publishing
-        assert waiting.error == "Cannot reach Label Studio; start it."
+        assert waiting.error is not None
+        assert waiting.error.startswith("Cannot reach Label Studio; start it. It is tried again")
         assert waiting.retry_at is not None and waiting.lease_owner is None
         assert not worker.work_once()
 
@@ -97,7 +105,9 @@ class TestTrouble:
         poll(worker)
         waiting = store.run(run.id)
         assert waiting.state is (State.labelling if labelling else State.publishing)
-        assert waiting.error == str(trouble)
+        assert waiting.error is not None
+        assert waiting.error.startswith(str(trouble))
+        assert labelling or "then goes on by itself" in waiting.error
         source.trouble = None
         if labelling:
             assert poll(worker)
@@ -115,7 +125,7 @@ class TestTrouble:
         worker.work_once()
         source.gone = True
         poll(worker)
-        assert store.run(run.id).project_id is None
+        assert (store.run(run.id).project_id, store.run(run.id).project_gone) == (1, True)
         source.gone = False
         source.tasks.clear()
         source.annotations.clear()
@@ -227,15 +237,16 @@ class TestTrouble:
         with monkeypatch.context() as patch:
             patch.setattr(source, "connect_images", refuse)
             worker.work_once()
-        assert store.run(run.id).error == "It has no Choices control; put it back."
-        store.transition(run.id, Event.resume)
+        waiting = store.run(run.id)
+        assert waiting.state is State.publishing
+        assert str(waiting.error).startswith("It has no Choices control; put it back. It waits")
+        store.transition(store.transition(run.id, Event.pause), Event.resume)
         worker.work_once()
         assert store.run(run.id).state is State.labelling
 
     @pytest.mark.parametrize(
         ("error", "said"),
         [
-            (DiskFull("The disk is full; free space."), "The disk is full; free space."),
             (EngineFailed("The model is damaged."), "The model is damaged."),
             (ValueError("strange\nand long"), "ValueError: strange); the worker's log"),
             (RuntimeError(), "RuntimeError: ); the worker's log"),
@@ -260,6 +271,37 @@ class TestTrouble:
         worker.work_once()
         assert store.run(run.id).state is State.labelling
 
+    @pytest.mark.parametrize(
+        "error",
+        [
+            DiskFull("The disk is full; free space."),
+            OSError(errno.ESTALE, "Stale file handle"),
+            OSError(errno.EROFS, "Read-only file system"),
+            DatabaseUnavailable("The database does not answer."),
+        ],
+    )
+    def test_what_passes_fails_no_run_and_tells_since_when(
+        self,
+        worker: Worker,
+        store: Store,
+        run: Run,
+        engine: FakeEngine,
+        error: Exception,
+    ):
+        engine.fails = error
+        began = store.now()
+        for attempt in range(3):
+            later(store, 100 * attempt)
+            engine.fails = error
+            worker.work_once()
+            waiting = store.run(run.id)
+            assert (waiting.state, waiting.lease_owner) == (State.generating, None)
+            assert f"since {began:%Y-%m-%d %H:%M} UTC" in str(waiting.error)
+        later(store, 1000)
+        worker.work_once()
+        assert store.run(run.id).state is State.labelling
+        assert store.run(run.id).waiting_since is None
+
     def test_a_disk_that_is_full_when_images_are_placed(
         self,
         worker: Worker,
@@ -275,12 +317,12 @@ class TestTrouble:
         with monkeypatch.context() as patch:
             patch.setattr(os, "link", full)
             worker.work_once()
-        failed = store.run(run.id)
-        assert failed.state is State.failed
-        assert f"hero resume {run.id}" in str(failed.error)
+        waiting = store.run(run.id)
+        assert waiting.state is State.generating
+        assert "free space. It is tried again by itself" in str(waiting.error)
         assert list((settings.images_dir / run.id).iterdir()) == []
         assert batch_folder(settings, run.id, 0).exists()
-        store.transition(run.id, Event.resume)
+        later(store, 3)
         worker.work_once()
         assert store.run(run.id).state is State.labelling
 

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from hero_engine.errors import CheckpointError, StorageError
 from hero_engine.methods.base import Method
 from hero_engine.storage.batch import Batch, Feedback
+from hero_engine.storage.checked import read_checked
 
 HALF_GOOD = Feedback((True, False) * 4, best=0)
 
@@ -18,7 +19,8 @@ def as_format_1(folder, timesteps):
     tensors = load_file(folder / "batch.safetensors")
     tensors["transitions.timesteps"] = timesteps[tensors.pop("transitions.steps")]
     save_file(tensors, folder / "batch.safetensors")
-    about = json.loads((folder / "batch.json").read_text())
+    about = read_checked(folder / "batch.json")
+    del about["sha256"]
     (folder / "batch.json").write_text(json.dumps({**about, "format": 1}))
 
 
@@ -39,7 +41,7 @@ def test_a_batch_comes_back_as_it_was(hero, tmp_path):
 def test_a_damaged_batch_says_so(hero, tmp_path):
     hero.generate().save(tmp_path)
     (tmp_path / "images" / "0003.png").write_bytes(b"")
-    with pytest.raises(CheckpointError, match="draw the epoch again"):
+    with pytest.raises(CheckpointError, match=r"images/0003.png is damaged"):
         Batch.load(tmp_path, hero.schedule.timesteps)
     (tmp_path / "batch.json").unlink()
     with pytest.raises(CheckpointError, match="cannot be read"):
@@ -105,8 +107,8 @@ def test_a_batch_of_another_schedule_is_refused(hero, tmp_path):
 
 def test_a_batch_of_a_newer_format_is_refused(hero, tmp_path):
     hero.generate().save(tmp_path)
-    about = json.loads((tmp_path / "batch.json").read_text())
+    about = read_checked(tmp_path / "batch.json")
     assert about["format"] == 2
     (tmp_path / "batch.json").write_text(json.dumps({**about, "format": 3}))
-    with pytest.raises(CheckpointError, match="its format is 3, this version reads 1 to 2"):
+    with pytest.raises(CheckpointError, match="its format is 3 and this version reads 1 to 2"):
         Batch.load(tmp_path, hero.schedule.timesteps)

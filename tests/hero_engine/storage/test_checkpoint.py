@@ -7,6 +7,7 @@ from hero_engine.errors import CheckpointError, StorageError
 from hero_engine.methods.hero import Hero
 from hero_engine.storage import durable
 from hero_engine.storage.batch import Feedback
+from hero_engine.storage.checked import read_checked
 from hero_engine.storage.checkpoint import Checkpoint
 from hero_engine.storage.whole import previous
 from tests.hero_engine.tiny import save_pipeline
@@ -57,10 +58,10 @@ def test_a_flipped_bit_is_noticed(saved):
 
 
 def test_a_broken_or_newer_state_is_refused(saved):
-    state = json.loads((saved / "state.json").read_text())
+    state = read_checked(saved / "state.json")
     for text, message in [
         ('{"format": 1', "Expecting"),
-        ("[]", "list indices"),
+        ("[]", "no JSON object"),
         (json.dumps({**state, "format": 99}), "its format is 99 and this version reads 1 to 2"),
         (json.dumps({**state, "config": {}}), "configuration cannot be used"),
         (
@@ -83,7 +84,7 @@ def test_a_missing_checkpoint(tmp_path):
 
 
 def test_a_checkpoint_of_another_model(saved, tmp_path):
-    state = json.loads((saved / "state.json").read_text())
+    state = read_checked(saved / "state.json")
     state["config"]["model"] = str(save_pipeline(tmp_path / "larger", latent_size=16))
     (saved / "state.json").write_text(json.dumps(state))
     with pytest.raises(CheckpointError, match="does not fit the model"):

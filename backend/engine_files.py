@@ -1,0 +1,85 @@
+"""What the engine leaves on the disk: where it lies, and whether it is what was written."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from backend.errors import FilesDamaged
+from backend.files import read_checked
+from backend.settings import Settings
+from hero_engine.errors import CheckpointError
+
+PREDICTIONS = "predictions.json"
+Report = dict[str, Any]
+"""What an update did."""
+
+
+def batch_folder(settings: Settings, run_id: str, epoch: int) -> Path:
+    """Where an epoch's batch lies."""
+    return settings.run_dir(run_id) / "batches" / f"epoch-{epoch:04d}"
+
+
+def checkpoint_folder(settings: Settings, run_id: str, epoch: int) -> Path:
+    """Where the model lies as it stands before an epoch (0-based) is drawn."""
+    return settings.run_dir(run_id) / "checkpoints" / f"epoch-{epoch:04d}"
+
+
+def read_predictions(batch: Path) -> list[float] | None:
+    """What was expected of a batch's images, if something was. Raises `OSError`, `ValueError`."""
+    path = batch / PREDICTIONS
+    if not isinstance(json.loads(path.read_text()), dict):  # as earlier versions wrote it
+        found: list[float] | None = json.loads(path.read_text())
+        return found
+    found = read_checked(path)["predictions"]
+    return found
+
+
+def report_file(settings: Settings, run_id: str, epoch: int) -> Path:
+    """Where the report of the update lies that led to that checkpoint."""
+    checkpoint = checkpoint_folder(settings, run_id, epoch)
+    return checkpoint.with_name(f"{checkpoint.name}.report.json")
+
+
+def read_report(settings: Settings, run_id: str, epoch: int) -> Report:
+    """That report.
+
+    Raises:
+        FilesDamaged: it is not there, or is not what was written.
+    """
+    path = report_file(settings, run_id, epoch)
+    try:
+        return read_checked(path)
+    except (OSError, ValueError) as error:
+        raise FilesDamaged(
+            f"The report {path} cannot be read ({error}); `hero repair {run_id}` makes it again."
+        ) from error
+
+
+def trouble_of_checkpoint(settings: Settings, run_id: str, epoch: int) -> str | None:
+    """What is wrong with a checkpoint's files, or its report; None if they are what was written,
+    by this version or an earlier or later one."""
+    from hero_engine.storage.checkpoint import DAMAGED, checked_state
+
+    try:
+        checked_state(checkpoint_folder(settings, run_id, epoch))
+        read_report(settings, run_id, epoch)
+    except CheckpointError:
+        return None
+    except (FilesDamaged, *DAMAGED) as error:
+        return str(error)
+    return None
+
+
+def trouble_of_batch(settings: Settings, run_id: str, epoch: int) -> str | None:
+    """What is wrong with a batch's files; None if they are what was written."""
+    from hero_engine.storage.batch import checked_about
+
+    folder = batch_folder(settings, run_id, epoch)
+    try:
+        checked_about(folder)
+        read_predictions(folder)
+    except CheckpointError:
+        return None
+    except (OSError, ValueError, KeyError) as error:
+        return str(error)
+    return None

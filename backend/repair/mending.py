@@ -1,0 +1,188 @@
+"""Looks at the batches, images, checkpoints and reports of a run, and makes them again."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from backend.engine import Engine, OnProgress
+from backend.engine_files import (
+    batch_folder,
+    checkpoint_folder,
+    report_file,
+    trouble_of_batch,
+    trouble_of_checkpoint,
+)
+from backend.errors import EngineFailed, HeroServiceError
+from backend.files import SUMS, read_checked, sha256, whole
+from backend.run.records import Image, Run
+from backend.settings import Settings
+from backend.store import Store
+
+OnFound = Callable[["Found"], None]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Something that was damaged."""
+
+    what: str
+    """Such as `the checkpoint after epoch 2`."""
+    trouble: str
+    mended: bool
+    said: str = ""
+    """Why it could not be made again."""
+
+
+@dataclass(frozen=True)
+class Mender:
+    """What mending one run needs."""
+
+    settings: Settings
+    store: Store
+    engine: Engine
+    run: Run
+    on_progress: OnProgress
+
+    def batch(self, epoch: int, *, needed: bool) -> Iterator[Found]:
+        """The epoch's batch, drawn again if it is damaged, or missing though it is needed."""
+        folder = batch_folder(self.settings, self.run.id, epoch)
+        if not folder.exists() and not needed:
+            return
+        trouble = trouble_of_batch(self.settings, self.run.id, epoch)
+        if trouble is None:
+            return
+        seen = self._seen(folder, self.store.images(self.run.id, epoch))
+        then = replace(self.run, epoch=epoch)
+        yield self._made(
+            f"the batch of epoch {epoch + 1}",
+            trouble,
+            [folder],
+            lambda: self.engine.draw_again(then, seen, self.on_progress),
+        )
+
+    def images(self, epoch: int) -> Iterator[Found]:
+        """The images that people see, put back from the batch."""
+        folder = batch_folder(self.settings, self.run.id, epoch)
+        for image in self.store.images(self.run.id, epoch):
+            source = folder / "images" / Path(image.path).name
+            shown = self.settings.images_dir / image.path
+            if not source.exists() or (shown.exists() and sha256(shown) == sha256(source)):
+                continue
+            trouble = "it is not the batch's" if shown.exists() else "it is missing"
+            with whole(shown) as partial:
+                shutil.copyfile(source, partial)
+            yield Found(f"image {image.index + 1} of epoch {epoch + 1}", trouble, mended=True)
+
+    def checkpoint(self, epoch: int) -> Iterator[Found]:
+        """The model after so many epochs, learned again if it is damaged, or missing though the run
+        goes on from it."""
+        folder = checkpoint_folder(self.settings, self.run.id, epoch)
+        if not folder.exists() and epoch < self.run.epoch:
+            return
+        trouble = trouble_of_checkpoint(self.settings, self.run.id, epoch)
+        if trouble is None:
+            return
+        learned = epoch - 1
+        yield from self.batch(learned, needed=True)
+        then = replace(self.run, epoch=learned)
+        verdicts = [image.verdict for image in self.store.images(self.run.id, learned)]
+        best = self.store.epochs(self.run.id)[learned].best_index
+        yield self._made(
+            f"the checkpoint after epoch {epoch}",
+            trouble,
+            [folder, report_file(self.settings, self.run.id, epoch)],
+            lambda: self.engine.learn(then, verdicts, best, self.on_progress),
+        )
+
+    def _made(
+        self, what: str, trouble: str, places: list[Path], make: Callable[[], object]
+    ) -> Found:
+        try:
+            with _set_aside(places):
+                make()
+        except EngineFailed as error:
+            return Found(what, trouble, mended=False, said=str(error))
+        return Found(what, trouble, mended=True)
+
+    def _seen(self, folder: Path, images: list[Image]) -> Mapping[str, str]:
+        """The checksums of the images that people have seen, as the batch recorded them, or else
+        of the files that they see."""
+        names = {f"images/{Path(image.path).name}": image for image in images}
+        try:
+            recorded = read_checked(folder / "batch.json").get(SUMS, {})
+        except (OSError, ValueError):
+            recorded = {}
+        if recorded:
+            return {name: recorded[name] for name in names if name in recorded}
+        shown = {name: self.settings.images_dir / image.path for name, image in names.items()}
+        return {name: sha256(path) for name, path in shown.items() if path.exists()}
+
+
+def mend(
+    settings: Settings,
+    store: Store,
+    engine: Engine,
+    run: Run,
+    on_progress: OnProgress,
+    on_found: OnFound = lambda found: None,
+) -> list[Found]:
+    """Make again what is damaged of a run, the oldest first.
+
+    Nobody else may work on the run meanwhile. What cannot be made again stays as it was.
+
+    Returns:
+        What was damaged; nothing if all is whole.
+
+    Raises:
+        DiskFull
+    """
+    mender = Mender(settings, store, engine, run, on_progress)
+    found: list[Found] = []
+    for epoch in range(len(store.epochs(run.id))):
+        parts = [mender.checkpoint(epoch)] if epoch else []
+        parts += [mender.batch(epoch, needed=epoch == run.epoch), mender.images(epoch)]
+        if epoch + 1 == run.epoch == len(store.epochs(run.id)):
+            parts.append(mender.checkpoint(run.epoch))
+        for part in parts:
+            for each in part:
+                found.append(each)
+                on_found(each)
+    return found
+
+
+@contextmanager
+def _set_aside(places: list[Path]) -> Iterator[None]:
+    """Take files out of the way while others are made in their place: gone after the block, back
+    where they were if it fails."""
+    aside = {place: place.with_name(f".{place.name}.damaged") for place in places}
+    for place, kept in aside.items():
+        _remove(kept)
+        if place.exists():
+            place.rename(kept)
+    try:
+        yield
+    except BaseException:
+        for place, kept in aside.items():
+            if kept.exists():
+                _remove(place)
+                kept.rename(place)
+        raise
+    for kept in aside.values():
+        _remove(kept)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def unmended(found: list[Found]) -> HeroServiceError | None:
+    """What is to be said if something could not be made again."""
+    lost = [each for each in found if not each.mended]
+    if not lost:
+        return None
+    return EngineFailed(f"{lost[0].what.capitalize()} cannot be made again: {lost[0].said}")
