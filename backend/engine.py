@@ -355,7 +355,8 @@ class Engine:
     ) -> None:
         with self._using(run) as hero:
             batch = hero.generate(on_progress=_reporting(on_progress))
-            with whole_folder(batch_folder(self._settings, run.id, run.epoch)) as partial:
+            folder = batch_folder(self._settings, run.id, run.epoch)
+            with whole_folder(folder, once=True) as partial:
                 batch.save(partial)
                 predictions = {"predictions": hero.predict(batch.latents)}
                 (partial / PREDICTIONS).write_text(checked_text(predictions))
@@ -390,7 +391,7 @@ class Engine:
             # The report first: where the checkpoint stands, its report does too.
             path = report_file(self._settings, run.id, run.epoch + 1)
             write_text(path, checked_text(report.to_dict()))
-            hero.save(checkpoint)
+            hero.save(checkpoint, once=True)
         return report.to_dict()
 
     @property
@@ -420,7 +421,7 @@ class Engine:
                 samples = hero.sample(n, seed=ROW_SEED, on_progress=go_on)
             except _Needed:
                 return
-            with whole_folder(folder) as partial:
+            with whole_folder(folder, once=True) as partial:
                 for index, image in enumerate(samples.images):
                     image.save(partial / f"{index:04d}.png")
 

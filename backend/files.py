@@ -3,7 +3,7 @@
 import errno
 
 from hero_engine.storage.checked import SUMS, checked_text, read_checked, sha256, sums_of
-from hero_engine.storage.whole import whole, whole_folder, write_text
+from hero_engine.storage.whole import this_machine, whole, whole_folder, write_text
 
 __all__ = [
     "SUMS",
@@ -12,6 +12,7 @@ __all__ = [
     "read_checked",
     "sha256",
     "sums_of",
+    "this_machine",
     "whole",
     "whole_folder",
     "write_text",

@@ -96,7 +96,7 @@ def place_images(settings: Settings, source: Path, run_id: str, epoch: int) -> l
     names = sorted(path.name for path in source.glob("*.png"))
     folder = settings.images_dir / run_id / f"{epoch:04d}"
     if not folder.exists():
-        with whole_folder(folder) as partial:
+        with whole_folder(folder, once=True) as partial:
             for name in names:
                 _link_or_copy(source / name, partial / name)
     for name in names:

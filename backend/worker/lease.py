@@ -2,7 +2,6 @@
 
 import logging
 import os
-import socket
 import threading
 import time
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 import psutil
 
 from backend.errors import LeaseLost
+from backend.files import this_machine
 from backend.run.records import Claim
 from backend.store import Store
 
@@ -67,13 +67,13 @@ class LeaseKeeper:
 def process_name() -> str:
     """This process, in a way that a later one on the same machine can see whether it lives."""
     started = psutil.Process().create_time()
-    return f"{socket.gethostname()}:{os.getpid()}:{started:.2f}"
+    return f"{this_machine()}:{os.getpid()}:{started:.2f}"
 
 
 def is_dead(name: str) -> bool:
     """Whether `process_name` was that of a process of this machine that has ended."""
     host, pid, started = name.rsplit(":", 2)
-    if host != socket.gethostname():
+    if host != this_machine():
         return False
     try:
         return abs(psutil.Process(int(pid)).create_time() - float(started)) > 2

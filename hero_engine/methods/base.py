@@ -212,10 +212,11 @@ class Method(ABC, Generic[Settings]):
         """Write the LoRA as the safetensors file `path`, with metadata to which `about` adds."""
         return export_lora(self.policy, path, about or {})
 
-    def save(self, folder: Path) -> None:
-        """Write a complete checkpoint, whole or not at all. Raises `StorageError`."""
+    def save(self, folder: Path, *, once: bool = False) -> None:
+        """Write a complete checkpoint, whole or not at all; `once` leaves one that is there as it
+        is. Raises `StorageError`."""
         checkpoint = Checkpoint(self.config.flat(), self.epoch, self._tensors(), self._facts())
-        by_first(lambda: checkpoint.save(folder))
+        by_first(lambda: checkpoint.save(folder, once=once))
 
     @abstractmethod
     def _learn(

@@ -46,9 +46,10 @@ class Checkpoint:
     facts: dict[str, Any] = field(default_factory=dict)
     """What a method remembers besides tensors, as JSON."""
 
-    def save(self, folder: Path) -> None:
-        """Write the checkpoint as `folder`, replacing one of that name. Raises `StorageError`."""
-        with storing("the checkpoint", folder), whole_folder(folder) as partial:
+    def save(self, folder: Path, *, once: bool = False) -> None:
+        """Write the checkpoint as `folder`, replacing one of that name, unless it is to be written
+        `once` (see `whole`). Raises `StorageError`."""
+        with storing("the checkpoint", folder), whole_folder(folder, once=once) as partial:
             for name, tensors in self.tensors.items():
                 write_tensors(partial / f"{name}.safetensors", tensors)
             state = {

@@ -4,6 +4,7 @@ Everything that must survive a crash is written through here, by the engine and 
 cannot be written is an `OSError`: who knows what it was for says what to do about it.
 """
 
+import errno
 import os
 import shutil
 import socket
@@ -15,12 +16,17 @@ import psutil
 
 
 @contextmanager
-def whole(target: Path) -> Iterator[Path]:
+def whole(target: Path, *, once: bool = False) -> Iterator[Path]:
     """A path to write a file or a folder to, which takes the name `target` when the block ends.
 
     Everything is synced before that. Whatever goes wrong, what stood at `target` before still
     does, and nothing half-written stays: what a killed process has left goes with the next attempt.
     A crash between the two renames that replace a folder leaves it as `previous(target)`.
+
+    Args:
+        once: a folder that is the same whoever makes it: one that has been put there meanwhile
+            stays, and is not moved for a moment. So a process that was stopped and wakes up takes
+            nothing away from the one that has gone on in its place.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     _sweep(target)
@@ -29,16 +35,19 @@ def whole(target: Path) -> Iterator[Path]:
         yield partial
         for path in (*partial.rglob("*"), partial):
             sync(path)
-        _take_place(partial, target)
+        if once:
+            _take_free_place(partial, target)
+        else:
+            _take_place(partial, target)
         sync(target.parent)
     finally:
         _remove(partial)
 
 
 @contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
+def whole_folder(target: Path, *, once: bool = False) -> Iterator[Path]:
     """Like `whole`, with the folder made already."""
-    with whole(target) as partial:
+    with whole(target, once=once) as partial:
         partial.mkdir()
         yield partial
 
@@ -70,9 +79,18 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def this_machine() -> str:
+    """Where a process number means something: the host, and in a container its numbering."""
+    try:
+        numbering = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        numbering = 0
+    return f"{socket.gethostname()}-{numbering}"
+
+
 def _beside(target: Path) -> str:
     """How the names begin under which processes of this machine write `target`."""
-    return f".{target.name}.{socket.gethostname()}-"
+    return f".{target.name}.{this_machine()}-"
 
 
 def _sweep(target: Path) -> None:
@@ -91,6 +109,15 @@ def _lives(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def _take_free_place(partial: Path, target: Path) -> None:
+    """By one rename, which never takes the place of a folder that has something in it."""
+    try:
+        partial.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 def _take_place(partial: Path, target: Path) -> None:
