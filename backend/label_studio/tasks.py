@@ -1,15 +1,18 @@
 """The tasks of an epoch, and what people said of them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from backend.errors import LabelStudioRefused, LabelStudioUnreachable
+from backend.errors import LabelStudioRefused, LabelStudioUnreachable, ProjectGone
 from backend.label_studio import filters, leftovers
 from backend.label_studio.connection import ONCE, Connection
 from backend.run.records import TaskLabels
 from backend.tasks import label_config
 from backend.tasks.publishing import NewTask, Shown
+
+_NO_TASK = ProjectGone("The task is gone.")
 
 
 class Tasks(Connection):
@@ -65,9 +68,14 @@ class Tasks(Connection):
             if kept.keys().isdisjoint(task.indexes):
                 kept |= dict.fromkeys(task.indexes, task)
             elif not task.annotations:
-                with self._asking("delete a doubled task"):
-                    self._client.tasks.delete(str(task.task_id))
+                self.remove_tasks([task.task_id])
         return {index: task.task_id for index, task in sorted(kept.items())}
+
+    def remove_tasks(self, task_ids: Collection[int]) -> None:
+        """Delete tasks; those that are gone already are no trouble."""
+        for task_id in task_ids:
+            with suppress(ProjectGone), self._errors.translated("delete a doubled task", _NO_TASK):
+                self._client.tasks.delete(str(task_id))
 
     def labels(self, project_id: int, run_id: str, epoch: int) -> list[TaskLabels]:
         """An epoch's tasks with all their annotations, in one request."""

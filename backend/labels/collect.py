@@ -28,6 +28,10 @@ class LabelSource(Protocol):
         """An epoch's tasks with all their annotations."""
         ...
 
+    def remove_tasks(self, task_ids: Collection[int]) -> None:
+        """Delete tasks; those that are gone already are no trouble."""
+        ...
+
     def emails(self, wanted: Collection[int]) -> dict[int, str]:
         """E-mail address of each user, by id; these are looked for if they are not known."""
         ...
@@ -86,6 +90,9 @@ def _look(
     before = store.annotations(run.id, epoch)
     images = store.images(run.id, epoch)
     fetched = [_published(task, images) for task in source.labels(run.project_id, run.id, epoch)]
+    if unneeded := doubles(fetched, images):
+        logger.warning("run %s, epoch %d: doubled tasks %s go", run.id, epoch, unneeded)
+        source.remove_tasks(unneeded)
     emails = _emails(source, run, fetched)
     rows = [
         row
@@ -115,6 +122,25 @@ def _published(task: TaskLabels, images: Sequence[Image]) -> TaskLabels:
     return replace(task, indexes=(made_for[0],)) if len(made_for) == 1 else task
 
 
+def doubles(tasks: Sequence[TaskLabels], images: Sequence[Image]) -> list[int]:
+    """The tasks that nobody has labelled and whose images all have another one.
+
+    An import that Label Studio finished after the asking worker had died leaves such. Labelled ones
+    stay: of a person's several votes on an image one counts.
+    """
+    recorded = {image.task_id for image in images}
+    covered = {index for task in tasks if _stays(task, recorded) for index in task.indexes}
+    return [
+        task.task_id
+        for task in tasks
+        if not _stays(task, recorded) and covered.issuperset(task.indexes)
+    ]
+
+
+def _stays(task: TaskLabels, recorded: set[int | None]) -> bool:
+    return bool(task.annotations) or task.task_id in recorded
+
+
 def merge(
     known: Iterable[Annotation],
     fetched: Iterable[Annotation],
@@ -126,6 +152,7 @@ def merge(
 
     Looks may overlap, and their answers come in any order: of two versions of an annotation the
     newer counts, and only what was known before the look began can be missing from its answer.
+    What was known before is older than the answer, whatever Label Studio's clock says by now.
 
     Args:
         known: all rows of the epoch.
@@ -135,9 +162,7 @@ def merge(
         before: the rows there were when the look began; `known` by default.
     """
     rows = {_key(row): row for row in known}
-    deleted_before = {
-        _key(row): row.deleted for row in (rows.values() if before is None else before)
-    }
+    known_before = {_key(row): row for row in (rows.values() if before is None else before)}
     changed = []
     present = set()
     for new in fetched:
@@ -146,14 +171,22 @@ def merge(
         old = rows.get(key)
         if old is None:
             changed.append(replace(new, late=frozen))
-        elif new.updated_at > old.updated_at or (old.deleted and deleted_before.get(key)):
+        elif new.updated_at > old.updated_at or _overtaken(old, new, known_before.get(key)):
             changed.append(_updated(old, new, late=frozen))
         elif old.annotator is None and new.annotator is not None:
             changed.append(replace(old, annotator=new.annotator))
     for key, old in rows.items():
-        if key not in present and key in deleted_before and not old.deleted:
+        if key not in present and key in known_before and not old.deleted:
             changed.append(replace(old, deleted=True, late=old.late or frozen))
     return changed
+
+
+def _overtaken(old: Annotation, new: Annotation, before: Annotation | None) -> bool:
+    """Whether a row that nothing has changed since the look began says something else by now: it
+    was put back, or edited after Label Studio's clock had been set back."""
+    if before is None or before.updated_at != old.updated_at:
+        return False
+    return (old.deleted and before.deleted) or new.updated_at != old.updated_at
 
 
 def _key(row: Annotation) -> Key:

@@ -108,6 +108,11 @@ class FakeLabelStudio:
         ]
         self.overlaps |= overlaps(tasks, run_id, epoch)
 
+    def remove_tasks(self, task_ids: Collection[int]) -> None:
+        self._ask()
+        for task_id in task_ids:
+            self.tasks.pop(task_id, None)
+
     def has_project(self, project_id: int) -> bool:
         return not self.gone and bool(self.tasks)
 

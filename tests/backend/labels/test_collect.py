@@ -1,5 +1,6 @@
 """Annotations to rows: whatever happens on the way, one look makes them equal."""
 
+from backend.consensus.votes import latest_votes
 from backend.labels import closing
 from backend.labels.collect import merge, read, reconcile
 from backend.run.records import Run
@@ -39,7 +40,30 @@ class TestReconcile:
         source.change(number, "bad")
         reconcile(store, source, run)
         rows = [row for task in old for a in task.annotations for row in read(run, task, a, {})]
-        assert merge(store.annotations(run.id), rows, frozen=False) == []
+        assert merge(store.annotations(run.id), rows, frozen=False, before=[]) == []
+
+    def test_an_edit_is_seen_after_label_studios_clock_stepped_back(
+        self, run: Run, store: Store, source: FakeLabelStudio
+    ):
+        number = source.annotate(100, "good")
+        reconcile(store, source, run)
+        source.change(number, "bad")
+        source.annotations[number]["updated_at"] = "2020-01-01T00:00:00Z"
+        reconcile(store, source, run)
+        assert [row.value for row in store.annotations(run.id)] == ["bad"]
+        assert reconcile(store, source, run).changed == []
+
+    def test_doubled_tasks_go_unless_they_are_labelled(
+        self, run: Run, store: Store, source: FakeLabelStudio
+    ):
+        for number, task in ((900, 100), (901, 101), (902, 102)):
+            source.tasks[number] = dict(source.tasks[task])
+        source.annotate(901, "good")
+        source.annotate(101, "bad")
+        reconcile(store, source, run)
+        assert sorted(source.tasks) == [100, 101, 102, 103, 901]
+        votes = latest_votes(store.annotations(run.id))
+        assert [(vote.index, vote.value) for vote in votes] == [(1, "bad")]
 
     def test_late_ones_are_kept_and_marked(self, store: Store, source: FakeLabelStudio, run: Run):
         first = source.annotate(100, "good")
