@@ -5,7 +5,12 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from backend.errors import LabelStudioRefused, LabelStudioUnreachable, ProjectGone
+from backend.errors import (
+    LabelConfigUnusable,
+    LabelStudioRefused,
+    LabelStudioUnreachable,
+    ProjectGone,
+)
 from backend.label_studio import filters, leftovers
 from backend.label_studio.connection import ONCE, Connection
 from backend.run.records import TaskLabels
@@ -89,11 +94,20 @@ class Tasks(Connection):
         if not found:
             with self._asking("fetch the annotations", project_id):
                 self._client.projects.get(project_id)
+        control = self._verdicts_control(project_id) if any(t.annotations for t in found) else None
         return [
-            TaskLabels(task.id, epoch, shown.indexes, task.annotations or ())
+            TaskLabels(task.id, epoch, shown.indexes, task.annotations or (), control)
             for task in found
             if (shown := Shown.by(task.data)) and (shown.run_id, shown.epoch) == (run_id, epoch)
         ]
+
+    def _verdicts_control(self, project_id: int) -> str | None:
+        """The name of the image page's control for verdicts; None where the page has none, or asks
+        for them otherwise."""
+        try:
+            return label_config.verdict_control(self._label_config(project_id)).from_name
+        except LabelConfigUnusable:
+            return None
 
     def put_away(self, project_id: int, run_id: str, epoch: int) -> None:
         """Take what is unfinished of a run's epochs before this one out of people's queue.

@@ -220,13 +220,14 @@ def _problem(run: Run, shown: Shown, target: Entry, entry: Entry, controls: set[
     """Why an annotation cannot be used, if it cannot."""
     result = entry.get("result") or []
     names = {str(item.get("from_name")) for item in result if isinstance(item, Mapping)}
-    if strange := sorted(names - controls):
+    if names and names.isdisjoint(controls):
         return (
-            f"it was made on another labelling page, with a control called {strange[0]!r} where "
+            f"it was made on another labelling page, with a control called {min(names)!r} where "
             f"the project has {' and '.join(sorted(controls))}"
         )
     now = {"id": 0, "created_at": datetime.min, "updated_at": datetime.min}
-    task = TaskLabels(target["id"], shown.epoch, shown.indexes)
+    control = next(iter(controls)) if run.labelling.layout == "image" else None
+    task = TaskLabels(target["id"], shown.epoch, shown.indexes, control=control)
     rows = read(run, task, {**entry, **now}, {})
     problems = [row.problem for row in rows if row.problem]
     return problems[0].rstrip(".") if problems else None

@@ -52,7 +52,7 @@ def _values(run: Run, task: TaskLabels, result: Any) -> tuple[Mapping[int, str],
     """The value of each of the task's images, or what is wrong with the annotation."""
     if run.labelling.layout == "gallery":
         return read_page(result, {image_key(run.id, task.epoch, i): i for i in task.indexes})
-    value, problem = _value(result)
+    value, problem = _value(result, task.control)
     return ({} if value is None else dict.fromkeys(task.indexes, value)), problem
 
 
@@ -68,10 +68,13 @@ def editor_of(annotation: Mapping[str, Any]) -> int | None:
     return editor if isinstance(editor, int) else None
 
 
-def _value(result: Any) -> tuple[str | None, str | None]:
+def _value(result: Any, control: str | None) -> tuple[str | None, str | None]:
+    """The one value of the verdict's control; what other controls of a page say is not ours."""
     choices: list[Any] = []
     for item in result if isinstance(result, list) else []:
-        if isinstance(item, Mapping) and item.get("type") == "choices":
+        if not isinstance(item, Mapping) or control not in (None, item.get("from_name")):
+            continue
+        if item.get("type") == "choices":
             value = item.get("value")
             found = value.get("choices") if isinstance(value, Mapping) else None
             choices += found if isinstance(found, list) else []

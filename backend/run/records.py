@@ -175,6 +175,8 @@ class TaskLabels:
     indexes: tuple[int, ...]
     """The image's index; in the gallery layout those of all images on the page."""
     annotations: Sequence[Mapping[str, Any]] = ()
+    control: str | None = None
+    """The name of the page's control in which people say good, bad or best; None for any."""
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,15 @@ def test_labels_come_under_the_people_who_made_them(importing, project, run):
     assert (again.new, again.present, again.changed) == ([], 3, 0)
 
 
+def test_what_a_changed_page_says_besides_the_verdict_comes_along(importing, project, run):
+    more = {"from_name": "why", "type": "textarea", "value": {"text": ["nice"]}}
+    hands = {"from_name": "hands", "type": "choices", "value": {"choices": ["good"]}}
+    said = [more, hands, *result("bad")]
+    assert len(importing([task(run, 1, 0, entry("bad", result=said))]).new) == 1
+    [there] = [each for each in project.tasks if each["annotations"]]
+    assert there["annotations"][0]["result"] == said
+
+
 def test_without_unique_ids_a_file_is_still_imported_once(importing, project, run):
     file = [task(run, 1, 0, entry("good", unique_id=None))]
     assert [len(importing(file).new) for _ in range(2)] == [1, 0]

@@ -90,6 +90,16 @@ class TestImages:
         others = [{"type": "textarea", "value": {"text": ["nice"]}}, *result("bad")]
         assert self.annotation(result=others).value == "bad"
 
+    @pytest.mark.parametrize("said", ["good", "bad", "best"])
+    def test_another_question_with_the_same_answers_is_no_verdict(self, said: str):
+        hands = {"from_name": "hands", "type": "choices", "value": {"choices": [said]}}
+        task = TaskLabels(100, 0, (3,), control="verdict")
+        [both] = read(self.of_run, task, whole(result=[hands, *result("bad")]), PEOPLE)
+        assert (both.value, both.problem) == ("bad", None)
+        [alone] = read(self.of_run, task, whole(result=[hands]), PEOPLE)
+        assert alone.value is None
+        assert "the annotation says nothing" in str(alone.problem)
+
     def test_a_person_may_be_given_whole(self):
         assert self.annotation(completed_by={"id": 1}).annotator_id == 1
 
