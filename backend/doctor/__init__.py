@@ -84,7 +84,7 @@ def _images(settings: Settings, gateway: Gateway, project_id: int) -> Iterator[F
 
 def _as_an_annotator(settings: Settings, gateway: Gateway, address: str) -> Iterator[Finding]:
     try:
-        with trial.annotator(gateway) as person:
+        with trial.annotator(settings, gateway) as person:
             yield tried("annotators", lambda: trial.annotator_sees(settings, person, address))
             yield tried("keyboard", lambda: trial.space_submits(person))
     except HeroServiceError as error:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from backend.addresses import get
 from backend.doctor.finding import Note
 from backend.errors import BackendUnreachable, ProjectGone
 from backend.label_studio import Gateway, Server, check_backend_url
@@ -65,7 +66,7 @@ def _expiry(text: str) -> datetime | None:
 def backend(settings: Settings) -> str:
     """It answers, and takes our password."""
     try:
-        answer = httpx.get(f"{settings.backend_url}/health", timeout=5, trust_env=False)
+        answer = get(f"{settings.backend_url}/health", timeout=5)
         answer.raise_for_status()
     except httpx.HTTPError as error:
         raise BackendUnreachable(
@@ -151,11 +152,10 @@ def webhooks_received(settings: Settings) -> float:
     """
     password = settings.basic_auth_pass.get_secret_value()
     try:
-        answer = httpx.get(
+        answer = get(
             f"{settings.backend_url}/metrics",
             auth=(settings.basic_auth_user, password),
             timeout=5,
-            trust_env=False,
         )
         answer.raise_for_status()
     except httpx.HTTPError as error:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 from PIL import Image
 
+from backend.addresses import is_this_machine, path_of
 from backend.doctor.finding import Note
 from backend.errors import HeroServiceError, ImageUnresolvable
 from backend.label_studio import Gateway
@@ -47,7 +48,7 @@ def image(settings: Settings, gateway: Gateway, project_id: int) -> Iterator[str
 
 
 @contextmanager
-def annotator(gateway: Gateway) -> Iterator[Member]:
+def annotator(settings: Settings, gateway: Gateway) -> Iterator[Member]:
     """Somebody who came in by the invitation link and has no rights of ours."""
     for user_id, email in gateway.emails().items():  # of a doctor that was killed
         if email.startswith(f"{NAME}-"):
@@ -55,8 +56,9 @@ def annotator(gateway: Gateway) -> Iterator[Member]:
     link = urlsplit(gateway.invitation())
     email = f"{NAME}-{secrets.token_hex(4)}@example.com"
     try:
+        path = link.path.removeprefix(path_of(settings.public_label_studio_url))
         member = Member.sign_up(
-            gateway.url, f"{link.path}?{link.query}", email, secrets.token_urlsafe(16)
+            gateway.url, f"{path}?{link.query}", email, secrets.token_urlsafe(16)
         )
     except (HeroServiceError, httpx.HTTPError) as error:
         raise Note(
@@ -83,7 +85,7 @@ def owner_sees(settings: Settings, gateway: Gateway, address: str) -> str:
 def annotator_sees(settings: Settings, person: Member, address: str) -> str:
     """An annotator's browser is shown the image."""
     try:
-        answer = person.http.get(address)
+        answer = person.http.get(_from(settings, address))
     except httpx.HTTPError as error:
         raise ImageUnresolvable(
             f"an annotator's browser cannot fetch {address} ({error}); set HERO_URL to an address "
@@ -103,11 +105,14 @@ def annotator_sees(settings: Settings, person: Member, address: str) -> str:
     return "shown to a trial annotator"
 
 
+def _from(settings: Settings, address: str) -> str:
+    """An image's address as it is asked for at the address by which we reach Label Studio."""
+    return address.removeprefix(path_of(settings.public_label_studio_url))
+
+
 def _for_this_machine_only(settings: Settings) -> bool:
-    loopback = ("127.0.0.1", "localhost")
-    return (
-        urlsplit(settings.backend_url).hostname in loopback
-        and urlsplit(settings.public_label_studio_url).hostname not in loopback
+    return is_this_machine(settings.backend_url) and not is_this_machine(
+        settings.public_label_studio_url
     )
 
 

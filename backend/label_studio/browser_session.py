@@ -11,6 +11,7 @@ from typing import Any, Self
 import httpx
 from label_studio_sdk.core.api_error import ApiError
 
+from backend import addresses
 from backend.errors import LabelStudioRefused
 
 
@@ -26,9 +27,7 @@ class Member:
 
     def __init__(self, url: str, email: str) -> None:
         self.url, self.email, self.user_id = url.rstrip("/"), email, 0
-        self.http = httpx.Client(
-            base_url=self.url, timeout=60, follow_redirects=True, trust_env=False
-        )
+        self.http = addresses.client(self.url, base_url=self.url, timeout=60, follow_redirects=True)
         self.http.event_hooks["request"].append(
             lambda request: _send_csrf_token(self.http.cookies, request)
         )
@@ -130,7 +129,7 @@ def invitation(url: str, headers: Mapping[str, str]) -> str:
     Raises:
         ApiError: Label Studio refuses them.
     """
-    answer = httpx.get(f"{url}/api/invite", headers=dict(headers), timeout=30, trust_env=False)
+    answer = addresses.get(f"{url}/api/invite", headers=dict(headers))
     if not answer.is_success:
         raise ApiError(status_code=answer.status_code, body=answer.text)
     return str(answer.json()["invite_url"])

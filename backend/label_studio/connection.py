@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.request_options import RequestOptions
 
+from backend import addresses
 from backend.errors import ProjectGone, SettingsInvalid, TokenRefused
 from backend.label_studio.errors import Errors
 from backend.settings import LABEL_STUDIO_VERSION, Settings
@@ -67,7 +68,10 @@ class Connection:
             )
         self._errors = Errors(self.url, settings.backend_url, personal=token.count(".") == 2)
         with self._asking("log in"):
-            self._client = LabelStudio(base_url=self.url, api_key=token, timeout=60)
+            http = addresses.client(self.url, timeout=60, follow_redirects=True)
+            self._client = LabelStudio(base_url=self.url, api_key=token, httpx_client=http)
+            # Of an address below a path, the SDK's own joining drops the path.
+            self._client._client_wrapper._tokens_client._base_url = f"{self.url}/"
 
     def ping(self) -> Server:
         """See that Label Studio answers and takes the token.

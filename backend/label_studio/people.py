@@ -3,6 +3,7 @@
 import time
 from collections.abc import Collection
 
+from backend.addresses import below
 from backend.label_studio.browser_session import invitation
 from backend.label_studio.connection import Connection
 from backend.settings import Settings
@@ -36,7 +37,7 @@ class People(Connection):
         with self._asking("ask for the invitation link"):
             headers = self._client._client_wrapper.get_headers()
             path = invitation(self.url, headers)
-        return f"{self._settings.public_label_studio_url}{path}"
+        return below(self._settings.public_label_studio_url, path)
 
     def remove_member(self, user_id: int) -> None:
         """Delete a trial annotator's account."""

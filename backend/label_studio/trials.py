@@ -2,6 +2,7 @@
 
 import httpx
 
+from backend.addresses import below, get, path_of
 from backend.label_studio.connection import ONCE, Connection
 from backend.tasks import label_config
 
@@ -13,11 +14,12 @@ class Trials(Connection):
         """Whether an image's address, as tasks carry it, gives an image to a logged-in user."""
         headers = None
         if address.startswith("/"):
-            address = f"{self.url}{address}"
+            public = path_of(self._settings.public_label_studio_url)
+            address = below(self.url, address.removeprefix(public))
             with self._asking("log in"):
                 headers = self._client._client_wrapper.get_headers()
         try:
-            answer = httpx.get(address, headers=headers, timeout=30, trust_env=False)
+            answer = get(address, headers=headers)
         except httpx.TransportError as error:
             raise self._errors.unreachable(error) from error
         return answer.is_success and answer.headers.get("content-type", "").startswith("image/")

@@ -20,6 +20,7 @@ from typing import Any, Self
 import httpx
 from filelock import FileLock, Timeout
 
+from backend.addresses import get
 from backend.errors import (
     AlreadyRunning,
     LabelStudioUnreachable,
@@ -288,7 +289,7 @@ def _check_answers(url: str) -> None:
 
 def _answers(address: str) -> bool:
     try:
-        return httpx.get(address, timeout=3, trust_env=False).is_success
+        return get(address, timeout=3).is_success
     except httpx.HTTPError:
         return False
 

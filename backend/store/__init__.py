@@ -5,7 +5,10 @@ holds a run by a lease; the lease's fencing token is compared at every commit, s
 that was taken for dead, or whose run was paused, cannot write any more.
 """
 
+from typing import Self
+
 from backend.run.records import Annotation, Claim, Epoch, Hint, Image, Run
+from backend.settings import Settings
 from backend.store.labels import Labels
 from backend.store.leases import Leases
 from backend.store.steps import Steps
@@ -15,3 +18,11 @@ __all__ = ["Annotation", "Claim", "Epoch", "Hint", "Image", "Run", "Store"]
 
 class Store(Labels, Leases, Steps):
     """The database of one home folder, or one that several machines share."""
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """See `Database.open`; links to projects lead to where Label Studio stands now."""
+        store = super().open(settings)
+        if settings.public_label_studio_url:
+            store.move_projects(f"{settings.public_label_studio_url}/projects/")
+        return store

@@ -139,6 +139,17 @@ class Runs(Database):
             )
             return run_row(connection, run_id)
 
+    def move_projects(self, base: str) -> None:
+        """Let the addresses of all projects be `base` and their numbers."""
+        runs = tables.runs
+        address = sa.literal(base) + sa.cast(runs.c.project_id, sa.String)
+        elsewhere = sa.and_(runs.c.project_id.is_not(None), runs.c.project_url != address)
+        with self._read() as connection:
+            moved = connection.scalar(sa.select(runs.c.id).where(elsewhere).limit(1))
+        if moved is not None:
+            with self._write() as connection:
+                connection.execute(sa.update(runs).where(elsewhere).values(project_url=address))
+
     @contextmanager
     def _taking(self, run_id: str, project_id: int | None) -> Iterator[Connection]:
         """A transaction that gives a project to a run."""

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from itsdangerous import Signer
 
+from backend.addresses import path_of
 from backend.errors import ImageUnresolvable
 from backend.files import is_disk_full, whole, whole_folder
 from backend.run.records import Image
@@ -71,7 +72,9 @@ def image_url(settings: Settings, path: str) -> str:
         signature = _signer(settings).get_signature(path).decode()
         return f"{settings.backend_url}/images/{quote(path)}?signature={signature}"
     relative = (settings.images_dir / path).relative_to(settings.files_root)
-    return f"/data/local-files/?d={quote(relative.as_posix())}"
+    # Browsers look for it at the root of Label Studio's host, so the path before it belongs to it.
+    prefix = path_of(settings.public_label_studio_url)
+    return f"{prefix}/data/local-files/?d={quote(relative.as_posix())}"
 
 
 def signature_fits(settings: Settings, path: str, signature: str) -> bool:

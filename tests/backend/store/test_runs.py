@@ -5,6 +5,7 @@ from sqlalchemy.exc import IntegrityError
 
 from backend.errors import ProjectTaken, RunAmbiguous, RunNotFound
 from backend.run.states import Event, State
+from backend.settings import Settings
 from backend.store import Store
 from tests.backend.conftest import CONFIG, Clock
 from tests.backend.store.carried import carry_to_labelling
@@ -87,3 +88,19 @@ class TestRuns:
         assert again.run(run.id) == run
         assert again.images(run.id, 0) == store.images(run.id, 0)
         again.close()
+
+
+def test_links_lead_to_where_label_studio_stands_now(settings: Settings):
+    at = settings.model_copy(update={"label_studio_url": "http://old:8080"})
+    store = Store.open(at)
+    first = store.create_run(CONFIG, project_id=7, project_url="http://old:8080/projects/7")
+    lonely = store.create_run(CONFIG)
+    store.close()
+    moved = at.model_copy(update={"label_studio_public_url": "https://new/ls"})
+    store = Store.open(moved)
+    assert store.run(first.id).project_url == "https://new/ls/projects/7"
+    assert store.run(lonely.id).project_url is None
+    store.close()
+    store = Store.open(settings.model_copy(update={"label_studio_url": ""}))
+    assert store.run(first.id).project_url == "https://new/ls/projects/7"
+    store.close()

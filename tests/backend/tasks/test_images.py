@@ -94,3 +94,9 @@ def test_a_file_system_without_links(
     images.place_images(settings, batch, "rose", 1)
     shutil.rmtree(batch)
     assert (settings.images_dir / "rose/0001/0000.png").read_bytes() == b"image 0"
+
+
+def test_an_image_stands_below_label_studios_own_path(settings: Settings):
+    public = {"label_studio_public_url": "https://host/ls"}
+    address = images.image_url(settings.model_copy(update=public), "run/0000/0001.png")
+    assert address == "/ls/data/local-files/?d=run/0000/0001.png"
