@@ -71,8 +71,10 @@ class Errors:
         missing = says_not_found(error) or "not one of the available" in words
         if not_found is not None and missing:
             raise not_found from None
-        if status == 404 and not says_not_found(error):
-            raise self._in_trouble(what, error) from None
+        if status == 404 and not missing:
+            if isinstance(not_found, ProjectGone):
+                raise self._in_trouble(what, error) from None
+            raise not_found or self.not_label_studio() from None
         if "reserved network" in words or "private network" in words:
             raise PrivateAddressRefused(
                 f"Cannot {what}: Label Studio at {self._url} does not talk to private addresses "

@@ -104,6 +104,8 @@ def test_only_label_studios_own_404_says_that_a_project_is_gone():
     ours = Errors("http://studio", "http://backend", personal=False)
     with pytest.raises(LabelStudioRefused), ours.translated("look"):
         raise answered(404, OWN_404)
+    with pytest.raises(NotLabelStudio), ours.translated("look"):
+        raise answered(404, "<html>another program</html>")
 
 
 @pytest.mark.parametrize(
