@@ -57,6 +57,13 @@ class ModelSettings(Part):
         description="Precision of sampling. The update always runs in float32, since half "
         "precision moves log-probabilities by many times the clip range.",
     )
+    memory: Literal["auto", "high", "low", "8-bit", "4-bit"] = Field(
+        "auto",
+        description="How the model is held in memory. high: everything in float32 on one device. "
+        "low: frozen weights in 16 bits, activations recomputed, text encoders on the CPU, large "
+        "images decoded in tiles; slower. 8-bit (needs torchao) and 4-bit (needs bitsandbytes): "
+        "low, with the network's weights rounded to that. auto is the first of these that fits.",
+    )
 
     @field_validator("name")
     @classmethod

@@ -10,6 +10,7 @@
     ├── CheckpointError    a checkpoint on disk does not fit the run, or is too new
     │   └── DamagedFiles   a checkpoint or a batch on disk is missing or damaged
     ├── StorageError       the disk refused a write; what was there before still is
+    ├── TooLittleMemory    GPU or CPU memory does not suffice; the sentence names what takes less
     ├── RatioError         the update would not start from the policy that drew the batch
     └── RewardError        a reward gave something else than one number an image: mend the reward
 
@@ -55,6 +56,10 @@ class DamagedFiles(CheckpointError):
 
 class StorageError(HeroError):
     """The disk refused a write; nothing half-written stands under the final name."""
+
+
+class TooLittleMemory(HeroError):
+    """An allocator refused; what is stored of the run is as it was."""
 
 
 class RatioError(HeroError):

@@ -80,7 +80,8 @@ class Method(ABC, Generic[Settings]):
         """The run as `save` left it. Raises `CheckpointError`, `ModelNotFound`."""
         saved = Checkpoint.load(checkpoint)
         try:
-            config, dropped = read_config(saved.config)
+            # Versions without that setting held every model so.
+            config, dropped = read_config({"memory": "high", **saved.config})
         except ConfigError as error:
             raise CheckpointError(
                 f"The checkpoint in {checkpoint} cannot be used ({error}); resume from an earlier "
@@ -120,15 +121,16 @@ class Method(ABC, Generic[Settings]):
         `on_image(index, image)` gets each image as soon as it is decoded.
         """
         n = self.config.images_per_epoch
-        drawn = draw(
-            self.policy,
-            self._batch_noises(n),
-            Streams(self.config.seed, self.epoch, "sampling"),
-            prompt=self.prompt,
-            trained_steps=self._trained_steps(n),
-            on_image=on_image,
-            on_progress=on_progress,
-        )
+        with self.policy.memory_errors("drawing"):
+            drawn = draw(
+                self.policy,
+                self._batch_noises(n),
+                Streams(self.config.seed, self.epoch, "sampling"),
+                prompt=self.prompt,
+                trained_steps=self._trained_steps(n),
+                on_image=on_image,
+                on_progress=on_progress,
+            )
         return Batch(
             epoch=self.epoch,
             prompt=self.prompt,
@@ -166,7 +168,8 @@ class Method(ABC, Generic[Settings]):
             report.stepped_back = True
         else:
             before = self._policy_tensors() if self.rollback.drop else None
-            self._learn(batch, feedback, report, on_progress)
+            with self.policy.memory_errors("learning"):
+                self._learn(batch, feedback, report, on_progress)
             self.rollback.passed(rate, before if report.updated else None)
         self.epoch += 1
         return report
@@ -198,15 +201,16 @@ class Method(ABC, Generic[Settings]):
         every step, and may raise to end the drawing. Raises `NoiseBankEmpty`, `ConfigError`.
         """
         noises = self._normal_noises if noise == "normal" else self._bank_noises
-        return draw(
-            self.policy,
-            noises(n, stream(seed, 0, "fresh noise")),
-            Streams(seed, 0, "fresh sampling"),
-            prompt=prompt or self.prompt,
-            scheduler=scheduler,
-            on_image=on_image,
-            on_progress=on_progress,
-        )
+        with self.policy.memory_errors("drawing"):
+            return draw(
+                self.policy,
+                noises(n, stream(seed, 0, "fresh noise")),
+                Streams(seed, 0, "fresh sampling"),
+                prompt=prompt or self.prompt,
+                scheduler=scheduler,
+                on_image=on_image,
+                on_progress=on_progress,
+            )
 
     def export_lora(self, path: Path, about: Mapping[str, str] | None = None) -> Path:
         """Write the LoRA as the safetensors file `path`, with metadata to which `about` adds."""
@@ -214,8 +218,13 @@ class Method(ABC, Generic[Settings]):
 
     def save(self, folder: Path, *, once: bool = False) -> None:
         """Write a complete checkpoint, whole or not at all; `once` leaves one that is there as it
-        is. Raises `StorageError`."""
-        checkpoint = Checkpoint(self.config.flat(), self.epoch, self._tensors(), self._facts())
+        is. Raises `StorageError`.
+
+        Where the configuration leaves it open how the model is held in memory, the checkpoint says
+        what was chosen, so that the run goes on with the same weights.
+        """
+        config = {**self.config.flat(), "memory": self.policy.memory.level}
+        checkpoint = Checkpoint(config, self.epoch, self._tensors(), self._facts())
         by_first(lambda: checkpoint.save(folder, once=once))
 
     @abstractmethod

@@ -10,6 +10,7 @@ from hero_engine.methods.reward_models import check_reward
 from hero_engine.methods.shared_settings import TrajectorySettings
 from hero_engine.models.checking import check_model
 from hero_engine.models.loading import Found, prompt_warnings
+from hero_engine.models.memory import plan_memory
 from hero_engine.models.policy import device_for
 
 
@@ -30,7 +31,7 @@ def check_run(config: RunConfig) -> list[str]:
             "learn: it learns by the noise in each of many steps; set method to hero+, dreambooth "
             "or prompt, or choose the model that this one was distilled from."
         )
-    device_for(config)
+    device = device_for(config)
     model.check_size(config.sampling)
     schedule = model.schedule(config.sampling)
     if isinstance(settings, TrajectorySettings):
@@ -47,6 +48,9 @@ def check_run(config: RunConfig) -> list[str]:
     warnings = prompt_warnings(model, prompts)
     if config.negative_prompt and not model.takes_negative_prompt:
         warnings.append("The negative prompt is not used: this model takes none.")
+    plan = plan_memory(config, model, device) if not download else None
+    if plan is not None and (plan.lean or not plan.fits):
+        warnings.append(plan.sentence())
     if download:
         warnings.append(
             f"{config.model.name} is not on this machine yet: {download / 1e9:.1f} GB are "

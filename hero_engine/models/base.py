@@ -18,6 +18,7 @@ from hero_engine.diffusion.forward_process import ForwardProcess
 from hero_engine.diffusion.kernel import Schedule
 from hero_engine.models.files import Configs as Configs
 from hero_engine.models.files import ModelFiles, locate
+from hero_engine.models.quantization import quantization
 
 Condition = dict[str, Tensor]
 """What a network is told besides z_t and t: a prompt and its negative, encoded once."""
@@ -49,7 +50,7 @@ def _size_in(part: str, scale: int, height: int, width: int) -> list[int]:
 
 
 class Family(ABC):
-    """A loaded model of one family; its weights are float32 and frozen.
+    """A loaded model of one family; its weights are frozen, and it computes in float32.
 
     A new family is a subclass in a file of its own and a line in `families.py`.
     """
@@ -65,6 +66,8 @@ class Family(ABC):
     """Parts that a model can do without: its model_index.json says null for them."""
     network_name: ClassVar[str]
     """The denoising network's part of the pipeline, and its folder."""
+    embedded_as: ClassVar[Mapping[str, str]]
+    """What the pipeline calls the parts of a `Condition` when it is given a prompt encoded."""
     pipe: Any
 
     @abstractmethod
@@ -77,10 +80,24 @@ class Family(ABC):
         return cls.from_files(locate(folder))
 
     @classmethod
-    def from_files(cls, files: ModelFiles) -> "Family":
-        """The model in a pipeline's files, in float32; what is missing of them is downloaded."""
-        files = files.here(cls.left_out)
-        return cls(files.load(cls.pipeline_class, cls.left_out, cls.pipeline_options))
+    def from_files(
+        cls,
+        files: ModelFiles,
+        half: torch.dtype | None = None,
+        bits: Literal["8-bit", "4-bit"] | None = None,
+    ) -> "Family":
+        """The model in a pipeline's files; what is missing of them is downloaded.
+
+        In float32, or with the network's and the text encoders' weights in `half`, a 16-bit kind
+        (`store_in_half` then makes them compute in float32), or the network's in so many bits.
+        """
+        files, name = files.here(cls.left_out), cls.network_name
+        precision = {"default": half or torch.float32, "vae": torch.float32}
+        options = dict(cls.pipeline_options)
+        if bits is not None:
+            precision[name] = torch.float32
+            options["quantization_config"] = quantization(name, bits)
+        return cls(files.load(cls.pipeline_class, cls.left_out, options, precision))
 
     @classmethod
     @abstractmethod
@@ -130,6 +147,15 @@ class Family(ABC):
     @abstractmethod
     def latent_shape(self) -> tuple[int, int, int]:
         """(channel, height, width) of the model's latents."""
+
+    @property
+    def encoders(self) -> dict[str, torch.nn.Module]:
+        """The text encoders, by their names in the pipeline."""
+        return {
+            name: part
+            for name, part in self.pipe.components.items()
+            if isinstance(part, torch.nn.Module) and name not in (self.network_name, "vae")
+        }
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -199,6 +225,15 @@ class Family(ABC):
             "guidance_scale": guidance_scale,
             "output_type": "latent",
         }
+
+    def embedded(self, condition: Condition, n: int) -> dict[str, Any]:
+        """Arguments by which that pipeline is given a prompt that `encode` encoded, n times: it may
+        repeat what it encodes, and does not repeat all that it is given."""
+        given = {
+            name: None if (part := condition.get(key)) is None else part.repeat_interleave(n, 0)
+            for key, name in self.embedded_as.items()
+        }
+        return {"prompt": None, "negative_prompt": None, "num_images_per_prompt": 1, **given}
 
     def spatial(self, latents: Tensor) -> Tensor:
         """What that pipeline gives, as [batch channel height width]."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hero_engine.diffusion import sampling
 from hero_engine.diffusion.sampling import Transitions
+from hero_engine.models.encoding import pipeline_for_encoded
 from hero_engine.models.policy import Policy
 from hero_engine.models.sanity import check_images, check_latents
 from hero_engine.processes import shared
@@ -111,8 +112,9 @@ def _sampler(policy: Policy, prompt: str, scheduler: str | None) -> Sampler:
         return lambda z_t, generators, wanted, told: sampling.sample(
             denoiser, schedule, z_t, generators, wanted, told
         )
-    pipe: Any = policy.family.pipeline(scheduler)
+    pipe: Any = pipeline_for_encoded(policy.family, scheduler)
     config = policy.config
+    condition = policy.condition(prompt)
 
     def through_pipeline(
         z_t: Tensor, generators: Generators, wanted: Tensor | None, told: OnStep | None
@@ -121,6 +123,7 @@ def _sampler(policy: Policy, prompt: str, scheduler: str | None) -> Sampler:
             prompt, config.negative_prompt, z_t, config.sampling.guidance_scale
         )
         steps = config.sampling.num_inference_steps
+        arguments |= policy.family.embedded(condition, len(z_t))
         drawn = pipe(**arguments, generator=generators, num_inference_steps=steps).images
         return policy.family.spatial(drawn), None
 

@@ -140,30 +140,25 @@ class ModelFiles:
         pipeline_class: Any,
         left_out: Collection[str],
         options: Mapping[str, Any],
+        precision: Mapping[str, Any],
     ) -> Any:
-        """The pipeline, in float32; pickled weights only if they hold nothing but tensors."""
-        import torch
+        """The pipeline; pickled weights only if they hold nothing but tensors.
 
+        `precision` is the kind of numbers that a part's weights are loaded as, by its name, and
+        that of the others as `default`.
+        """
         index, known = self.json(INDEX), inspect.signature(pipeline_class.__init__).parameters
         needed = [name for name, each in known.items() if each.default is each.empty]
         absent = [name for name in needed[1:] if not names_part(index, name)]
         without: dict[str, Any] = {name: None for name in (*left_out, *absent) if name in known}
         if self.single is not None:
-            pipe = pipeline_class.from_single_file(
-                str(self.single),
-                config=str(self._configurations(left_out)),
-                torch_dtype=torch.float32,
-                local_files_only=True,
-                **without,
-                **options,
-            )
-            return pipe
+            return self._load_single(pipeline_class, left_out, {**without, **options}, precision)
         chosen = [self.weights(part) for part in self.parts(left_out)]
         pickled = any(each is not None and each.suffix == PICKLED for each in chosen)
         variants = {each.variant for each in chosen if each is not None and each.variant}
         pipe = pipeline_class.from_pretrained(
             str(self.folder),
-            dtype=torch.float32,
+            dtype=dict(precision),
             variant=min(variants, default=None),
             use_safetensors=None if pickled else True,
             local_files_only=True,
@@ -171,6 +166,33 @@ class ModelFiles:
             **options,
         )
         return pipe
+
+    def _load_single(
+        self,
+        pipeline_class: Any,
+        left_out: Collection[str],
+        options: Mapping[str, Any],
+        precision: Mapping[str, Any],
+    ) -> Any:
+        """The pipeline in a single file; its VAE apart, since diffusers takes one kind for all."""
+        from diffusers import AutoencoderKL
+
+        file, folder = str(self.single), str(self._configurations(left_out))
+        vae = AutoencoderKL.from_single_file(
+            file,
+            config=folder,
+            subfolder="vae",
+            torch_dtype=precision["vae"],
+            local_files_only=True,
+        )
+        return pipeline_class.from_single_file(
+            file,
+            config=folder,
+            vae=vae,
+            torch_dtype=precision["default"],
+            local_files_only=True,
+            **options,
+        )
 
     def _configurations(self, left_out: Collection[str]) -> Path:
         """The folder with all that a single file leaves out, downloaded if need be."""

@@ -1,7 +1,7 @@
 """FLUX.1: a transformer on packed latents, with CLIP and T5, by flow matching."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from diffusers import FluxPipeline
@@ -36,6 +36,12 @@ class Flux(FlowFamily):
     )
     pipeline_class = FluxPipeline
     left_out = ("image_encoder", "feature_extractor")
+    embedded_as: ClassVar = {
+        "embeds": "prompt_embeds",
+        "pooled": "pooled_prompt_embeds",
+        "negative_embeds": "negative_prompt_embeds",
+        "negative_pooled": "negative_pooled_prompt_embeds",
+    }
     max_sequence_length = 512
 
     @classmethod

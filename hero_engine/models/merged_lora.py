@@ -14,6 +14,9 @@ from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
+from torch.nn.utils.parametrize import type_before_parametrizations
+
+from hero_engine.models.half_storage import stored_weight
 
 
 class MergedLinear(torch.autograd.Function):
@@ -50,19 +53,25 @@ def _merged(weight: Tensor, down: Tensor, up: Tensor) -> Float[Tensor, "out in"]
 
 
 def merge_in_forward(network: torch.nn.Module) -> None:
-    """Let every LoRA on a plain linear layer of `network` work that way."""
+    """Let every LoRA on a linear layer of `network` work that way; weights in 8 or 4 bits have
+    LoRA layers of other classes."""
     for layer in network.modules():
-        if isinstance(layer, LoraLinear) and type(layer.get_base_layer()) is torch.nn.Linear:
+        if type(layer) is LoraLinear and _is_plain(layer.get_base_layer()):
             layer.forward = partial(_forward, layer)  # type: ignore[method-assign]
 
 
+def _is_plain(layer: torch.nn.Module) -> bool:
+    """A linear layer of torch's, whether or not its weight is stored in 16 bits."""
+    return type_before_parametrizations(layer) is torch.nn.Linear
+
+
 def _forward(layer: LoraLinear, x: Tensor) -> Tensor:
-    base = layer.get_base_layer()
+    base: Any = layer.get_base_layer()
     if layer.disable_adapters or torch.is_autocast_enabled(x.device.type):
         return LoraLinear.forward(layer, x)
     (name,) = layer.active_adapters
     down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
     made: Tensor = MergedLinear.apply(  # type: ignore[no-untyped-call]
-        x, base.weight, down, layer.scaling[name] * up, base.bias
+        x, stored_weight(base), down, layer.scaling[name] * up, base.bias
     )
     return made

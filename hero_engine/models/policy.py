@@ -1,6 +1,7 @@
 """The model that learns: a family's, with a trainable LoRA on its network."""
 
 import contextlib
+import logging
 import pickle
 from collections.abc import Iterator
 from functools import cached_property
@@ -19,11 +20,16 @@ from hero_engine.config import ModelSettings, RunConfig, SamplingSettings
 from hero_engine.diffusion.forward_process import ForwardProcess
 from hero_engine.diffusion.kernel import Denoiser, Schedule
 from hero_engine.errors import ConfigError, ModelNotFound
-from hero_engine.models.base import Family
+from hero_engine.models.base import Condition, Family
 from hero_engine.models.hub import first_line
 from hero_engine.models.loading import Found
+from hero_engine.models.memory import HIGH, MemoryPlan, plan_memory
 from hero_engine.models.merged_lora import merge_in_forward
+from hero_engine.models.out_of_memory import Doing, is_out_of_memory, memory_errors
+from hero_engine.models.placing import placed, slimmed
 from hero_engine.streams import stream_seed
+
+logger = logging.getLogger(__name__)
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -31,18 +37,22 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 class Policy:
     """A model with trainable LoRA matrices; everything else is frozen.
 
-    All weights are float32, the LoRA's above all; half precision is `autocast` for as long as a
-    batch is drawn. Device placement is accelerate's.
+    It computes in float32; half precision is `autocast` for as long as a batch is drawn. How the
+    frozen weights are stored, and where, is `memory`'s; the LoRA is float32. The device is
+    accelerate's.
     """
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config
-        self.family = load_family(config.model, config.sampling)
-        if config.format == 1:
-            self.family.as_format_1()
         self.device = device_for(config)
-        self._attach_lora()
-        self.pipe.to(self.device)
+        found, self.memory = found_for_run(config, self.device)
+        with self.memory_errors("loading"):
+            loaded = _loaded(found, config.sampling, self.memory)
+            self.family = slimmed(loaded, self.memory)
+            if config.format == 1:
+                self.family.as_format_1()
+            self._attach_lora()
+            self.prompts = placed(self.family, self.memory, self.device)
 
     def _attach_lora(self) -> None:
         self.family.freeze()
@@ -104,10 +114,17 @@ class Policy:
     def denoiser(self, prompt: str, *, guided: bool = True) -> Denoiser:
         """The network for one prompt, under the configured guidance or without any;
         differentiable in the LoRA."""
-        scale = self.config.sampling.guidance_scale
-        negative = self.config.negative_prompt if guided and scale > 1 else None
-        condition = self.family.encode(prompt, negative, self.device)
+        scale, condition = self.config.sampling.guidance_scale, self.condition(prompt, guided)
         return lambda z_t, timesteps: self.family.predict(z_t, timesteps, condition, scale)
+
+    def condition(self, prompt: str, guided: bool = True) -> Condition:
+        """A prompt for the network, with the configured negative prompt where guidance has one."""
+        guided = guided and self.config.sampling.guidance_scale > 1
+        return self.prompts(prompt, self.config.negative_prompt if guided else None)
+
+    def memory_errors(self, doing: Doing) -> contextlib.AbstractContextManager[None]:
+        """In the block, too little memory is `TooLittleMemory`, which says what takes less."""
+        return memory_errors(self.config, self.device, doing, self.memory.level)
 
     def decode(self, latents: Tensor) -> Iterator[Image.Image]:
         """The images of clean latents [batch channel height width], one by one."""
@@ -143,23 +160,39 @@ def device_for(config: RunConfig) -> torch.device:
     return device
 
 
+def found_for_run(config: RunConfig, device: torch.device) -> tuple[Found, MemoryPlan]:
+    """The configured model, downloaded if need be, and how it is to be held in memory.
+
+    Raises `ModelNotFound`, `UnsupportedModel`, `ConfigError`.
+    """
+    found = Found(config.model)
+    found.files = found.files.here(found.family.left_out)
+    plan = plan_memory(config, found, device) or HIGH
+    logger.info("%s: %s", config.model.name, plan.sentence())
+    return found, plan
+
+
 def load_family(model: ModelSettings | str, sampling: SamplingSettings | None = None) -> Family:
-    """The model, loaded by its family, for images of the size that a run asks for.
+    """The model in float32, loaded by its family, for images of the size that a run asks for.
 
     Raises `ModelNotFound` where there is none and `UnsupportedModel` for other kinds of model.
     """
     model = ModelSettings(name=model) if isinstance(model, str) else model
-    sampling = sampling or SamplingSettings()
-    found = Found(model)
+    return _loaded(Found(model), sampling or SamplingSettings(), HIGH)
+
+
+def _loaded(found: Found, sampling: SamplingSettings, plan: MemoryPlan) -> Family:
     found.check_size(sampling)
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
     try:
-        family = found.family.from_files(found.files)
+        family = found.family.from_files(found.files, plan.half, plan.bits)
     except (OSError, ValueError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+        if is_out_of_memory(error):
+            raise
         raise ModelNotFound(
-            f"Loading the pipeline {model.name!r} failed ({first_line(error)}); check that its "
-            "files are complete, or download it again."
+            f"Loading the pipeline {found.files.name!r} failed ({first_line(error)}); check that "
+            "its files are complete, or download it again."
         ) from error
     if (size := found.size(sampling)) is not None:
         family.resize(*size)

@@ -1,7 +1,7 @@
 """Qwen-Image: a transformer on packed latents with a language model that reads the prompt, by flow
 matching."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from diffusers import QwenImagePipeline
@@ -17,6 +17,7 @@ class QwenImage(FlowFamily):
 
     lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
     pipeline_class = QwenImagePipeline
+    embedded_as: ClassVar = {"positive": "prompt_embeds", "negative": "negative_prompt_embeds"}
     max_sequence_length = 512
 
     @classmethod

@@ -1,6 +1,6 @@
 """Stable Diffusion 3 and 3.5: a transformer with two CLIP encoders and T5, by flow matching."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from diffusers import StableDiffusion3Pipeline
@@ -27,6 +27,12 @@ class StableDiffusion3(FlowFamily):
     )
     pipeline_class = StableDiffusion3Pipeline
     left_out = ("image_encoder", "feature_extractor")
+    embedded_as: ClassVar = {
+        "embeds": "prompt_embeds",
+        "pooled": "pooled_prompt_embeds",
+        "negative_embeds": "negative_prompt_embeds",
+        "negative_pooled": "negative_pooled_prompt_embeds",
+    }
     may_lack = ("text_encoder_3", "tokenizer_3")
     max_sequence_length = 256
     """Tokens that the network gets from T5, unless its tokenizer says that it reads fewer; of zeros

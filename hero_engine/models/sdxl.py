@@ -16,6 +16,12 @@ class StableDiffusionXL(UNetFamily):
     pipeline_class = StableDiffusionXLPipeline
     pipeline_options: ClassVar = {"add_watermarker": False}
     left_out = ("feature_extractor", "image_encoder")
+    embedded_as: ClassVar = {
+        "positive": "prompt_embeds",
+        "positive_pooled": "pooled_prompt_embeds",
+        "negative": "negative_prompt_embeds",
+        "negative_pooled": "negative_pooled_prompt_embeds",
+    }
 
     @classmethod
     def tokenizer_of(cls, configs: Configs) -> tuple[str, int | None]:

@@ -15,6 +15,7 @@ class StableDiffusion(UNetFamily):
     pipeline_class = StableDiffusionPipeline
     pipeline_options: ClassVar = {"requires_safety_checker": False}
     left_out = ("safety_checker", "feature_extractor", "image_encoder")
+    embedded_as: ClassVar = {"positive": "prompt_embeds", "negative": "negative_prompt_embeds"}
 
     @torch.no_grad()
     def encode(self, prompt: str, negative_prompt: str | None, device: torch.device) -> Condition:

@@ -1,6 +1,6 @@
 """Z-Image: a transformer with a language model that reads the prompt, by flow matching."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from diffusers import ZImagePipeline
@@ -24,6 +24,7 @@ class ZImage(FlowFamily):
 
     lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
     pipeline_class = ZImagePipeline
+    embedded_as: ClassVar = {"positive": "prompt_embeds", "negative": "negative_prompt_embeds"}
     max_sequence_length = 512
 
     @classmethod
@@ -97,6 +98,11 @@ class ZImage(FlowFamily):
             "guidance_scale": guidance_scale - 1,
             "max_sequence_length": self.max_sequence_length,
         }
+
+    def embedded(self, condition: Condition, n: int) -> dict[str, Any]:
+        """As lists, since prompts differ in length."""
+        given = super().embedded(condition, n)
+        return {k: list(each) if isinstance(each, Tensor) else each for k, each in given.items()}
 
     def samplers(self) -> list[str]:
         """Only the model's own: the pipeline gives noise levels in a form that no other takes."""

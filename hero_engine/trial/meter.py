@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import psutil
 import torch
 
+from hero_engine.models.out_of_memory import is_out_of_memory
 from hero_engine.trial.batch_size import DoesNotFit
 
 LOOK_SECONDS = 0.005
@@ -84,7 +85,7 @@ class Meter:
                 seconds = time.perf_counter() - started
                 busy = (time.process_time() - began) / torch.get_num_threads()
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             self._did_not_fit = True
             raise DoesNotFit(str(error)) from error
@@ -125,12 +126,3 @@ class Meter:
             done.set()
             thread.join()
             look()
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    text = str(error)
-    return (
-        isinstance(error, MemoryError)
-        or "out of memory" in text
-        or "can't allocate memory" in text  # torch's allocator of the CPU
-    )

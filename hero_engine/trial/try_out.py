@@ -19,6 +19,7 @@ from hero_engine.methods.base import Method
 from hero_engine.methods.feedback_method import FeedbackMethod
 from hero_engine.methods.shared_settings import LearningSettings
 from hero_engine.methods.workload import Workload
+from hero_engine.models.memory import Level
 from hero_engine.models.sanity import check_latents
 from hero_engine.streams import stream
 from hero_engine.trial.batch_size import Pass, find
@@ -58,6 +59,7 @@ def try_out(config: RunConfig) -> tuple[RunConfig, Forecast]:
         embedding_steps=embedding_steps,
     )
     config = _with_sizes(config, drawn.size, None if learned is None else learned.size)
+    config = _with_memory(config, trial.policy.memory.level)
     forecast = Forecast(
         drawing_seconds=drawing_seconds(costs, work),
         learning_seconds=learning_seconds(costs, work),
@@ -184,3 +186,8 @@ def _with_sizes(config: RunConfig, images: int, latents: int | None) -> RunConfi
     if isinstance(method, LearningSettings) and method.forward_batch_size == "auto":
         method = method.model_copy(update={"forward_batch_size": latents})
     return config.replaced(sampling=sampling, method=method)
+
+
+def _with_memory(config: RunConfig, level: Level) -> RunConfig:
+    """The configuration with how the model was held, so that the run goes on in the same way."""
+    return config.replaced(model=config.model.model_copy(update={"memory": level}))

@@ -239,7 +239,7 @@ def test_batch_sizes_are_decided_by_a_trial(pipeline: Path, engine: Engine, stor
     assert not engine_module.undecided(config)
     assert json.loads(json.dumps(forecast)) == forecast
     changed = {name for name in config if config[name] != run.config[name]}
-    assert changed == {"sample_batch_size", "forward_batch_size"}
+    assert changed == {"sample_batch_size", "forward_batch_size", "memory"}
     assert not engine.loaded
 
 

@@ -29,7 +29,8 @@ def test_auto_becomes_numbers_and_nothing_else_changes(make_config, method):
     assert forecast.images_at_once == decided.sampling.sample_batch_size
     if learns:
         assert decided.method.forward_batch_size == forecast.latents_at_once
-    assert {**decided.flat(), **auto} == config.flat()
+    assert decided.model.memory == "high"
+    assert {**decided.flat(), **auto, "memory": "auto"} == config.flat()
     assert forecast.drawing_seconds > 0
     assert (forecast.learning_seconds > 0) is learns
     assert 0 < forecast.peak_bytes < forecast.memory_bytes
@@ -38,14 +39,14 @@ def test_auto_becomes_numbers_and_nothing_else_changes(make_config, method):
 
 @pytest.mark.parametrize("family", MAKERS)
 def test_every_family_can_be_tried(make_config, pipelines, family):
-    config = make_config(model=str(pipelines[family]), method="hero+")
+    config = make_config(model=str(pipelines[family]), method="hero+", memory="low")
     decided, forecast = try_out(config)
     assert decided == config
     assert forecast.epoch_seconds > 0
 
 
 def test_numbers_that_were_said_are_kept(make_config):
-    config = make_config(sample_batch_size=5, forward_batch_size=3)
+    config = make_config(sample_batch_size=5, forward_batch_size=3, memory="high")
     decided, forecast = try_out(config)
     assert decided == config
     assert (forecast.images_at_once, forecast.latents_at_once) == (5, 3)

@@ -1,0 +1,89 @@
+"""Too little memory, as a sentence that says which setting helps, and by how much."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Final, Literal
+
+import torch
+
+from hero_engine.config import RunConfig
+from hero_engine.errors import HeroError, TooLittleMemory
+from hero_engine.models.loading import Found
+from hero_engine.models.memory import (
+    LEVELS,
+    Level,
+    gigabytes,
+    latents_of_pair,
+    needed_bytes,
+    pairs_at_once,
+    unavailable,
+)
+from hero_engine.models.size import model_size
+
+Doing = Literal["loading", "drawing", "learning"]
+SMALLEST: Final = 256
+"""Side of an image, in pixels, below which none is advised."""
+STEP: Final = 64
+
+_SAID_BY_ALLOCATORS = ("out of memory", "not enough memory", "can't allocate memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocator refused, of the GPU or of the CPU."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and any(said in str(error) for said in _SAID_BY_ALLOCATORS)
+    )
+
+
+@contextlib.contextmanager
+def memory_errors(
+    config: RunConfig, device: torch.device, doing: Doing, level: Level
+) -> Iterator[None]:
+    """What an allocator refuses in the block, as `TooLittleMemory`; `level` is how the model is
+    held."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TooLittleMemory(
+            f"The memory of the {device.type} does not suffice for {doing} with memory {level}; "
+            f"nothing was changed. {_what_helps(config, device, doing, level)}"
+        ) from error
+
+
+def _what_helps(config: RunConfig, device: torch.device, doing: Doing, level: Level) -> str:
+    """The settings that take less, each with what it spares by the estimate."""
+    try:
+        found = Found(config.model)
+        size = model_size(found.files, found.family.network_name, found.family.left_out)
+        pair = latents_of_pair(config, found)
+        image = found.family.size_from(found.configs(config.sampling))
+    except HeroError:
+        return "Take a machine with more memory."
+    pairs = pairs_at_once(config) if doing == "learning" else 1
+    helps: list[str] = []
+
+    def add(setting: str, less_level: Level, less_pairs: float) -> None:
+        if size is None:
+            return
+        now, then = (
+            needed_bytes(each, size, device, pair * of)
+            for each, of in ((level, pairs), (less_level, less_pairs))
+        )
+        helps.append(f"{setting} (about {gigabytes(now - then)} less)")
+
+    for lower in LEVELS[LEVELS.index(level) + 1 :]:
+        if not unavailable(lower, device, found):
+            add(f"--memory {lower}", lower, float(pairs))
+    if pairs > 1:
+        add("--set forward_batch_size=1", level, 1.0)
+    drawn = config.sampling.model_dump()["sample_batch_size"]
+    if doing == "drawing" and isinstance(drawn, int) and drawn > 1:
+        helps.append(f"--set sample_batch_size={drawn // 2} (half of what is drawn at once)")
+    if min(image) >= 2 * SMALLEST:
+        height, width = (side // 2 // STEP * STEP for side in image)
+        add(f"--height {height} --width {width}", level, pairs / 4)
+    if not helps:
+        return "Take a machine with more memory."
+    return f"What helps, in a new run: {'; '.join(helps)}."
