@@ -60,9 +60,15 @@ class Report:
     clip_fraction: float | None = None
     ratio_error: float | None = None
     """Largest |ratio - 1| before the first optimizer step."""
+    noise_floor: float | None = None
+    """By how much rounding alone moves log-ratios; measured once a run, after its first update."""
     grad_norm: float | None = None
     """Mean norm of the gradients before they are scaled down."""
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def add_note(self, sentence: str) -> None:
+        """Say one thing more; an empty sentence is none."""
+        self.note = " ".join(filter(None, (self.note, sentence)))
 
     def set_rewards(self, rewards: list[float], good: list[int], bad: list[int]) -> None:
         """Fill in the rewards and their means over the good and the bad images."""

@@ -33,5 +33,5 @@ class Hero(FeedbackMethod[HeroSettings], PolicyGradientMethod[HeroSettings]):
             self._policy_gradient(
                 batch, appraisal.rewards, report, on_progress, learning_rate_scale=scale
             )
-            report.note = summary.unusual(share, needs_anchor=self.design.embedded)
+            report.add_note(summary.unusual(share, needs_anchor=self.design.embedded))
         self._remember(batch, feedback, appraisal, report)

@@ -1,5 +1,6 @@
 """DDPO: clipped policy gradient on the trained steps (paper, Eq. 2 and 8, App. B.2; PPO)."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import partial
@@ -15,6 +16,7 @@ from hero_engine.diffusion.sampling import Transitions
 from hero_engine.errors import RatioError
 from hero_engine.feedback.reward import advantages
 from hero_engine.methods.base import timed
+from hero_engine.methods.noise_floor import drowned, noise_floor
 from hero_engine.methods.shared_settings import PolicyGradientSettings
 from hero_engine.methods.steps import take_steps
 from hero_engine.methods.trajectory import TrajectoryMethod, transitions_of
@@ -26,6 +28,12 @@ from hero_engine.storage.batch import Batch
 RATIO_TOLERANCE = 1e-5
 """How far from 1 the importance ratio may be before the first update, at most; never more than a
 tenth of the clip range."""
+
+
+NOISE_FLOOR_IMAGES = 4
+"""Of how many images the steps are looked at for it (`noise_floor.py`)."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -302,13 +310,14 @@ class PolicyGradientMethod(TrajectoryMethod[Settings]):
         learning_rate_scale: float = 1.0,
     ) -> None:
         """One epoch's DDPO update (Eq. 2, 8) from the rewards of the batch."""
-        settings = self.settings
+        settings, denoise = self.settings, self.policy.denoiser(batch.prompt)
+        transitions, first = transitions_of(batch), not self.optimizer.state
         with timed(report, "update"):
             stats = update(
-                self.policy.denoiser(batch.prompt),
+                denoise,
                 self.schedule,
                 self.optimizer,
-                transitions_of(batch),
+                transitions,
                 advantages(
                     rewards, std_floor=settings.reward_std_floor, clip=settings.advantage_clip
                 ),
@@ -322,3 +331,24 @@ class PolicyGradientMethod(TrajectoryMethod[Settings]):
         report.updated = True
         for name, value in asdict(stats).items():
             setattr(report, name, value)
+        if first:
+            self._note_noise_floor(denoise, transitions[:NOISE_FLOOR_IMAGES], report)
+
+    def _note_noise_floor(
+        self, denoise: Denoiser, transitions: Transitions, report: Report
+    ) -> None:
+        """Once a run: what rounding does to the ratio, and whether the clip is above it."""
+        parameters = self.policy.parameters
+        parts = list(flatten_pairs(transitions).split(self.settings.latents_at_once))
+
+        def log_probs() -> Tensor:
+            device = self.policy.device
+            made = [pair_log_probs(denoise, self.schedule, part, device) for part in parts]
+            return torch.cat(made)
+
+        floor = noise_floor(log_probs, parameters)
+        clip_range = scaled_clip_range(self.settings.clip_range, transitions.z_t[0, 0].numel())
+        report.noise_floor = floor
+        if said := drowned(floor, clip_range):
+            report.add_note(said)
+            logger.warning("%s", said)
