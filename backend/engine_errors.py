@@ -33,8 +33,8 @@ def engine_errors() -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError) or "out of memory" in str(error):
             raise EngineFailed(
-                "The model's memory does not suffice; `hero stop` this run and start one with a "
-                "smaller sample_batch_size and forward_batch_size."
+                "The memory does not suffice; `hero stop` this run and start one with --memory low "
+                "or a smaller sample_batch_size and forward_batch_size."
             ) from error
         raise
 

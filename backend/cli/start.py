@@ -1,7 +1,7 @@
 """`hero start`: what a run shall be."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -70,6 +70,15 @@ def start(
     ] = None,
     width: Annotated[
         int | None, typer.Option(rich_help_panel=DRAW, help="Width of the images in pixels.")
+    ] = None,
+    memory: Annotated[
+        Literal["auto", "high", "low", "8-bit", "4-bit"] | None,
+        typer.Option(
+            metavar="LEVEL",
+            rich_help_panel=DRAW,
+            help="How the model is held in memory: high, low (slower, takes much less), 8-bit, "
+            "4-bit. Default: auto, the first of these that fits.",
+        ),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(rich_help_panel=DRAW, help="Denoising steps per image.")
@@ -207,6 +216,7 @@ def start(
         "revision": revision,
         "height": height,
         "width": width,
+        "memory": memory,
         "images": images,
         "epochs": epochs,
         "steps": steps,

@@ -21,6 +21,7 @@ ENGINE_FIELDS = {
     "revision": "revision",
     "height": "height",
     "width": "width",
+    "memory": "memory",
     "images": "images_per_epoch",
     "epochs": "epochs",
     "steps": "num_inference_steps",
@@ -43,6 +44,7 @@ class Plan(Labelling):
     revision: str | None = Field(None, description="Of a model on the hub: branch, tag or commit.")
     height: int | None = Field(None, description="Height of the images, in pixels.")
     width: int | None = Field(None, description="Width of the images, in pixels.")
+    memory: str | None = Field(None, description="How the model is held in memory.")
     preset: str | None = Field(None, description="Named hyper-parameters.")
     images: int | None = Field(None, description="Images per epoch.")
     epochs: int | None = Field(None, description="Batches that are drawn and labelled.")

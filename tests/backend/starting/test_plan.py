@@ -50,6 +50,7 @@ def test_the_example_shows_every_option():
         "revision",
         "height",
         "width",
+        "memory",
         "project",
     }
     assert shown == set(file_keys())
