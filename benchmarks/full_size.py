@@ -1,9 +1,11 @@
-"""How long an epoch at Stable Diffusion 1.5's size takes on this GPU, and how much memory.
+"""How long an epoch of a model takes on this GPU, and how much memory.
 
-    python -m benchmarks.full_size [--images 64] [--steps 50] [--precision bf16] [--model FOLDER]
+    python -m benchmarks.full_size [--size SDXL | --model FOLDER] [--pixels 512] [--memory low]
+                                   [--images 64] [--steps 50] [--precision bf16]
 
-Without `--model` the networks have random weights: time and memory do not depend on what they are,
-and the images are noise. Half of them are called good. The first batch has 4 images and warms up.
+Without `--model` the networks have random weights of the size of SD 1.5, or another model's: time
+and memory do not depend on what they are, and the images are noise. Half of them are called good.
+The first batch has 4 images and warms up. Results of several calls come together in one file.
 """
 
 from __future__ import annotations
@@ -18,70 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from benchmarks.cells import RESULTS
 from benchmarks.jobs import command, console, device
+from benchmarks.memory_sizes import MODELS
+from benchmarks.random_models import write_model
 from benchmarks.sheets import Sheet
 from hero_engine.methods.base import Method
+from hero_engine.models.memory import LEVELS
 from hero_engine.presets import preset
 from hero_engine.storage.batch import Batch, Feedback
-from tinyworld.bundled import PIPELINE
-
-UNET = {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8}
-VAE = {
-    "block_out_channels": (128, 256, 512, 512),
-    "down_block_types": ("DownEncoderBlock2D",) * 4,
-    "up_block_types": ("UpDecoderBlock2D",) * 4,
-    "layers_per_block": 2,
-    "latent_channels": 4,
-    "sample_size": 512,
-}
-TEXT: dict[str, Any] = {
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "projection_dim": 768,
-}
-"""Stable Diffusion 1.5's; the vocabulary is the tiny model's."""
-
-
-def write_model(folder: Path) -> None:
-    """A pipeline of that size with random weights."""
-    tokenizer = CLIPTokenizer.from_pretrained(PIPELINE, subfolder="tokenizer")
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        max_position_embeddings=77,
-        eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        **TEXT,
-    )
-    tokenizer.model_max_length = 77
-    with torch.device("cuda"):
-        networks = {
-            "unet": UNet2DConditionModel(**UNET),
-            "vae": AutoencoderKL(**VAE),
-            "text_encoder": CLIPTextModel(text),
-        }
-    scheduler = DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-    )
-    without: dict[str, Any] = {"safety_checker": None, "feature_extractor": None}
-    StableDiffusionPipeline(
-        **networks,
-        **without,
-        tokenizer=tokenizer,
-        scheduler=scheduler,
-        requires_safety_checker=False,
-    ).save_pretrained(folder)
 
 
 @contextmanager
@@ -115,7 +63,10 @@ def epoch(fields: dict[str, Any], images: int) -> tuple[Method[Any], dict[str, A
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=MODELS, default="SD 1.5", help="of random weights")
     parser.add_argument("--model", help="a pipeline's folder; else random weights")
+    parser.add_argument("--pixels", type=int, help="side of the images; else the model's own")
+    parser.add_argument("--memory", choices=("auto", *LEVELS), default="auto")
     parser.add_argument("--images", type=int, default=64, help="images of the epoch")
     parser.add_argument("--steps", type=int, default=50, help="denoising steps of an image")
     parser.add_argument("--precision", choices=("no", "bf16", "fp16"), default="bf16")
@@ -128,18 +79,25 @@ def main() -> None:
         )
     with tempfile.TemporaryDirectory() as folder:
         if not said.model:
-            write_model(Path(folder))
+            kind = torch.float32 if said.size == "SD 1.5" else torch.bfloat16
+            write_model(Path(folder), said.size, "cpu", kind)
         fields = {
             "model": said.model or folder,
+            "height": said.pixels,
+            "width": said.pixels,
+            "memory": said.memory,
             "num_inference_steps": said.steps,
             "mixed_precision": said.precision,
         }
         epoch(fields, 4)
         torch.cuda.empty_cache()
         method, figures = epoch(fields, said.images)
-    settings = method.config.flat()
+    settings = {**method.config.flat(), "memory": method.policy.memory.level}
     del settings["model"]
-    result = {
+    size = said.model or said.size
+    name = f"{size}, {said.pixels or 'own'} px, memory {settings['memory']}, {device()}"
+    known = json.loads(said.out.read_text()) if said.out.exists() else {}
+    known[name] = {
         "command": command("full_size"),
         "device": device(),
         "torch": torch.__version__,
@@ -148,11 +106,8 @@ def main() -> None:
         "config": settings,
     }
     said.out.parent.mkdir(parents=True, exist_ok=True)
-    said.out.write_text(json.dumps(result, indent=1) + "\n")
-    table = Sheet(
-        f"An epoch of {said.images} images at Stable Diffusion 1.5's size, {device()}",
-        ["part", "seconds", "peak GB"],
-    )
+    said.out.write_text(json.dumps(known, indent=1) + "\n")
+    table = Sheet(f"An epoch of {said.images} images: {name}", ["part", "seconds", "peak GB"])
     for part, of in figures["parts"].items():
         table.add(part, f"{of['seconds']:.1f}", f"{of['gigabytes']:.1f}")
     screen = console()
