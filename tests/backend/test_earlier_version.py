@@ -24,6 +24,7 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
 from torch import Tensor
 
+from backend.dashboard.access import COOKIE, new_cookie
 from backend.engine import (
     Engine,
     batch_folder,
@@ -191,6 +192,7 @@ def home(
             rows = home.store.epochs(name), home.store.images(name), home.store.annotations(name)
             home.before[name] = (run, *rows)
         with create_app(home.settings, home.store).test_client() as client:
+            client.set_cookie(COOKIE, new_cookie(home.settings))
             addresses = [f"/runs/{name}{page}" for name in STATES for page in ("", "/epochs/1")]
             home.pages = {address: client.get(address).status_code for address in addresses}
         go_on(home)
