@@ -125,11 +125,12 @@ class Stack:
 
     def close(self) -> None:
         """Ends every process. Further signals wait until that is done."""
-        if self._umask is not None:
-            os.umask(self._umask)
         with _signals_held():
             processes.stop(self._children)
             self._children.clear()
+            if self._umask is not None:
+                os.umask(self._umask)
+                self._umask = None
             if self._lock.is_locked:
                 self._up_file.unlink(missing_ok=True)
                 self._lock.release()
@@ -144,7 +145,6 @@ class Stack:
 
     def _take_home(self) -> None:
         home = self.settings.home
-        self._umask = os.umask(0o077)
         protect(home)
         try:
             self._lock.acquire(timeout=0)
@@ -153,6 +153,7 @@ class Stack:
                 f"HERO is already running on {home} ({_described(self._up_file)}): end that one "
                 "first, or set HERO_HOME to another folder."
             ) from None
+        self._umask = os.umask(0o077)
         processes.end_leftovers(_read(self._up_file).get("children", []))
 
     def _start(self) -> None:
@@ -301,7 +302,8 @@ def _answers(address: str) -> bool:
 
 
 def _reachable(settings: Settings) -> str:
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+    everywhere = ("0.0.0.0", "::")  # nosec B104: compared, not bound
+    host = "127.0.0.1" if settings.host in everywhere else settings.host
     return f"http://{host}:{settings.port}"
 
 

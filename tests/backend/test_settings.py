@@ -124,9 +124,11 @@ def test_a_home_folder_is_its_owners(tmp_path: Path):
 def test_a_home_folder_of_an_earlier_version_is_closed(tmp_path: Path):
     home = tmp_path / "home"
     for folder in (home, home / "images", home / "runs", home / "label-studio"):
-        folder.mkdir(mode=0o755)
+        folder.mkdir()
+        folder.chmod(0o755)
     for name in ("hero.db", "env", "images/rose.png"):
-        (home / name).touch(mode=0o644)
+        (home / name).touch()
+        (home / name).chmod(0o644)
     (home / "link").symlink_to(tmp_path / "elsewhere")
     protect(home)
     assert mode(home) == 0o711, "a Label Studio of another user still reaches the images"

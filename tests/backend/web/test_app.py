@@ -322,6 +322,20 @@ class TestHugeAndStrange:
         answer = client.post("/predict", json=body, headers=basic())
         assert answer.status_code in (200, 502)  # 502: a label config that is no XML
 
+    def test_xml_that_grows_without_end(self, client: FlaskClient, run: Run):
+        laughs = "".join(
+            f'<!ENTITY l{n} "{f"&l{n - 1};" * 10 if n else "ha" * 100}">' for n in range(12)
+        )
+        for page in (
+            f"<!DOCTYPE x [{laughs}]><View>&l11;</View>",
+            '<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/passwd">]><View>&f;</View>',
+            "<View>" * 20_000,
+        ):
+            body = {"tasks": [{"data": {}}], "project": "7.1", "label_config": page}
+            answer = client.post("/predict", json=body, headers=basic())
+            assert answer.status_code == 502
+            assert "root:" not in answer.get_data(as_text=True)
+
     @pytest.mark.parametrize("number", ["²", "9" * 20, "9" * 5000, "-1", "%00"])
     @pytest.mark.parametrize(
         "path", ["epochs/{}", "epochs/{}/images/0", "epochs/1/images/{}", "samples/{}/0"]
