@@ -152,8 +152,7 @@ def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a server could listen there now (nobody answers, and binding works)."""
     with socket.socket() as probe:
         probe.settimeout(1)
-        here = "127.0.0.1" if host == "0.0.0.0" else host  # nosec B104: compared, not bound
-        if probe.connect_ex((here, port)) == 0:
+        if probe.connect_ex(("127.0.0.1" if host == "0.0.0.0" else host, port)) == 0:
             return False
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -302,8 +302,7 @@ def _answers(address: str) -> bool:
 
 
 def _reachable(settings: Settings) -> str:
-    everywhere = ("0.0.0.0", "::")  # nosec B104: compared, not bound
-    host = "127.0.0.1" if settings.host in everywhere else settings.host
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
     return f"http://{host}:{settings.port}"
 
 

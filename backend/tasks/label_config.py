@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree  # nosec B405: see `_parse`
+from xml.etree import ElementTree  # nosec B405
 
 from backend.consensus import BAD, BEST, VALUES
 from backend.errors import LabelConfigUnusable

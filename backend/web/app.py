@@ -24,8 +24,8 @@ from backend.errors import (
     NotAuthorized,
     TooManyAttempts,
 )
-from backend.label_studio.webhook_contract import SECRET_HEADER, START_TRAINING
 from backend.run.states import State
+from backend.run.webhook_contract import SECRET_HEADER, START_TRAINING
 from backend.settings import Settings, ensure_secrets
 from backend.store import Store
 from backend.tasks.images import (

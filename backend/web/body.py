@@ -11,7 +11,7 @@ from flask import Request
 from backend.errors import BadWebhook, BodyTooLarge, WrongMediaType
 
 MAX_BODY_BYTES = 4 * 2**20
-"""Label Studio asks for predictions on a whole page of tasks at once: about 1 MB."""
+"""Label Studio asks for predictions on a whole page of tasks at once: well below 1 MB."""
 MAX_VALUES = 200_000
 """Numbers, texts, lists and objects in one body; each takes up to a hundred bytes of memory."""
 MAX_ITEMS = 20_000

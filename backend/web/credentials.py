@@ -7,7 +7,7 @@ from werkzeug.datastructures import Authorization, Headers
 
 from backend.dashboard.attempts import Attempts
 from backend.errors import TooManyAttempts
-from backend.label_studio.webhook_contract import SECRET_HEADER
+from backend.run.webhook_contract import SECRET_HEADER
 from backend.settings import Settings
 
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 from backend.errors import BadWebhook, RunNotFound
-from backend.label_studio.webhook_contract import LABEL_ACTIONS, START_TRAINING
 from backend.run.records import Run
+from backend.run.webhook_contract import LABEL_ACTIONS, START_TRAINING
 from backend.store import Store
 from backend.tasks import label_config
 from backend.tasks.predictions import Predictions, model_version

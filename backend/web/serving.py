@@ -14,7 +14,7 @@ from waitress.parser import HTTPRequestParser
 from waitress.server import BaseWSGIServer, create_server
 from waitress.utilities import RequestEntityTooLarge
 
-from backend.label_studio.webhook_contract import SECRET_HEADER
+from backend.run.webhook_contract import SECRET_HEADER
 from backend.web.body import MAX_BODY_BYTES
 
 try:

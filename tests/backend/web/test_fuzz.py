@@ -17,11 +17,19 @@ from backend.store import Store
 from backend.tasks.images import image_url
 from backend.tasks.label_config import template
 from backend.web.app import create_app
+from tests.backend.conftest import Clock
 from tests.backend.made_runs import MadeRun
 from tests.backend.web.knocking import JSON, SECRET, basic
 
 EXAMPLES = 300
 """Requests; the slow test sends 10,000."""
+
+
+@pytest.fixture
+def store(database_url: str, clock: Clock) -> Iterator[Store]:
+    store = Store.connect(database_url, clock)
+    yield store
+    store.close()
 
 
 @pytest.fixture
