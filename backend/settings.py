@@ -325,7 +325,7 @@ def _take_away(path: Path, mode: int) -> None:
         found = path.lstat()
         if found.st_mode & mode and not stat.S_ISLNK(found.st_mode):
             path.chmod(stat.S_IMODE(found.st_mode) & ~mode)
-    except (FileNotFoundError, PermissionError):  # gone meanwhile, or somebody else's
+    except OSError:  # gone meanwhile, or not ours to change
         return
 
 

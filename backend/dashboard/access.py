@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import secrets
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -83,8 +84,9 @@ def _first_use(folder: Path, number: str) -> bool:
     """Whether a link is followed for the first time, whichever process is asked."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in folder.iterdir():
-        if path.stat().st_mtime < time.time() - 2 * LINK_SECONDS:
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another process removes them as well
+            if path.stat().st_mtime < time.time() - 2 * LINK_SECONDS:
+                path.unlink()
     try:
         (folder / hashlib.sha256(number.encode()).hexdigest()).touch(mode=0o600, exist_ok=False)
     except FileExistsError:

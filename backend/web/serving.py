@@ -6,6 +6,7 @@ is bounded: the number of connections (the one that has waited longest goes), th
 request may take to arrive, and the size of its body.
 """
 
+import select
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -52,7 +53,7 @@ def server(
         port=port,
         threads=THREADS,
         ident=None,
-        asyncore_use_poll=True,
+        asyncore_use_poll=hasattr(select, "poll"),
         backlog=1024,
         connection_limit=2 * connections,
         channel_timeout=SECONDS_TO_ARRIVE,
@@ -80,7 +81,10 @@ def _descriptors() -> int:
     wanted = 4 * CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, 4 * CONNECTIONS)
     if soft == resource.RLIM_INFINITY:
         return wanted
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    except (OSError, ValueError):  # macOS has a lower limit than it says
+        return soft
     return max(soft, wanted)
 
 
