@@ -142,7 +142,7 @@ def place_images(settings: Settings, source: Path, run_id: str, epoch: int) -> l
         if not (folder / name).exists():
             with whole(folder / name) as partial:
                 _link_or_copy(source / name, partial)
-    _readable(settings.images_dir, folder.parent, folder, *folder.iterdir())
+    _readable(settings.images_dir, folder.parent, folder, *(folder / name for name in names))
     return [image_path(run_id, epoch, index) for index in range(len(names))]
 
 
