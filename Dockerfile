@@ -8,6 +8,6 @@ COPY hero_engine hero_engine
 COPY tinyworld tinyworld
 RUN pip install --no-cache-dir --constraint constraints.txt '.[postgres]'
 USER hero
-ENV HERO_HOME=/data/hero HERO_HOST=0.0.0.0
+ENV HERO_HOME=/data/hero HERO_HOST=0.0.0.0 HERO_PORT=9090
 EXPOSE 9090
-CMD ["gunicorn", "--bind", "0.0.0.0:9090", "--workers", "1", "--threads", "8", "--timeout", "0", "--no-control-socket", "backend.web.app:create_app()"]
+CMD ["python", "-m", "backend.web"]

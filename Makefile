@@ -31,6 +31,7 @@ lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml backend hero_engine tinyworld
 
 format: env
 	$(BIN)/ruff check --fix .

@@ -11,7 +11,11 @@
     · NothingToExport ...... the run has nothing of that kind yet
     · TargetUnusable ....... an export cannot be written there
     · BadWebhook ........... a request that is no webhook of Label Studio
+    · WrongMediaType ....... a request that changes something and is not JSON
+    · BodyTooLarge ......... a request with more in it than we take
     · NotAuthorized ........ a request without the secret or the password
+    · ForeignPage .......... a page of another site sent it, not Label Studio or a page of ours
+    · TooManyAttempts ...... wrong passwords from one address, too many
   - LabelStudioError ....... Label Studio did not do what was asked
     · LabelStudioUnreachable nothing answers, or it is in trouble
     · NotLabelStudio ....... something else answers at that address
@@ -105,6 +109,30 @@ class TargetUnusable(BadInput):
 
 class BadWebhook(BadInput):
     """Send what Label Studio sends: JSON with an action and a project."""
+
+
+class WrongMediaType(BadInput):
+    """Send JSON, and say so."""
+
+    http_status = 415
+
+
+class BodyTooLarge(BadInput):
+    """Send less at once."""
+
+    http_status = 413
+
+
+class ForeignPage(BadInput):
+    """Send it from Label Studio or from a run page."""
+
+    http_status = 403
+
+
+class TooManyAttempts(BadInput):
+    """Wait, then use the right password."""
+
+    http_status = 429
 
 
 class NotAuthorized(BadInput):

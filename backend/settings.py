@@ -6,11 +6,16 @@ in another terminal find the Label Studio and the secrets it made.
 
 import os
 import secrets
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+from filelock import FileLock
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -81,8 +86,7 @@ class Settings(BaseSettings):
     basic_auth_user: str = Field(
         default="hero",
         validation_alias="BASIC_AUTH_USER",
-        description="User name with which Label Studio logs in at the backend, and people at the "
-        "run pages.",
+        description="User name with which Label Studio logs in at the backend.",
     )
     basic_auth_pass: SecretStr = Field(
         default=SecretStr(""),
@@ -92,8 +96,34 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr = Field(
         default=SecretStr(""),
         validation_alias="HERO_WEBHOOK_SECRET",
-        description="Secret that protects webhooks and signed image addresses; made once if "
-        "missing.",
+        description="Secret that protects webhooks; made once if missing. Every annotator can read "
+        "it in Label Studio.",
+    )
+    image_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias="HERO_IMAGE_KEY",
+        description="Key that signs image addresses; made once if missing. Another key ends all "
+        "addresses.",
+    )
+    image_days: int = Field(
+        default=365,
+        ge=1,
+        le=36_500,
+        validation_alias="HERO_IMAGE_DAYS",
+        description="Days for which a signed image address works, from the publishing of its epoch "
+        "on.",
+    )
+    cookie_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias="HERO_COOKIE_KEY",
+        description="Key that signs the links and cookies of the run pages; made once if missing. "
+        "Another key ends all sessions.",
+    )
+    pages_password: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias="HERO_PAGES_PASSWORD",
+        description="Password for the run pages, for a team. Without one, only the links that "
+        "`hero link` prints lead in.",
     )
     image_store: Literal["local-files", "signed-urls"] = Field(
         default="local-files",
@@ -200,9 +230,14 @@ class Settings(BaseSettings):
         """Address at which Label Studio reaches the backend."""
         return self.url or f"http://{self.host}:{self.port}"
 
+    @property
+    def pages_base_url(self) -> str:
+        """Address at which people reach the run pages, without a path."""
+        return self.public_url or self.backend_url
+
     def page_url(self, run_id: str = "") -> str:
         """Where a browser finds the page of a run, or of all runs."""
-        return f"{self.public_url or self.backend_url}/runs/{run_id}".rstrip("/")
+        return f"{self.pages_base_url}/runs/{run_id}".rstrip("/")
 
     @property
     def sqlalchemy_url(self) -> str:
@@ -220,10 +255,25 @@ class Settings(BaseSettings):
 
     @property
     def has_secrets(self) -> bool:
-        """Whether the webhook secret and the password are set."""
-        return bool(self.basic_auth_pass.get_secret_value()) and bool(
-            self.webhook_secret.get_secret_value()
-        )
+        """Whether every secret that is made once is set."""
+        return not self.missing_secrets
+
+    @property
+    def missing_secrets(self) -> list[str]:
+        """The variables of the secrets that are not set."""
+        return [
+            variable
+            for variable, name in _MADE_ONCE.items()
+            if not getattr(self, name).get_secret_value()
+        ]
+
+
+_MADE_ONCE = {
+    "BASIC_AUTH_PASS": "basic_auth_pass",
+    "HERO_WEBHOOK_SECRET": "webhook_secret",
+    "HERO_IMAGE_KEY": "image_key",
+    "HERO_COOKIE_KEY": "cookie_key",
+}
 
 
 def write_env(home: Path, values: dict[str, str]) -> Path:
@@ -232,6 +282,61 @@ def write_env(home: Path, values: dict[str, str]) -> Path:
     Returns:
         The file's path.
     """
+    with _env_locked(home):
+        return _merge_env(home, values)
+
+
+def ensure_secrets(settings: Settings) -> Settings:
+    """The settings with every secret; made and kept in `<home>/env` if new.
+
+    Several processes may begin at once: all have the same secrets then.
+    """
+    protect(settings.home)
+    missing = settings.missing_secrets
+    if not missing:
+        return settings
+    with _env_locked(settings.home):
+        written = dotenv_values(settings.home / "env")
+        values = {name: written.get(name) or _new_secret(name) for name in missing}
+        if any(written.get(name) != value for name, value in values.items()):
+            _merge_env(settings.home, values)
+    return settings.model_copy(
+        update={_MADE_ONCE[name]: SecretStr(value) for name, value in values.items()}
+    )
+
+
+def protect(home: Path) -> None:
+    """Make the home folder, or close it: its files are their owner's.
+
+    Only `images` is left as it is, since Label Studio may run as another user: where a person lets
+    others enter the home folder (`chmod o+x`), they reach that and nothing else.
+    """
+    if not home.exists():
+        home.mkdir(mode=0o700, parents=True)
+        return
+    _take_away(home, 0o066)
+    for path in home.iterdir():
+        if path.name != "images":
+            _take_away(path, 0o077)
+
+
+def _take_away(path: Path, mode: int) -> None:
+    try:
+        found = path.lstat()
+        if found.st_mode & mode and not stat.S_ISLNK(found.st_mode):
+            path.chmod(stat.S_IMODE(found.st_mode) & ~mode)
+    except OSError:  # gone meanwhile, or not ours to change
+        return
+
+
+@contextmanager
+def _env_locked(home: Path) -> Iterator[None]:
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with FileLock(home / "env.lock", mode=0o600):
+        yield
+
+
+def _merge_env(home: Path, values: dict[str, str]) -> Path:
     path = home / "env"
     merged = {key: value for key, value in dotenv_values(path).items() if value is not None}
     merged.update(values)
@@ -244,17 +349,7 @@ def _quoted(value: str) -> str:
     return value.replace("\\", "\\\\").replace("'", "\\'")
 
 
-def ensure_secrets(settings: Settings) -> Settings:
-    """The settings with a password and a webhook secret; made and kept in `<home>/env` if new."""
-    if settings.has_secrets:
-        return settings
-    made = {}
-    if not settings.basic_auth_pass.get_secret_value():
-        made["BASIC_AUTH_PASS"] = secrets.token_urlsafe(24)
-    if not settings.webhook_secret.get_secret_value():
-        made["HERO_WEBHOOK_SECRET"] = secrets.token_urlsafe(24)
-    write_env(settings.home, made)
-    fields = {"BASIC_AUTH_PASS": "basic_auth_pass", "HERO_WEBHOOK_SECRET": "webhook_secret"}
-    return settings.model_copy(
-        update={fields[name]: SecretStr(value) for name, value in made.items()}
-    )
+def _new_secret(variable: str) -> str:
+    made = secrets.token_urlsafe(24)
+    # Images that were published before there was this key were signed with another one.
+    return f"{int(time.time())}.{made}" if variable == "HERO_IMAGE_KEY" else made

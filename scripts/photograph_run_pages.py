@@ -11,6 +11,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 from werkzeug.serving import make_server
 
+from backend.dashboard.access import COOKIE, new_cookie
 from backend.settings import Settings, ensure_secrets
 from backend.store import Store
 from backend.web.app import create_app
@@ -29,6 +30,9 @@ def main() -> None:
         chromium = shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 1480})
+        page.context.add_cookies(
+            [{"name": COOKIE, "value": new_cookie(settings), "url": run.partition("/runs")[0]}]
+        )
         for address, name in ((run, "run-page.png"), (f"{run}/epochs/3", "epoch-page.png")):
             page.goto(address)
             page.wait_for_load_state("networkidle")

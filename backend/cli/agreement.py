@@ -10,6 +10,7 @@ from rich.text import Text
 from backend.cli.shared import TEAM, RunId, app, find_run, open_store, out
 from backend.errors import BadInput
 from backend.labels.agreement import Agreement, Person, RunAgreement, of_run
+from backend.labels.doubts import MOST_IN_A_MINUTE
 
 
 @app.command(rich_help_panel=TEAM)
@@ -61,6 +62,9 @@ def agreement(
         )
     out.print()
     out.print(_people(shown))
+    for person in shown.people:
+        if person.too_quick:
+            out.print(f"\n{_doubted(person)}", markup=False)
 
 
 def _in_words(shown: Agreement) -> str:
@@ -102,6 +106,14 @@ def _figures(found: RunAgreement, epoch: int | None) -> Table:
             _number(row.alpha),
         )
     return table
+
+
+def _doubted(person: Person) -> str:
+    return (
+        f"{person.name} judged {person.too_quick} images quicker than people do (more than "
+        f"{MOST_IN_A_MINUTE} labels in a minute): they may have been imported, or made by a "
+        "program in this name."
+    )
 
 
 def _people(shown: Agreement) -> Table:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from backend.cli.shared import LOOKING, RunId, app, find_run, open_store, out
-from backend.settings import Settings
+from backend.settings import Settings, ensure_secrets
 
 
 @app.command(rich_help_panel=LOOKING)
@@ -22,7 +22,8 @@ def runs() -> None:
         )
         return
     terminal.show_overview(views, out)
-    out.print(f"\nAs pages: {Settings.load().page_url()}", style="dim", soft_wrap=True)
+    pages = f"\nAs pages: {Settings.load().page_url()} (`hero link` lets a browser in)"
+    out.print(pages, style="dim", soft_wrap=True)
 
 
 @app.command(rich_help_panel=LOOKING)
@@ -43,6 +44,25 @@ def status(
         view = run_view.read(store, find_run(store, run_id).id)
     out.print(terminal.render(view))
     out.print(f"  As a page: {settings.page_url(view.run.id)}\n", style="dim", soft_wrap=True)
+
+
+@app.command(rich_help_panel=LOOKING)
+def link(
+    run_id: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN]", help="A run. Without it, the list of all runs."),
+    ] = None,
+) -> None:
+    """Print a link that opens the run pages in a browser.
+
+    It leads in once, within a day; the browser is remembered for a month.
+    """
+    from backend.dashboard import access
+
+    settings = ensure_secrets(Settings.load())
+    with open_store(settings) as store:
+        run = find_run(store, run_id).id if run_id else ""
+    out.print(access.link(settings, run), soft_wrap=True)
 
 
 @app.command(rich_help_panel=LOOKING)

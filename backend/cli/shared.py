@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from backend.errors import HeroServiceError, RunNotFound
 from backend.run.states import Event
-from backend.settings import Settings
+from backend.settings import Settings, protect
 from backend.store import Run, Store
 
 out = Console(highlight=False)
@@ -104,7 +104,9 @@ PANELS = (STARTING, RUNS, LOOKING, MODEL, TEAM)
 @contextmanager
 def open_store(settings: Settings | None = None) -> Iterator[Store]:
     """The database, closed again after the command."""
-    store = Store.open(settings or Settings.load())
+    settings = settings or Settings.load()
+    protect(settings.home)
+    store = Store.open(settings)
     try:
         yield store
     finally:

@@ -10,7 +10,7 @@ from backend.cli.shared import STARTING, app, err, open_store, out
 from backend.errors import BadInput
 from backend.run.labelling import Labelling, Layout, Order, Policy
 from backend.run.records import Run
-from backend.settings import Settings
+from backend.settings import Settings, ensure_secrets
 from backend.store import Store
 
 if TYPE_CHECKING:
@@ -301,6 +301,8 @@ def _assignments(said: list[str] | None) -> dict[str, str] | None:
 
 
 def _described(settings: Settings, run: Run) -> str:
+    from backend.dashboard import access
+
     plan = run.labelling
     asked = run.images_per_epoch + (run.epochs - 1) * (plan.label_budget or run.images_per_epoch)
     labels = asked * plan.annotators_per_image
@@ -309,7 +311,8 @@ def _described(settings: Settings, run: Run) -> str:
         f"{labels} labels in all.\n"
         f"{escape(_labelled_how(plan))}\nMethod: {run.config['method']}.\n{_takes(run)}"
         f"Label at {run.project_url} once the images are there; `hero watch {run.id}` shows when.\n"
-        f"Its page: {settings.page_url(run.id)}"
+        f"Its page, by a link that works once (`hero link {run.id}` prints another): "
+        f"{access.link(ensure_secrets(settings), run.id)}"
     )
 
 

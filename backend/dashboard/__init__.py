@@ -1,5 +1,5 @@
 """The run pages: `/runs`, `/runs/ID`, `/runs/ID/epochs/N`. They only read."""
 
-from backend.dashboard.views import NAME, pages
+from backend.dashboard.views import ASSETS, NAME, ask_who, pages
 
-__all__ = ["NAME", "pages"]
+__all__ = ["ASSETS", "NAME", "ask_who", "pages"]

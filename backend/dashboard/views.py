@@ -1,6 +1,7 @@
 """The pages' addresses: each reads the store and answers HTML or a picture."""
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from backend.store import Store
 logger = logging.getLogger(__name__)
 
 NAME = "pages"
+ASSETS = f"{NAME}.static"
+"""The endpoint of what shows nothing of a run."""
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self'; "
     "style-src-attr 'unsafe-inline'; script-src 'self'; connect-src 'self'; base-uri 'none'; "
@@ -33,8 +36,9 @@ HEADERS = {
 
 
 def pages(settings: Settings, store: Store) -> Blueprint:
-    """The blueprint. Who may see it is the server's to check (see `access.needs_no_login`)."""
+    """The blueprint. Who may see it is the server's to check: all but `ASSETS` needs the cookie."""
     blueprint = Blueprint(NAME, __name__, static_folder="static", static_url_path="/runs-assets")
+    blueprint.register_error_handler(NotAuthorized, partial(ask_who, settings))
 
     @blueprint.get("/runs")
     def all_runs() -> Response:
@@ -99,10 +103,7 @@ def pages(settings: Settings, store: Store) -> Blueprint:
 
     @blueprint.errorhandler(HeroServiceError)
     def refused(error: HeroServiceError) -> Response:
-        answer = _page("error.html", status=error.http_status, message=str(error))
-        if isinstance(error, NotAuthorized):
-            answer.headers["WWW-Authenticate"] = 'Basic realm="HERO"'
-        return answer
+        return _page("error.html", status=error.http_status, message=str(error))
 
     @blueprint.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
@@ -114,6 +115,17 @@ def pages(settings: Settings, store: Store) -> Blueprint:
         return _page("error.html", status=500, message="The backend failed; its log says why.")
 
     return blueprint
+
+
+def ask_who(settings: Settings, error: HeroServiceError) -> Response:
+    """The page on which people say who they are."""
+    has_password = bool(settings.pages_password.get_secret_value())
+    status = error.http_status
+    answer = _page("login.html", status=status, message=str(error), has_password=has_password)
+    answer.headers["Cache-Control"] = "no-store"
+    for name, value in HEADERS.items():
+        answer.headers[name] = value
+    return answer
 
 
 def _page(template: str, *, status: int = 200, **values: Any) -> Response:
@@ -142,7 +154,9 @@ def _small(path: Path) -> Response:
 
 
 def _file(path: Path) -> Response:
-    return send_file(path, mimetype="image/png", max_age=60, conditional=True)
+    response = send_file(path, mimetype="image/png", conditional=True)
+    response.headers["Cache-Control"] = "private, max-age=60"
+    return response
 
 
 def _missing() -> Response:
@@ -168,7 +182,7 @@ def _epoch(epochs: tuple[EpochFacts, ...], run_id: str, number: str) -> EpochFac
 
 def _image(store: Store, run_id: str, number: str, index: int) -> Image:
     run = store.run(run_id)
-    if number.isdecimal() and int(number) >= 1:
+    if number.isdecimal() and len(number) < 10 and int(number) >= 1:
         for image in store.images(run.id, int(number) - 1):
             if image.index == index:
                 return image

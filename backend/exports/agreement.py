@@ -29,6 +29,7 @@ SCHEMA = pa.schema(
         ("reliability", pa.float64()),
         ("seconds_per_image", pa.float64()),
         ("bests_taken", pa.float64()),
+        ("too_quick", pa.int64()),
     ]
 )
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from backend.exports.formats import TIME, write_table
 from backend.exports.source import Source
+from backend.labels.doubts import Doubt, doubts
 from backend.run.records import Annotation
 from backend.tasks.images import image_key
 
@@ -35,6 +36,7 @@ SCHEMA = pa.schema(
         ("late", pa.bool_()),
         ("late_value", pa.string()),
         ("deleted", pa.bool_()),
+        ("doubt", pa.string()),
     ]
 )
 
@@ -47,11 +49,15 @@ def rows(source: Source) -> list[dict[str, Any]]:
     """
     if not source.annotations:
         raise source.nothing("nobody has labelled anything yet", "label some images")
+    found = doubts(source.annotations, source.run.labelling)
     paths = {(image.epoch, image.index): image.path for image in source.images}
-    return [_row(row, paths.get((row.epoch, row.index))) for row in source.annotations]
+    return [
+        _row(row, paths.get((row.epoch, row.index)), found.get(row.ls_id))
+        for row in source.annotations
+    ]
 
 
-def _row(row: Annotation, path: str | None) -> dict[str, Any]:
+def _row(row: Annotation, path: str | None, doubt: Doubt | None) -> dict[str, Any]:
     return {
         "run": row.run_id,
         "epoch": row.epoch,
@@ -72,6 +78,7 @@ def _row(row: Annotation, path: str | None) -> dict[str, Any]:
         "late": row.late,
         "late_value": row.late_value,
         "deleted": row.deleted,
+        "doubt": doubt,
     }
 
 

@@ -69,7 +69,7 @@ def model_card(
 
 @lru_cache(maxsize=1)
 def _template() -> Any:
-    environment = Environment(
+    environment = Environment(  # nosec B701
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=False,  # Markdown; what people wrote goes through `plain` and its kin
         undefined=StrictUndefined,

@@ -11,8 +11,8 @@ from backend.errors import ImageUnresolvable, SettingsInvalid
 from backend.label_studio.connection import ONCE
 from backend.label_studio.errors import words_of
 from backend.label_studio.projects import Projects
-from backend.label_studio.webhook_contract import LABEL_ACTIONS, SECRET_HEADER
 from backend.run.labelling import Layout
+from backend.run.webhook_contract import LABEL_ACTIONS, SECRET_HEADER
 from backend.tasks.images import storage_folder
 
 ML_TITLE = "HERO"

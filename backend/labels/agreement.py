@@ -22,6 +22,7 @@ from backend.consensus import (
     name_of,
     person_of,
 )
+from backend.labels.doubts import doubts
 from backend.run.labelling import Labelling
 from backend.run.records import Annotation, Epoch
 
@@ -48,6 +49,8 @@ class Person:
     """Median; a gallery page's time is shared out among its images."""
     bests_taken: float | None
     """Share of the epochs' best images that this person had chosen; None before the first."""
+    too_quick: int
+    """Number of images judged so quickly that a program may have done it: see `doubts`."""
 
 
 @dataclass(frozen=True)
@@ -102,15 +105,17 @@ def of_run(
     bests = {(e.epoch, e.best_index) for e in epochs if e.best_index is not None}
     reliability = _reliability(votes, labelling)
     shares = _shares(votes)
+    quick = {number for number, why in doubts(annotations, labelling).items() if why == "too quick"}
     numbers = sorted({vote.epoch for vote in votes})
     return RunAgreement(
-        run=_agreement(votes, bests, reliability, shares),
+        run=_agreement(votes, bests, reliability, shares, quick),
         epochs={
             number: _agreement(
                 [vote for vote in votes if vote.epoch == number],
                 {best for best in bests if best[0] == number},
                 reliability,
                 shares,
+                quick,
             )
             for number in numbers
         },
@@ -168,6 +173,7 @@ def _agreement(
     bests: Collection[tuple[int, int | None]],
     reliability: dict[str, float],
     shares: Counter[int],
+    quick: Collection[int],
 ) -> Agreement:
     three = [((v.epoch, v.index), person_of(v), str(v.value)) for v in votes]
     two = [(thing, who, BAD if value == BAD else GOOD) for thing, who, value in three]
@@ -177,7 +183,9 @@ def _agreement(
     of_person: dict[str, list[Annotation]] = defaultdict(list)
     for vote in votes:
         of_person[person_of(vote)].append(vote)
-    people = [_person(mine, bests, reliability.get(who), shares) for who, mine in of_person.items()]
+    people = [
+        _person(mine, bests, reliability.get(who), shares, quick) for who, mine in of_person.items()
+    ]
     return Agreement(
         images=len(by_image),
         compared=sum(len(values) > 1 for values in by_image.values()),
@@ -195,6 +203,7 @@ def _person(
     bests: Collection[tuple[int, int | None]],
     reliability: float | None,
     shares: Counter[int],
+    quick: Collection[int],
 ) -> Person:
     values = Counter(vote.value for vote in votes)
     chosen = {(vote.epoch, vote.index) for vote in votes if vote.value == BEST}
@@ -208,6 +217,7 @@ def _person(
         reliability=reliability,
         seconds_per_image=median(seconds) if seconds else None,
         bests_taken=len(chosen & set(bests)) / len(bests) if bests else None,
+        too_quick=sum(vote.ls_id in quick for vote in votes),
     )
 
 

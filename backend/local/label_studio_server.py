@@ -9,8 +9,9 @@ from pathlib import Path
 
 import httpx
 
-from backend.errors import LabelStudioDidNotStart
+from backend.errors import LabelStudioDidNotStart, LabelStudioRefused
 from backend.files import write_text
+from backend.label_studio.browser_session import Member
 from backend.local.processes import Child, free_port, wait_until
 
 OWNER = "owner@example.com"
@@ -163,15 +164,66 @@ class LocalLabelStudio:
         return self.healthy()
 
     def _verify(self) -> None:
+        """See that it is ours and takes our token; where it takes no legacy tokens any more, have
+        it make a personal one."""
+        email = self._whose(self.account.token)
+        if email is None:
+            self.account = replace(self.account, token=self._personal_token())
+            self.account.save(self._data)
+            email = self._whose(self.account.token)
+        if email != self.account.email:
+            raise LabelStudioDidNotStart(
+                f"The Label Studio at {self.account.url} takes our token for {email or 'nobody'} "
+                f"and not for {self.account.email}, as {self._account_file} says; correct that "
+                "file."
+            )
+
+    def _whose(self, token: str) -> str | None:
+        """The e-mail of whom a token is of, either kind; None if it is refused."""
+        url, authorization = self.account.url, f"Token {token}"
+        if token.count(".") == 2:
+            refresh = {"refresh": token}
+            answer = httpx.post(
+                f"{url}/api/token/refresh/", json=refresh, timeout=30, trust_env=False
+            )
+            if not answer.is_success:
+                return None
+            authorization = f"Bearer {answer.json()['access']}"
         answer = httpx.get(
-            f"{self.account.url}/api/current-user/whoami",
-            headers={"Authorization": f"Token {self.account.token}"},
+            f"{url}/api/current-user/whoami",
+            headers={"Authorization": authorization},
             timeout=30,
             trust_env=False,
         )
-        if not answer.is_success or answer.json().get("email") != self.account.email:
+        return str(answer.json().get("email")) if answer.is_success else None
+
+    def _personal_token(self) -> str:
+        """A personal access token, made in the owner's name.
+
+        Raises:
+            LabelStudioDidNotStart: says what to write into `account.json`; no data is in danger.
+        """
+        account = self.account
+        try:
+            owner = Member.log_in(account.url, account.email, account.password)
+        except LabelStudioRefused:
             raise LabelStudioDidNotStart(
-                f"The Label Studio at {self.account.url} answered {answer.status_code} to our "
-                f"token, so it is another one, or the account in {self._data} belongs to other "
-                "data; move that folder away to begin anew."
+                f"The Label Studio at {account.url} takes neither the token nor the password of "
+                f"{account.email} any more: write the present ones into {self._account_file}."
+            ) from None
+        try:
+            answer = owner.http.post("/api/token/")
+        finally:
+            owner.close()
+        if not answer.is_success:
+            raise LabelStudioDidNotStart(
+                f"The Label Studio at {account.url} does not take legacy tokens any more, and made "
+                f"no personal one ({answer.status_code}): copy the personal access token of "
+                f"{account.email} from Account & Settings, or make a new one, and write it as "
+                f'"token" into {self._account_file}.'
             )
+        return str(answer.json()["token"])
+
+    @property
+    def _account_file(self) -> Path:
+        return self._data / "account.json"

@@ -68,8 +68,9 @@ class Child:
         return {each.laddr.port for each in found if each.status == psutil.CONN_LISTEN}
 
     def start(self) -> None:
-        """Starts the process, appending what it says to the log file."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
+        """Starts the process, appending what it says to the log file; its files are ours alone."""
+        self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.log.touch(mode=0o600)
         parent = os.getpid()
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -80,6 +81,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=0o077 if os.name == "posix" else -1,
                 preexec_fn=(lambda: _end_with_parent(parent)) if _LIBC else None,
             )
         self.starts += 1

@@ -31,7 +31,7 @@ from backend.files import write_text
 from backend.local import processes
 from backend.local.label_studio_server import Account, LocalLabelStudio, no_proxy_for_loopback
 from backend.local.processes import Child
-from backend.settings import Settings, ensure_secrets, write_env
+from backend.settings import Settings, ensure_secrets, protect, write_env
 from backend.store import Store
 
 TORCH_ENVIRONMENT = {
@@ -73,7 +73,8 @@ class Stack:
         self._children: list[Child] = []
         self._restarts: deque[float] = deque()
         self._own: LocalLabelStudio | None = None
-        self._lock = FileLock(self.settings.home / "up.lock")
+        self._umask: int | None = None
+        self._lock = FileLock(self.settings.home / "up.lock", mode=0o600)
 
     def __enter__(self) -> Self:
         self._take_home()
@@ -127,6 +128,9 @@ class Stack:
         with _signals_held():
             processes.stop(self._children)
             self._children.clear()
+            if self._umask is not None:
+                os.umask(self._umask)
+                self._umask = None
             if self._lock.is_locked:
                 self._up_file.unlink(missing_ok=True)
                 self._lock.release()
@@ -141,7 +145,7 @@ class Stack:
 
     def _take_home(self) -> None:
         home = self.settings.home
-        home.mkdir(parents=True, exist_ok=True)
+        protect(home)
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
@@ -149,6 +153,7 @@ class Stack:
                 f"HERO is already running on {home} ({_described(self._up_file)}): end that one "
                 "first, or set HERO_HOME to another folder."
             ) from None
+        self._umask = os.umask(0o077)
         processes.end_leftovers(_read(self._up_file).get("children", []))
 
     def _start(self) -> None:
@@ -157,13 +162,14 @@ class Stack:
         Store.open(self.settings).close()
         data = self.settings.home / "label-studio"
         if _own_label_studio(self.settings, data):
+            self.settings.home.chmod(0o700)  # it is ours: nobody else needs to enter
             self._start_label_studio(data)
         else:
             self._say(f"asking the Label Studio at {self.settings.label_studio_url}")
             _check_answers(self.settings.label_studio_url)
         self._choose_port()  # again: Label Studio's first start gives others time to take it
         self._say("the backend and the worker start")
-        web = self._child("web server", _web_command(self.settings), "web.log")
+        web = self._child("web server", [sys.executable, "-m", "backend.web"], "web.log")
         worker = self._child("worker", [sys.executable, "-m", "backend.worker"], "worker.log")
         health = f"{_reachable(self.settings)}/health"
         if not processes.wait_until(lambda: _answers(health), seconds=300, alive=lambda: web.alive):
@@ -217,6 +223,7 @@ class Stack:
             **os.environ,
             **no_proxy_for_loopback(),
             "HERO_HOME": str(settings.home),
+            "HERO_HOST": settings.host,
             "HERO_PORT": str(settings.port),
             "LABEL_STUDIO_URL": settings.label_studio_url,
             "LABEL_STUDIO_API_KEY": settings.label_studio_api_key.get_secret_value(),
@@ -297,17 +304,6 @@ def _answers(address: str) -> bool:
 def _reachable(settings: Settings) -> str:
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
     return f"http://{host}:{settings.port}"
-
-
-def _web_command(settings: Settings) -> list[str]:
-    """gunicorn as Label Studio's backends use it; waitress where there is no fork."""
-    here = f"{settings.host}:{settings.port}"
-    if os.name == "nt":
-        arguments = ["--listen", here, "--threads", "8", "--call", "backend.web.app:create_app"]
-        return [sys.executable, "-m", "waitress", *arguments]
-    arguments = ["--bind", here, "--workers", "1", "--threads", "8", "--timeout", "0"]
-    command = [sys.executable, "-m", "gunicorn", "backend.web.app:create_app()"]
-    return [*command, *arguments, "--no-control-socket"]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.panel import Panel
 
+from backend.dashboard import access
 from backend.local.stack import Stack, interruptible
 from backend.run.states import ACTIVE
 from backend.show.terminal import Waiting
@@ -24,6 +25,8 @@ def keep_up(console: Console, home: Path | None = None) -> None:
         ):
             waiting.over()
             console.print(_welcome(stack, _unfinished(stack)))
+            console.print("Open the run pages by this link (once; `hero link` prints another):")
+            console.print(access.link(stack.settings), soft_wrap=True)
             while True:
                 stack.check()
                 time.sleep(_CHECK_SECONDS)

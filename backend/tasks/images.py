@@ -6,12 +6,16 @@ backend serves them at addresses that nobody can guess.
 
 import hashlib
 import os
+import re
 import shutil
+import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
 from itsdangerous import Signer
+from pydantic import SecretStr
 
 from backend.addresses import path_of
 from backend.errors import ImageUnresolvable
@@ -19,10 +23,18 @@ from backend.files import is_disk_full, whole, whole_folder
 from backend.run.records import Image
 from backend.settings import Settings
 
+_DAY = 86_400
+
 
 def image_path(run_id: str, epoch: int, index: int) -> str:
     """Where an image lies, relative to the home's images folder."""
     return f"{run_id}/{epoch:04d}/{index:04d}.png"
+
+
+def parse_path(path: str) -> tuple[str, int] | None:
+    """Run and epoch of an `image_path`; None if it is none."""
+    found = re.fullmatch(r"([^/]+)/(\d{4,9})/\d{4,9}\.png", path, re.ASCII)
+    return (found[1], int(found[2])) if found else None
 
 
 def image_key(run_id: str, epoch: int, index: int) -> str:
@@ -59,6 +71,7 @@ def storage_folder(settings: Settings, run_id: str) -> Path:
             "the images, or set HERO_IMAGE_STORE=signed-urls."
         )
     folder.mkdir(parents=True, exist_ok=True)
+    _readable(settings.images_dir, folder)
     return folder
 
 
@@ -69,17 +82,40 @@ def image_url(settings: Settings, path: str) -> str:
         path: relative to the home's images folder.
     """
     if settings.image_store == "signed-urls":
-        signature = _signer(settings).get_signature(path).decode()
-        return f"{settings.backend_url}/images/{quote(path)}?signature={signature}"
+        until = int(time.time()) + settings.image_days * _DAY
+        until += -until % _DAY  # the same for what is published on one day
+        signature = _signer(settings.image_key).get_signature(_signed(path, str(until))).decode()
+        return f"{settings.backend_url}/images/{quote(path)}?expires={until}&signature={signature}"
     relative = (settings.images_dir / path).relative_to(settings.files_root)
     # Browsers look for it at the root of Label Studio's host, so the path before it belongs to it.
     prefix = path_of(settings.public_label_studio_url)
     return f"{prefix}/data/local-files/?d={quote(relative.as_posix())}"
 
 
-def signature_fits(settings: Settings, path: str, signature: str) -> bool:
-    """Whether the signature is the one that `image_url` gave to this path."""
-    return _signer(settings).verify_signature(path.encode(), signature.encode())
+def signature_fits(settings: Settings, path: str, expires: str, signature: str) -> bool:
+    """Whether the signature is one that `image_url` gave to this path, and not expired."""
+    signer = _signer(settings.image_key)
+    if not signer.verify_signature(_signed(path, expires), _bytes(signature)):
+        return False
+    return int(expires) > time.time()
+
+
+def earlier_signature_fits(settings: Settings, path: str, signature: str) -> bool:
+    """Whether the signature is one of earlier versions': by the webhook secret, without an end.
+
+    Tasks that stood in Label Studio when this home got its own key for images carry such addresses.
+    Since every annotator can read that secret, only images of before that time may be shown by
+    them: see `before_image_key`.
+    """
+    return _signer(settings.webhook_secret).verify_signature(_bytes(path), _bytes(signature))
+
+
+def before_image_key(settings: Settings, moment: datetime | None) -> bool:
+    """Whether that was before this home had a key for image addresses."""
+    made, _, rest = settings.image_key.get_secret_value().partition(".")
+    if moment is None or not (rest and made.isascii() and made.isdecimal()):
+        return False
+    return moment < datetime.fromtimestamp(int(made), UTC)
 
 
 def place_images(settings: Settings, source: Path, run_id: str, epoch: int) -> list[str]:
@@ -106,12 +142,20 @@ def place_images(settings: Settings, source: Path, run_id: str, epoch: int) -> l
         if not (folder / name).exists():
             with whole(folder / name) as partial:
                 _link_or_copy(source / name, partial)
+    _readable(settings.images_dir, folder.parent, folder, *(folder / name for name in names))
     return [image_path(run_id, epoch, index) for index in range(len(names))]
 
 
 def missing_images(settings: Settings, images: Iterable[Image]) -> list[Image]:
     """Those whose file is not where Label Studio sees it."""
     return [image for image in images if not (settings.images_dir / image.path).exists()]
+
+
+def _readable(*paths: Path) -> None:
+    """Label Studio may run as another user. Whether it may enter the home folder is for people to
+    say, who can give that alone the right."""
+    for path in paths:
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
@@ -123,6 +167,13 @@ def _link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _signer(settings: Settings) -> Signer:
-    secret = settings.webhook_secret.get_secret_value()
-    return Signer(secret, salt="image", digest_method=hashlib.sha256)
+def _signed(path: str, expires: str) -> bytes:
+    return _bytes(f"{path}?{expires}")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
+
+
+def _signer(key: SecretStr) -> Signer:
+    return Signer(key.get_secret_value(), salt="image", digest_method=hashlib.sha256)

@@ -3,33 +3,60 @@
 Turns requests into calls and holds no logic. Never imports torch: it must answer at once.
 """
 
-import hmac
 import logging
 import time
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from flask import Flask, Response, g, jsonify, redirect, request, send_from_directory
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.routing import IntegerConverter
 
 from backend import dashboard, logs
-from backend.dashboard.access import FORWARDED, needs_no_login
-from backend.errors import BadWebhook, HeroServiceError, NotAuthorized
-from backend.label_studio.webhook_contract import SECRET_HEADER, START_TRAINING
+from backend.dashboard.access import COOKIE, cookie_fits
+from backend.dashboard.attempts import SECONDS_EACH, Attempts
+from backend.errors import (
+    BadWebhook,
+    ForeignPage,
+    HeroServiceError,
+    NotAuthorized,
+    TooManyAttempts,
+)
 from backend.run.states import State
+from backend.run.webhook_contract import SECRET_HEADER, START_TRAINING
 from backend.settings import Settings, ensure_secrets
 from backend.store import Store
-from backend.tasks.images import signature_fits
+from backend.tasks.images import (
+    before_image_key,
+    earlier_signature_fits,
+    parse_path,
+    signature_fits,
+)
+from backend.web import login
+from backend.web.body import MAX_BODY_BYTES, project_id, read_json
+from backend.web.credentials import Door
 from backend.web.ml_backend import HeroModel, versions_of
 
 logger = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 64 * 2**20
-"""Label Studio asks for predictions on a whole page of tasks at once."""
+DOOR = "hero_door"
+"""The app's `Door`, among its extensions."""
+_OPEN = ("health", "image", "webhook", dashboard.ASSETS)
+"""The endpoints that need no login, or look at who asks themselves."""
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+"""Of every answer that says nothing else."""
 
 
 def create_app(settings: Settings | None = None, store: Store | None = None) -> Flask:
-    """The Flask app: `gunicorn "backend.web.app:create_app()"`.
+    """The Flask app; `python -m backend.web` serves it.
 
     Args:
         settings: from the environment by default.
@@ -40,23 +67,37 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     store = store or Store.open(settings)
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.url_map.converters["int"] = _SmallInteger
+    attempts = Attempts()
+    door = app.extensions[DOOR] = Door(settings, attempts)
     metrics = _Metrics(store)
     app.register_blueprint(dashboard.pages(settings, store))
+    app.register_blueprint(login.login(settings, attempts))
+
+    def password_fits() -> bool:
+        return door.password_fits(request.headers, request.remote_addr)
 
     @app.before_request
-    def check_password() -> None:
+    def let_in() -> None:
         g.started = time.perf_counter()
-        if request.endpoint in ("health", "image", "webhook"):
+        _refuse_foreign_pages()
+        if request.endpoint in _OPEN or request.blueprint == login.NAME:
             return
-        forwarded = any(name in request.headers for name in FORWARDED)
-        anybody = needs_no_login(settings, request.remote_addr, request.host, forwarded=forwarded)
-        if request.blueprint == dashboard.NAME and anybody:
+        if request.blueprint == dashboard.NAME:
+            if not cookie_fits(settings, request.cookies.get(COOKIE)):
+                raise NotAuthorized("The run pages are for people of this run.")
             return
-        if not _password_fits(settings):
+        if not password_fits():
             raise NotAuthorized(
                 f"Refused {request.path}: the Basic auth user or password is missing or wrong; "
                 "use BASIC_AUTH_USER and BASIC_AUTH_PASS of this backend."
             )
+
+    @app.after_request
+    def protect(response: Response) -> Response:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
 
     @app.after_request
     def measure(response: Response) -> Response:
@@ -76,34 +117,36 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
 
     @app.post("/setup")
     def setup() -> dict[str, str]:
-        body = _json()
-        model = HeroModel(store, _project_id(body), body.get("schema") or "")
+        body = read_json(request)
+        model = HeroModel(store, project_id(body.get("project")), _text(body, "schema"))
         return {"model_version": model.model_version}
 
     @app.post("/predict")
     def predict() -> dict[str, Any]:
-        body = _json()
+        body = read_json(request)
         tasks = body.get("tasks")
         if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
             raise BadWebhook("Cannot predict: the request has no list of tasks; send `tasks`.")
-        model = HeroModel(store, _project_id(body), body.get("label_config") or "")
-        context = (body.get("params") or {}).get("context")
+        model = HeroModel(store, project_id(body.get("project")), _text(body, "label_config"))
+        params = body.get("params")
+        context = params.get("context") if isinstance(params, Mapping) else None
         return {"results": model.predict(tasks, context), "model_version": model.model_version}
 
     @app.post("/webhook")
     def webhook() -> dict[str, Any]:
-        secret_fits = _secret_fits(settings)
-        if not secret_fits and not _password_fits(settings):
+        by_secret = door.secret_fits(request.headers, request.remote_addr)
+        by_password = password_fits()
+        if not by_secret and not by_password:
             raise NotAuthorized(
                 f"Refused the webhook: it has neither the right {SECRET_HEADER} header nor the "
                 "Basic auth password; `hero start` and the worker register a webhook that has, "
                 "delete the other one in the project's settings."
             )
-        body = _json()
+        body = read_json(request)
         action = body.get("action")
         if not isinstance(action, str):
             raise BadWebhook("Cannot follow the webhook: it names no action; send `action`.")
-        if action == START_TRAINING and not _password_fits(settings):
+        if action == START_TRAINING and not by_password:
             raise NotAuthorized("Refused to start training: that takes the Basic auth password.")
         answer = HeroModel(store, None).fit(action, body)
         metrics.webhooks.labels(action if answer["status"] == "noted" else "other").inc()
@@ -120,14 +163,23 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
 
     @app.get("/images/<path:path>")
     def image(path: str) -> Response:
-        if not signature_fits(settings, path, request.args.get("signature", "")):
+        signature = request.args.get("signature", "")
+        expires = request.args.get("expires")
+        if expires is None:
+            fits = earlier_signature_fits(settings, path, signature) and before_image_key(
+                settings, _drawn_at(store, path)
+            )
+        else:
+            fits = signature_fits(settings, path, expires, signature)
+        if not fits:
             raise NotAuthorized(
-                f"Refused the image {path}: its signature is missing or was made with another "
-                "HERO_WEBHOOK_SECRET; take the address from the task."
+                f"Refused the image {path}: its address is not signed, was signed with another "
+                "HERO_IMAGE_KEY, or has expired; take the address from the task."
             )
         response = send_from_directory(
             settings.images_dir, path, mimetype="image/png", max_age=86400, conditional=True
         )
+        response.headers["Cache-Control"] = "private, max-age=86400"
         response.headers["Access-Control-Allow-Origin"] = "*"
         return response
 
@@ -135,8 +187,10 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     def refused(error: HeroServiceError) -> tuple[Response, int]:
         logger.warning("%s %s: %s", request.method, request.path, error)
         answer = jsonify(error=str(error), type=type(error).__name__)
-        if isinstance(error, NotAuthorized):
+        if isinstance(error, NotAuthorized) and request.blueprint != login.NAME:
             answer.headers["WWW-Authenticate"] = 'Basic realm="HERO"'
+        if isinstance(error, TooManyAttempts):
+            answer.headers["Retry-After"] = f"{SECONDS_EACH:.0f}"
         return answer, error.http_status
 
     @app.errorhandler(HTTPException)
@@ -180,30 +234,34 @@ class _Metrics:
         return generate_latest(self._registry)
 
 
-def _password_fits(settings: Settings) -> bool:
-    given = request.authorization
-    if given is None or given.type != "basic":
-        return False
-    user = _equal(given.username, settings.basic_auth_user)
-    return _equal(given.password, settings.basic_auth_pass.get_secret_value()) and user
+class _SmallInteger(IntegerConverter):
+    """A number in a path; what no row can have is a path that is not there."""
+
+    regex = r"[0-9]{1,9}"
 
 
-def _secret_fits(settings: Settings) -> bool:
-    return _equal(request.headers.get(SECRET_HEADER), settings.webhook_secret.get_secret_value())
+def _refuse_foreign_pages() -> None:
+    """Browsers say when a page of another site, or of another port of this one, sends a request."""
+    foreign = request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
+    if foreign and request.method not in ("GET", "HEAD", "OPTIONS"):
+        raise ForeignPage(
+            f"Refused {request.path}: a page of another site sent it; only Label Studio and the "
+            "run pages may change something."
+        )
+    if "\0" in request.path:
+        raise NotFound
 
 
-def _equal(given: str | None, wanted: str) -> bool:
-    return hmac.compare_digest((given or "").encode(), wanted.encode()) and bool(wanted)
+def _drawn_at(store: Store, path: str) -> datetime | None:
+    """When the epoch of an image was drawn; None if there is none."""
+    place = parse_path(path)
+    if place is None:
+        return None
+    run_id, number = place
+    epochs = (epoch for epoch in store.epochs(run_id) if epoch.epoch == number)
+    return next((epoch.generated_at for epoch in epochs), None)
 
 
-def _json() -> dict[str, Any]:
-    body = request.get_json(force=True, silent=True)
-    if not isinstance(body, dict):
-        raise BadWebhook(f"Cannot read the request to {request.path}: its body is no JSON object.")
-    return body
-
-
-def _project_id(body: dict[str, Any]) -> int | None:
-    """Label Studio sends `<project id>.<time of its making>`."""
-    project = str(body.get("project") or "").split(".")[0]
-    return int(project) if project.isdigit() else None
+def _text(body: Mapping[str, Any], name: str) -> str:
+    value = body.get(name)
+    return value if isinstance(value, str) else ""

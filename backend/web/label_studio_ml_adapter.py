@@ -20,6 +20,7 @@ from label_studio_ml.model import LabelStudioMLBase
 
 from backend.settings import Settings
 from backend.store import Store
+from backend.web.body import project_id
 from backend.web.ml_backend import HeroModel
 
 
@@ -28,11 +29,8 @@ class HeroMLBackend(LabelStudioMLBase):
 
     def setup(self) -> None:
         """Open the store, and tell the base class the model's version."""
-        project = str(self.project_id or "").split(".")[0]
         self._model = HeroModel(
-            Store.open(Settings.load()),
-            int(project) if project.isdigit() else None,
-            self.label_config or "",
+            Store.open(Settings.load()), project_id(self.project_id), self.label_config or ""
         )
         self.set("model_version", self._model.model_version)
 

@@ -6,11 +6,11 @@ every answer is instant: learning happens in the worker.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from backend.errors import BadWebhook, RunNotFound
-from backend.label_studio.webhook_contract import LABEL_ACTIONS, START_TRAINING
 from backend.run.records import Run
+from backend.run.webhook_contract import LABEL_ACTIONS, START_TRAINING
 from backend.store import Store
 from backend.tasks import label_config
 from backend.tasks.predictions import Predictions, model_version
@@ -57,7 +57,8 @@ class HeroModel:
         known: dict[int, Predictions] = {}
         answers = []
         for task in tasks:
-            shown = Shown.by(task.get("data") or {})
+            data = task.get("data")
+            shown = Shown.by(data) if isinstance(data, Mapping) else None
             prediction = None
             if shown is not None and shown.run_id == run.id:
                 if shown.epoch not in known:
@@ -82,7 +83,7 @@ class HeroModel:
         """
         project = data.get("project")
         project_id = project.get("id") if isinstance(project, Mapping) else project
-        if not isinstance(project_id, int):
+        if not _is_id(project_id):
             raise BadWebhook(
                 f"Cannot follow the webhook {event}: it names no project; turn on "
                 "'Send payload' for it in Label Studio."
@@ -104,10 +105,14 @@ class HeroModel:
         self._store.hint(
             project_id,
             event,
-            task_id=task_id if isinstance(task_id, int) else None,
-            annotation_ids=[number for number in ids if isinstance(number, int)],
+            task_id=task_id if _is_id(task_id) else None,
+            annotation_ids=[number for number in ids if _is_id(number)],
         )
         return {"status": "noted", "run": run.id}
+
+
+def _is_id(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def versions_of(run: Run) -> list[str]:

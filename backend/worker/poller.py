@@ -18,12 +18,12 @@ from backend.errors import (
     WrongState,
 )
 from backend.label_studio import Gateway
-from backend.label_studio.webhook_contract import START_TRAINING
 from backend.labels import closing, collect
 from backend.labels.disagreements_tab import Disagreements
 from backend.outcomes import Way, outcome_of
 from backend.run.records import Hint, Run
 from backend.run.states import Event, State
+from backend.run.webhook_contract import START_TRAINING
 from backend.settings import Settings
 from backend.store import Store
 from backend.tasks.images import missing_images, place_images

@@ -47,6 +47,8 @@ def settings(tmp_path: Path) -> Settings:
         label_studio_api_key="token",
         basic_auth_pass="open sesame",
         webhook_secret="the secret",
+        image_key="the image key",
+        cookie_key="the cookie key",
     )
 
 

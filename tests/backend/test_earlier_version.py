@@ -24,6 +24,7 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
 from torch import Tensor
 
+from backend.dashboard.access import COOKIE, new_cookie
 from backend.engine import (
     Engine,
     batch_folder,
@@ -36,7 +37,7 @@ from backend.local.label_studio_server import Account
 from backend.run.labelling import Labelling
 from backend.run.records import Annotation, Epoch, Image, Run
 from backend.run.states import Event, State
-from backend.settings import Settings
+from backend.settings import Settings, ensure_secrets
 from backend.starting.plan import make_plan
 from backend.store import Store
 from backend.tasks.publishing import Shown
@@ -190,7 +191,9 @@ def home(
             run = home.run(name)
             rows = home.store.epochs(name), home.store.images(name), home.store.annotations(name)
             home.before[name] = (run, *rows)
-        with create_app(home.settings, home.store).test_client() as client:
+        settings = ensure_secrets(home.settings)
+        with create_app(settings, home.store).test_client() as client:
+            client.set_cookie(COOKIE, new_cookie(settings))
             addresses = [f"/runs/{name}{page}" for name in STATES for page in ("", "/epochs/1")]
             home.pages = {address: client.get(address).status_code for address in addresses}
         go_on(home)

@@ -15,6 +15,12 @@ def test_torch_stays_out(module: str):
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+def test_the_web_process_is_small():
+    """It never talks to Label Studio, whose SDK takes 100 MB."""
+    code = "import backend.web.app, sys; sys.exit('label_studio_sdk' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def test_torch_stays_out_of_the_command_line():
     pytest.importorskip("backend.cli")
     code = "import backend.cli, sys; sys.exit('torch' in sys.modules)"

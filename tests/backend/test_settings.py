@@ -1,6 +1,8 @@
 """Settings from the environment and from the home's file."""
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from pydantic import SecretStr
 
 from backend.errors import SettingsInvalid
 from backend.label_studio import Gateway
-from backend.settings import Settings, ensure_secrets, write_env
+from backend.settings import Settings, ensure_secrets, protect, write_env
 
 
 def test_the_defaults(tmp_path: Path):
@@ -82,6 +84,62 @@ def test_secrets_are_made_once(tmp_path: Path):
     assert made.has_secrets
     assert ensure_secrets(Settings.load(tmp_path)) == made
     assert stat.S_IMODE((tmp_path / "env").stat().st_mode) == 0o600
+
+
+def test_each_key_is_its_own(tmp_path: Path):
+    made = ensure_secrets(Settings.load(tmp_path))
+    keys = (made.basic_auth_pass, made.webhook_secret, made.image_key, made.cookie_key)
+    assert len({key.get_secret_value() for key in keys}) == 4
+    assert all(len(key.get_secret_value()) >= 32 for key in keys)
+    assert not made.pages_password.get_secret_value()
+
+
+def test_processes_that_begin_at_once_have_the_same_secrets(tmp_path: Path):
+    code = (
+        "from backend.settings import Settings, ensure_secrets\n"
+        f"s = ensure_secrets(Settings.load({str(tmp_path / 'home')!r}))\n"
+        "print(s.webhook_secret.get_secret_value(), s.image_key.get_secret_value(),"
+        " s.cookie_key.get_secret_value(), s.basic_auth_pass.get_secret_value())"
+    )
+    command = [sys.executable, "-c", code]
+    several = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    said = {process.communicate(timeout=120)[0] for process in several}
+    assert len(said) == 1
+    assert len(said.pop().split()) == 4
+
+
+def test_settings_that_were_read_before_another_process_made_the_secrets(tmp_path: Path):
+    before = Settings.load(tmp_path)
+    made = ensure_secrets(Settings.load(tmp_path))
+    assert ensure_secrets(before) == made
+
+
+def test_a_home_folder_is_its_owners(tmp_path: Path):
+    home = tmp_path / "home"
+    ensure_secrets(Settings.load(home))
+    assert mode(home) == 0o700
+    assert mode(home / "env") == mode(home / "env.lock") == 0o600
+
+
+def test_a_home_folder_of_an_earlier_version_is_closed(tmp_path: Path):
+    home = tmp_path / "home"
+    for folder in (home, home / "images", home / "runs", home / "label-studio"):
+        folder.mkdir()
+        folder.chmod(0o755)
+    for name in ("hero.db", "env", "images/rose.png"):
+        (home / name).touch()
+        (home / name).chmod(0o644)
+    (home / "link").symlink_to(tmp_path / "elsewhere")
+    protect(home)
+    assert mode(home) == 0o711, "a Label Studio of another user still reaches the images"
+    assert mode(home / "images") == 0o755
+    assert mode(home / "images/rose.png") == 0o644
+    assert mode(home / "runs") == mode(home / "label-studio") == 0o700
+    assert mode(home / "hero.db") == mode(home / "env") == 0o600
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 def test_given_secrets_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

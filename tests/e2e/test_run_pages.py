@@ -1,17 +1,20 @@
 """The run pages in a real browser, while their run goes on; no Label Studio is needed."""
 
+import json
 import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
+from backend.dashboard import access
 from backend.dashboard.report import report
 from backend.run.states import Event
-from backend.settings import Settings
+from backend.settings import Settings, ensure_secrets
 from backend.store import Store
 from backend.web.app import create_app
 from tests.backend.made_runs import MadeRun
@@ -47,7 +50,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def made(tmp_path) -> Iterator[MadeRun]:
-    settings = Settings(home=tmp_path, basic_auth_pass="x", webhook_secret="y")
+    settings = ensure_secrets(Settings(home=tmp_path, pages_password="our roses"))
     store = Store.open(settings)
     made = MadeRun(settings, store, images=16, epochs=3, annotators_per_image=2)
     made.go_round("tg", "gb", *["bb"] * 7, *["gg"] * 7)
@@ -76,6 +79,7 @@ def test_a_run_is_followed_on_its_pages(page: Page, made: MadeRun):
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
     with served(made) as address:
+        go_in(page, made, address)
         for path in ("/", f"/runs/{made.id}", f"/runs/{made.id}/epochs/1", "/runs/latest"):
             for width, height in SIZES:
                 page.set_viewport_size({"width": width, "height": height})
@@ -109,6 +113,47 @@ def test_a_run_is_followed_on_its_pages(page: Page, made: MadeRun):
         page.wait_for_timeout(3000)
         assert asked == []
         assert said == []
+
+
+def go_in(page: Page, made: MadeRun, address: str) -> None:
+    """By a link such as `hero up` prints."""
+    link = urlsplit(access.link(made.settings))
+    page.goto(f"{address}{link.path}?{link.query}")
+    expect(page).to_have_url(f"{address}/runs")
+
+
+def test_a_page_asks_who_one_is_and_takes_the_password(page: Page, made: MadeRun):
+    with served(made) as address:
+        page.goto(f"{address}/runs/{made.id}")
+        expect(page.locator("body")).not_to_contain_text(made.run.prompt)
+        page.get_by_label("password of the run pages").fill("our thorns")
+        page.get_by_role("button", name="Go in").click()
+        expect(page.get_by_role("alert")).to_contain_text("not the password")
+        page.get_by_label("password of the run pages").fill("our roses")
+        page.keyboard.press("Enter")
+        expect(page.locator("body")).to_contain_text(made.run.prompt)
+        assert page.url == f"{address}/runs/{made.id}"
+
+
+def test_a_foreign_page_cannot_close_an_epoch(page: Page, made: MadeRun):
+    """Somebody who is in, and whose browser even knows the password, opens another site."""
+    with served(made) as address:
+        go_in(page, made, address)
+        made.store.take_due(30, hint_seconds=0)
+        password = made.settings.basic_auth_pass.get_secret_value()
+        known = address.replace("http://", f"http://hero:{password}@")
+        page.goto(f"{known}/versions")
+        body = json.dumps({"action": "START_TRAINING", "project": {"id": made.run.project_id}})
+        page.route("http://evil.example/", lambda route: route.fulfill(
+            content_type="text/html",
+            body=f"<form method=post enctype=text/plain action={address}/webhook>"
+            f"<input name=\'{body[:-1]}, \"x\": \"\' value=\'\"}}\'></form>"
+            "<script>document.forms[0].submit()</script>",
+        ))  # fmt: skip
+        with page.expect_response(f"{address}/webhook") as answer:
+            page.goto("http://evil.example/")
+        assert answer.value.status in (401, 403, 415)
+        assert made.store.take_due(30, hint_seconds=0) == []
 
 
 def test_the_report_needs_no_server(page: Page, made: MadeRun, tmp_path):

@@ -328,6 +328,15 @@ def test_agreement_of_several_people(hero, known):
     assert set(json.loads(hero("agreement", run.id, "--json").output)) == {"run", "epochs"}
 
 
+def test_agreement_names_labels_that_nobody_makes_so_quickly(hero, known):
+    store, run = known
+    labelled(store, run, *["t", *["g"] * 3])
+    assert "quicker" not in hero("agreement", run.id).output
+    labelled(store, run, *["t", *["g"] * 149])
+    said = " ".join(hero("agreement", run.id).output.split())
+    assert "p1@x judged 150 images quicker than people do" in said
+
+
 def test_agreement_of_an_epoch_that_nobody_labelled(hero, known):
     store, run = known
     labelled(store, run, "tg")

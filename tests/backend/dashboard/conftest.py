@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from flask.testing import FlaskClient
 
+from backend.dashboard.access import COOKIE, new_cookie
 from backend.settings import Settings
 from backend.store import Store
 from backend.web.app import create_app
@@ -14,7 +15,9 @@ from tests.backend.made_runs import MadeRun
 
 @pytest.fixture
 def client(settings: Settings, store: Store) -> Iterator[FlaskClient]:
+    """A browser that was let in."""
     with create_app(settings, store).test_client() as client:
+        client.set_cookie(COOKIE, new_cookie(settings))
         yield client
 
 

@@ -3,7 +3,10 @@
 import errno
 import os
 import shutil
+import stat
+import time
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -47,15 +50,57 @@ def test_a_root_that_does_not_hold_the_images(settings: Settings, tmp_path: Path
         images.storage_folder(elsewhere, "rose")
 
 
+ROSE = "rose/0000/0007.png"
+
+
+def parts(url: str) -> tuple[str, str, str]:
+    address, _, query = url.partition("?")
+    given = parse_qs(query)
+    return address, given["expires"][0], given["signature"][0]
+
+
 def test_signed_addresses(settings: Settings):
     signed = settings.model_copy(update={"image_store": "signed-urls", "url": "http://h.e:1"})
-    url = images.image_url(signed, "rose/0000/0007.png")
-    address, _, signature = url.partition("?signature=")
-    assert address == "http://h.e:1/images/rose/0000/0007.png"
-    assert images.signature_fits(signed, "rose/0000/0007.png", signature)
-    assert not images.signature_fits(signed, "rose/0000/0008.png", signature)
-    assert not images.signature_fits(signed, "rose/0000/0007.png", "")
-    assert not images.signature_fits(signed, "rose/0000/0007.png", "ü")
+    address, expires, signature = parts(images.image_url(signed, ROSE))
+    assert address == f"http://h.e:1/images/{ROSE}"
+    assert images.signature_fits(signed, ROSE, expires, signature)
+    assert not images.signature_fits(signed, "rose/0000/0008.png", expires, signature)
+    assert not images.signature_fits(signed, ROSE, str(int(expires) + 1), signature)
+    for wrong in ("", "ü", "\ud800"):
+        assert not images.signature_fits(signed, ROSE, expires, wrong)
+        assert not images.signature_fits(signed, ROSE, wrong, signature)
+
+
+def test_signed_addresses_end(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    signed = settings.model_copy(update={"image_store": "signed-urls", "image_days": 30})
+    _, expires, signature = parts(images.image_url(signed, ROSE))
+    now = time.time()
+    monkeypatch.setattr(images.time, "time", lambda: now + 30 * 86_400 - 1)
+    assert images.signature_fits(signed, ROSE, expires, signature)
+    monkeypatch.setattr(images.time, "time", lambda: now + 31 * 86_400 + 1)
+    assert not images.signature_fits(signed, ROSE, expires, signature)
+
+
+def test_the_secret_that_annotators_can_read_signs_no_image(settings: Settings):
+    signed = settings.model_copy(update={"image_store": "signed-urls"})
+    forged = signed.model_copy(update={"image_key": signed.webhook_secret})
+    _, expires, signature = parts(images.image_url(forged, ROSE))
+    assert not images.signature_fits(signed, ROSE, expires, signature)
+
+
+def test_images_are_for_label_studio_to_read_and_nothing_else(settings: Settings, tmp_path: Path):
+    source = tmp_path / "batch"
+    source.mkdir()
+    (source / "0000.png").write_bytes(b"png")
+    (source / "0000.png").chmod(0o600)
+    before = os.umask(0o077)
+    try:
+        images.place_images(settings, source, "rose", 0)
+    finally:
+        os.umask(before)
+    found = (settings.images_dir, *settings.images_dir.rglob("*"))
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in found}
+    assert modes == {0o755, 0o644}
 
 
 def test_images_are_placed_whole(settings: Settings, batch: Path):

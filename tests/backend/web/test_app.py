@@ -1,6 +1,7 @@
 """The web process, as Label Studio 1.23.2 speaks to it."""
 
-import base64
+import hashlib
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +11,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
+from itsdangerous import Signer
+from pydantic import SecretStr
 
+from backend.dashboard.access import COOKIE, new_cookie
 from backend.run.labelling import Labelling
 from backend.run.records import Run
 from backend.run.states import Event, State
@@ -19,14 +23,8 @@ from backend.store import Store
 from backend.tasks.images import gallery_key, image_key, image_url
 from backend.tasks.label_config import template
 from backend.web.app import create_app
-from tests.backend.conftest import CONFIG
-
-SECRET = {"X-Hero-Secret": "the secret"}
-
-
-def basic(user: str = "hero", password: str = "open sesame") -> dict[str, str]:
-    text = base64.b64encode(f"{user}:{password}".encode()).decode()
-    return {"Authorization": f"Basic {text}"}
+from tests.backend.conftest import CONFIG, Clock
+from tests.backend.web.knocking import JSON, SECRET, basic
 
 
 @pytest.fixture
@@ -213,11 +211,32 @@ class TestWebhook:
         "body", [b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b'{"action": 3}', b"{}"]
     )
     def test_broken_json(self, client: FlaskClient, body: bytes):
-        answer = client.post("/webhook", data=body, headers=SECRET)
+        answer = client.post("/webhook", data=body, headers=SECRET, content_type=JSON)
         assert answer.status_code == 400
         assert answer.get_json()["type"] == "BadWebhook"
 
-    @pytest.mark.parametrize("project", [None, "7", [], {"id": "7"}, {}])
+    @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+    @pytest.mark.parametrize("headers", [SECRET, basic()])
+    def test_only_json_changes_something(
+        self, client: FlaskClient, store: Store, run: Run, kind: str, headers: dict[str, str]
+    ):
+        store.take_due(30)
+        body = json.dumps({"action": "START_TRAINING", "project": {"id": 7}})
+        answer = client.post("/webhook", data=body, headers=headers, content_type=kind)
+        assert answer.status_code == 415
+        assert store.take_due(30, hint_seconds=0) == []
+
+    @pytest.mark.parametrize("site", ["cross-site", "same-site"])
+    def test_a_page_of_another_site_changes_nothing(
+        self, client: FlaskClient, store: Store, run: Run, site: str
+    ):
+        store.take_due(30)
+        headers = {**basic(), "Sec-Fetch-Site": site}
+        answer = client.post("/webhook", json=created(), headers=headers)
+        assert answer.status_code == 403
+        assert store.take_due(30, hint_seconds=0) == []
+
+    @pytest.mark.parametrize("project", [None, "7", [], {"id": "7"}, {}, True])
     def test_without_a_project(self, client: FlaskClient, project: Any):
         body = {"action": "ANNOTATION_CREATED", "project": project}
         answer = client.post("/webhook", json=body, headers=SECRET)
@@ -263,6 +282,114 @@ class TestWebhook:
             assert secret not in log
 
 
+class TestHugeAndStrange:
+    """Each of these was a 500."""
+
+    @pytest.mark.parametrize(
+        ("body", "status"),
+        [
+            (b"[" * 100_000 + b"]" * 100_000, 400),
+            (b'{"a": ' + b"[" * 50 + b"]" * 50 + b"}", 400),
+            (b'{"project": {"id": 18446744073709551616}}', 400),
+            (b'{"project": ' + b"9" * 5000 + b"}", 400),
+            (b'{"a": 1e999}', 400),
+            (b'{"a": NaN}', 400),
+            (b'{"a": "\\u0000"}', 400),
+            (b'{"\\ud800": 1}', 400),
+            (b'{"annotations": [' + b'{"id": 1},' * 299_999 + b'{"id": 1}]}', 413),
+            (b'{"annotations": [' + b"1," * 20_000 + b"1]}", 413),
+            (b'{"a": "' + b"x" * 2**22 + b'"}', 413),
+        ],
+    )
+    @pytest.mark.parametrize("path", ["/webhook", "/predict", "/setup"])
+    def test_it_is_refused(
+        self, client: FlaskClient, run: Run, path: str, body: bytes, status: int
+    ):
+        answer = client.post(path, data=body, headers=basic(), content_type=JSON)
+        assert answer.status_code == status
+        assert answer.get_json()["error"]
+
+    @pytest.mark.parametrize("project", ["²", "٣", "1" * 30, "1" * 5000, [7], {"id": 7}, -1])
+    def test_a_project_that_is_none(self, client: FlaskClient, project: Any):
+        answer = client.post("/setup", json={"project": project}, headers=basic())
+        assert answer.get_json() == {"model_version": "no-run"}
+
+    @pytest.mark.parametrize("part", ["params", "label_config", "project", "context"])
+    @pytest.mark.parametrize("value", [[1], "x", 1, {"a": []}, None])
+    def test_parts_of_another_kind(self, client: FlaskClient, run: Run, part: str, value: Any):
+        tasks = [{"data": value}, {"data": {"hero_image_id": value, "images": value}}]
+        body = {"tasks": tasks, "project": "7.1", part: value}
+        answer = client.post("/predict", json=body, headers=basic())
+        assert answer.status_code in (200, 502)  # 502: a label config that is no XML
+
+    def test_xml_that_grows_without_end(self, client: FlaskClient, run: Run):
+        laughs = "".join(
+            f'<!ENTITY l{n} "{f"&l{n - 1};" * 10 if n else "ha" * 100}">' for n in range(12)
+        )
+        for page in (
+            f"<!DOCTYPE x [{laughs}]><View>&l11;</View>",
+            '<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/passwd">]><View>&f;</View>',
+            "<View>" * 20_000,
+        ):
+            body = {"tasks": [{"data": {}}], "project": "7.1", "label_config": page}
+            answer = client.post("/predict", json=body, headers=basic())
+            assert answer.status_code == 502
+            assert "root:" not in answer.get_data(as_text=True)
+
+    @pytest.mark.parametrize("number", ["²", "9" * 20, "9" * 5000, "-1", "%00"])
+    @pytest.mark.parametrize(
+        "path", ["epochs/{}", "epochs/{}/images/0", "epochs/1/images/{}", "samples/{}/0"]
+    )
+    def test_numbers_in_paths(
+        self, settings: Settings, client: FlaskClient, run: Run, path: str, number: str
+    ):
+        client.set_cookie(COOKIE, new_cookie(settings))
+        answer = client.get(f"/runs/{run.id}/{path.format(number)}")
+        assert 400 <= answer.status_code < 500
+
+    def test_what_label_studio_sends_fits(self, client: FlaskClient, store: Store):
+        """Thirty pages of 64 images."""
+        run = predicted(store, [0.5] * 64, Labelling(layout="gallery"))
+        options = [{"value": image_key(run.id, 0, index), "html": "x" * 500} for index in range(64)]
+        page = {"data": {"hero_image_id": gallery_key(run.id, 0), "images": options}}
+        body = {"tasks": [page] * 30, "project": "8.1", "label_config": template("gallery")}
+        answer = client.post("/predict", json=body, headers=basic())
+        assert len(answer.get_json()["results"]) == 30
+
+
+class TestGuessing:
+    def test_wrong_passwords_are_slowed_down(self, client: FlaskClient):
+        guesses = [client.get("/metrics", headers=basic(password=f"{n}")) for n in range(200)]
+        assert sum(answer.status_code == 401 for answer in guesses) < 20
+        assert guesses[-1].status_code == 429
+        assert client.get("/metrics", headers=basic()).status_code == 429
+        elsewhere = {"REMOTE_ADDR": "10.0.0.7"}
+        assert client.get("/metrics", headers=basic(), environ_base=elsewhere).status_code == 200
+
+    def test_wrong_secrets_too_and_the_right_one_arrives(self, client: FlaskClient, run: Run):
+        wrong = [
+            client.post("/webhook", json=created(), headers={"X-Hero-Secret": f"{n}"})
+            for n in range(30)
+        ]
+        assert (wrong[0].status_code, wrong[-1].status_code) == (401, 429)
+        assert client.post("/webhook", json=created(), headers=SECRET).status_code == 200
+
+    def test_who_shows_nothing_has_guessed_nothing(self, client: FlaskClient, run: Run):
+        for _ in range(30):
+            assert client.post("/webhook", json=created()).status_code == 401
+        assert client.get("/metrics", headers=basic()).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/health", "/metrics", "/nowhere", "/images/x", "/runs", "/login"]
+)
+def test_every_answer_has_the_headers(client: FlaskClient, path: str):
+    headers = client.get(path).headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert headers["Referrer-Policy"] in ("no-referrer", "same-origin")
+
+
 class TestImages:
     @pytest.fixture
     def signed(self, settings: Settings) -> Settings:
@@ -282,11 +409,35 @@ class TestImages:
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert answer.mimetype == "image/png"
 
+    def test_it_is_kept_by_nobody_but_the_browser(self, client: FlaskClient, url: str):
+        assert client.get(url).headers["Cache-Control"] == "private, max-age=86400"
+
+    def test_an_address_of_an_earlier_version(
+        self, settings: Settings, store: Store, run: Run, clock: Clock
+    ):
+        """Tasks stand in Label Studio for days: what was drawn before the upgrade stays seen."""
+        path = f"{run.id}/0000/0001.png"
+        file = settings.images_dir / path
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"png bytes")
+        old = Signer("the secret", salt="image", digest_method=hashlib.sha256)
+        address = f"/images/{path}?signature={old.get_signature(path).decode()}"
+        drawn = store.epochs(run.id)[0].generated_at
+        assert drawn is not None
+        for seconds, status in ((60, 200), (-60, 401)):
+            key = SecretStr(f"{int(drawn.timestamp()) + seconds}.a random key")
+            upgraded = settings.model_copy(update={"image_key": key})
+            client = create_app(upgraded, store).test_client()
+            assert client.get(address).status_code == status
+            other = address.replace("0001.png", "0000.png")
+            assert client.get(other).status_code == 401
+        assert create_app(settings, store).test_client().get(address).status_code == 401
+
     def test_it_is_fetched_once(self, client: FlaskClient, url: str):
         tag = client.get(url).headers["ETag"]
         assert client.get(url, headers={"If-None-Match": tag}).status_code == 304
 
-    @pytest.mark.parametrize("change", ["0001.png", "signature="])
+    @pytest.mark.parametrize("change", ["0001.png", "signature=", "expires="])
     def test_a_changed_address_is_refused(self, client: FlaskClient, url: str, change: str):
         answer = client.get(url.replace(change, change[:-1] + "x"))
         assert answer.status_code == 401

@@ -12,8 +12,8 @@ from backend.errors import (
     SettingsInvalid,
 )
 from backend.label_studio import Gateway
-from backend.label_studio.webhook_contract import SECRET_HEADER
 from backend.local.processes import free_port
+from backend.run.webhook_contract import SECRET_HEADER
 from backend.store import Store
 from backend.tasks.label_config import template
 from tests.e2e.gateway.published import changed, tasks
