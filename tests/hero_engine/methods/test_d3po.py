@@ -66,6 +66,7 @@ def prepared(run):
 def test_gradient_agrees_with_finite_differences(run):
     _, transitions, preferences = prepared(run)
     run.policy.pipe.to(torch.float64)
+    run.policy.prompts._known.clear()
     denoise = run.policy.denoiser("one rose")
     transitions = Transitions(
         transitions.steps, *(t.double() for t in list(vars(transitions).values())[1:])

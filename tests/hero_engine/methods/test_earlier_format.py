@@ -13,6 +13,7 @@ from hero_engine.methods.hero import Hero
 from hero_engine.methods.make_config import read_config
 from hero_engine.methods.table import METHODS
 from hero_engine.storage.batch import Feedback
+from hero_engine.storage.checked import read_checked
 from tinyworld.bundled import PIPELINE
 
 DUMPS = json.loads((Path(__file__).parent / "format_1.json").read_text())
@@ -132,7 +133,7 @@ def test_the_denoising_optimizer_is_the_only_one_now():
 
 def as_format_1(folder, **fields):
     """Make a checkpoint one of format 1, in which hero+ had two optimizers."""
-    state = json.loads((folder / "state.json").read_text())
+    state = read_checked(folder / "state.json")
     method = state["config"]["method"]
     state["config"] = {**dump(method), **state["config"], **fields}
     del state["config"]["format"]

@@ -148,7 +148,7 @@ def test_a_run_in_low_memory_learns_and_goes_on_after_a_stop(
     good = Feedback((True, False) * 4, best=0)
     report = run.learn(run.generate(), good)
     assert report.updated
-    assert report.ratio_error <= 1e-6
+    assert report.ratio_error <= 5e-6
     run.save(tmp_path / "saved")
     again = Method.resume(tmp_path / "saved")
     for each in (run, again):
@@ -236,5 +236,5 @@ def test_int8_by_torchao(make_config, pipelines):
     assert "Int8Tensor" in kinds
     report = run.learn(run.generate(), Feedback((True, False) * 4, best=0))
     assert report.updated
-    assert report.ratio_error <= 1e-6
+    assert report.ratio_error <= 5e-6
     assert isinstance(run.policy.pipe, DiffusionPipeline)
