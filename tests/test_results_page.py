@@ -118,6 +118,25 @@ def test_success_and_spread(row: str):
     assert said == [percent(figure, f"{task}/{method}") for task in TASKS]
 
 
+FAMILIES = sorted(name for name in CELLS if name.startswith("tiny-"))
+
+
+def test_other_families_of_models():
+    short, said = dict(zip(TASKS, SHORT, strict=True)), rows("## Other families of models")
+    assert len(FAMILIES) == len(said) - 2
+    for name in FAMILIES:
+        model, task, method = name.split("/")
+        own = CELLS[name]["runs"]
+        cells = said[f"`{model}`, {short[task]}, `{method}`"]
+        assert [number(cell) for cell in cells] == [
+            *(
+                pytest.approx(100 * mean(map(figure, own)), abs=0.51)
+                for figure in (pretrained, success, bank, spread)
+            ),
+            len(own),
+        ]
+
+
 @pytest.mark.parametrize(("task", "short"), list(zip(TASKS, SHORT, strict=True)))
 def test_every_single_run(task: str, short: str):
     said = rows("Each single run")[short]

@@ -101,6 +101,14 @@ def test_the_page_shows_the_measured_and_the_counted_table():
         assert sheet.markdown() in (RESULTS / "memory.md").read_text()
 
 
+def test_the_readme_has_what_low_memory_takes():
+    said = " ".join(Path("README.md").read_text().split())
+    counted = json.loads((RESULTS / "memory.json").read_text())["counted"]
+    for name in ("SD 1.5, 512 px", "SDXL, 1024 px", "SD 3.5 medium, 1024 px"):
+        low = counted[name]["gigabytes"]["low"]["sum"]
+        assert f"{low:.1f} GB ({name})" in said
+
+
 def test_low_memory_takes_less_where_it_was_measured():
     measured = json.loads((RESULTS / "memory.json").read_text())["measured"]
     assert measured["low"]["sampling and decoding"] < measured["high"]["sampling and decoding"]
