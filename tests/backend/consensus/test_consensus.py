@@ -292,6 +292,13 @@ def test_a_copy_of_somebodys_vote_changes_nothing(votes, plan, data):
     if not votes:
         return
     copied = replace(data.draw(st.sampled_from(votes)), ls_id=10**7)
+    at_once = [
+        v
+        for v in votes
+        if (v.annotator_id, v.updated_at) == (copied.annotator_id, copied.updated_at)
+    ]
+    if len(at_once) > 1:  # of two at the same moment the newer id is the later word
+        return
     current = [v for v in latest_votes(votes, plan) if v.index == copied.index]
     if any((v.annotator_id, v.value) == (copied.annotator_id, copied.value) for v in current):
         assert decide([*votes, copied], 5, plan).verdicts == decide(votes, 5, plan).verdicts
