@@ -74,7 +74,7 @@ def test_the_demo_can_be_stopped_goes_on_and_closes_the_circle(
     assert _until(lambda: _epochs_learned(report) >= 1, first), first.log.read_text()
     first.process.send_signal(signal.SIGINT)
     assert first.process.wait(timeout=300) == 130
-    assert len(first._seen) >= 4
+    assert len(first._seen) >= 3
     assert first.left_over() == []
     stopped = json.loads(report.read_text())
     assert stopped["finished"] is False
