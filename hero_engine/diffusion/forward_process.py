@@ -5,17 +5,18 @@ asked what was done to them. Which terms a method adds up is its own affair
 (`methods/hero_plus.py`, `methods/dreambooth.py`).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from hero_engine.diffusion.rows import Rows
+
 
 @dataclass(frozen=True)
-class Noised:
+class Noised(Rows):
     """Clean latents after the forward process, and what the network should say of them."""
 
     z_t: Float[Tensor, "batch channel height width"]
@@ -25,18 +26,6 @@ class Noised:
     v_weight: Float[Tensor, " batch"]
     """What the prediction's squared error counts as an error of v (Salimans & Ho, 2022), to which
     the noisiest timesteps contribute most."""
-
-    def __len__(self) -> int:
-        return len(self.z_t)
-
-    def __getitem__(self, rows: Any) -> "Noised":
-        return Noised(*(getattr(self, field.name)[rows] for field in fields(self)))
-
-    @classmethod
-    def concatenate(cls, parts: Sequence["Noised"]) -> "Noised":
-        """Several as one."""
-        names = [field.name for field in fields(cls)]
-        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
     def to(self, device: torch.device) -> "Noised":
         """The same on a device."""

@@ -1,8 +1,8 @@
 """From noise to clean latents by the steps of a schedule, keeping what the update needs of them."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from diffusers.utils.torch_utils import randn_tensor
@@ -10,10 +10,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hero_engine.diffusion.kernel import Denoiser, Schedule, log_prob
+from hero_engine.diffusion.rows import Rows
 
 
 @dataclass
-class Transitions:
+class Transitions(Rows):
     """The K trained steps of each image: all that the update needs of a trajectory."""
 
     steps: Int[Tensor, "batch trained"]
@@ -21,18 +22,6 @@ class Transitions:
     z_t: Float[Tensor, "batch trained channel height width"]
     z_prev: Float[Tensor, "batch trained channel height width"]
     log_prob: Float[Tensor, "batch trained"]
-
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    def __getitem__(self, rows: Any) -> "Transitions":
-        return Transitions(*(getattr(self, field.name)[rows] for field in fields(self)))
-
-    @classmethod
-    def concatenate(cls, parts: Sequence["Transitions"]) -> "Transitions":
-        """Transitions of several batches as those of one."""
-        names = [field.name for field in fields(cls)]
-        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
 
 def draw_trained_steps(

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hero_engine.config import REFERENCE_LATENT_SIZE
 from hero_engine.diffusion.kernel import Denoiser, Schedule, log_prob
+from hero_engine.diffusion.rows import Rows
 from hero_engine.diffusion.sampling import Transitions
 from hero_engine.errors import RatioError
 from hero_engine.feedback.reward import advantages
@@ -73,7 +74,7 @@ def clipped_losses(
 
 
 @dataclass
-class Pairs:
+class Pairs(Rows):
     """(image, step) pairs: transitions without their grouping by image."""
 
     steps: Int[Tensor, " pair"]
@@ -81,21 +82,11 @@ class Pairs:
     z_prev: Float[Tensor, "pair channel height width"]
     log_prob: Float[Tensor, " pair"]
 
-    def __len__(self) -> int:
-        return len(self.steps)
-
     def split(self, size: int) -> Iterator["Pairs"]:
         """The pairs in order, `size` at a time."""
         columns = (self.steps, self.z_t, self.z_prev, self.log_prob)
         for parts in zip(*(column.split(size) for column in columns), strict=True):
             yield Pairs(*parts)
-
-    @classmethod
-    def concatenate(cls, parts: list["Pairs"]) -> "Pairs":
-        """Pairs one after the other."""
-        return cls(
-            *(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls))
-        )
 
 
 def flatten_pairs(transitions: Transitions) -> Pairs:
@@ -115,6 +106,14 @@ def pair_log_probs(
     z_t, timesteps = pairs.z_t.to(device), schedule.timesteps[pairs.steps].to(device)
     mean, std = schedule.step_distribution(denoise(z_t, timesteps), pairs.steps, z_t)
     return log_prob(pairs.z_prev.to(device), mean, std)
+
+
+def log_probs_in_parts(
+    denoise: Denoiser, schedule: Schedule, pairs: Pairs, at_once: int, device: torch.device
+) -> Float[Tensor, " pair"]:
+    """The same of many pairs, `at_once` in a pass."""
+    parts = pairs.split(at_once)
+    return torch.cat([pair_log_probs(denoise, schedule, part, device) for part in parts])
 
 
 def accumulate_gradient(
@@ -258,11 +257,8 @@ def rescored(
     fresh = torch.full_like(transitions.log_prob, float("nan"))
     for rows in minibatches:
         pairs = flatten_pairs(transitions[rows])
-        parts = [
-            pair_log_probs(denoise, schedule, part, device)
-            for part in pairs.split(forward_batch_size)
-        ]
-        fresh[rows] = torch.cat(parts).cpu().view(len(rows), -1)
+        scored = log_probs_in_parts(denoise, schedule, pairs, forward_batch_size, device)
+        fresh[rows] = scored.cpu().view(len(rows), -1)
     return Transitions(transitions.steps, transitions.z_t, transitions.z_prev, fresh)
 
 
@@ -339,12 +335,10 @@ class PolicyGradientMethod(TrajectoryMethod[Settings]):
     ) -> None:
         """Once a run: what rounding does to the ratio, and whether the clip is above it."""
         parameters = self.policy.parameters
-        parts = list(flatten_pairs(transitions).split(self.settings.latents_at_once))
+        pairs, at_once = flatten_pairs(transitions), self.settings.latents_at_once
 
         def log_probs() -> Tensor:
-            device = self.policy.device
-            made = [pair_log_probs(denoise, self.schedule, part, device) for part in parts]
-            return torch.cat(made)
+            return log_probs_in_parts(denoise, self.schedule, pairs, at_once, self.policy.device)
 
         floor = noise_floor(log_probs, parameters)
         clip_range = scaled_clip_range(self.settings.clip_range, transitions.z_t[0, 0].numel())

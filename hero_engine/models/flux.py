@@ -8,11 +8,11 @@ from diffusers import FluxPipeline
 from torch import Tensor
 
 from hero_engine.models.base import Condition, Configs
-from hero_engine.models.flow_family import FlowFamily, equal_steps, vae_latents
-from hero_engine.models.packing import PATCH, packed, unpacked
+from hero_engine.models.flow_family import vae_latents
+from hero_engine.models.patched_flow import PATCH, PatchedFlowFamily, packed, unpacked
 
 
-class Flux(FlowFamily):
+class Flux(PatchedFlowFamily):
     """A FluxPipeline: [dev], whose guidance is an input of the network, or one without that.
 
     [dev] was distilled from a guided model and is told the scale as a number, in sampling and in
@@ -63,21 +63,6 @@ class Flux(FlowFamily):
     def shape_of(cls, transformer: Any, vae: Any) -> tuple[int, int, int]:
         """By the size that the VAE was trained with; both sides are whole patches."""
         return transformer["in_channels"] // PATCH**2, *vae_latents(vae, PATCH)
-
-    @classmethod
-    def patch(cls, configs: Configs) -> int:
-        """Two latents."""
-        return PATCH
-
-    @classmethod
-    def tokens_of(cls, transformer: Any, shape: tuple[int, int, int]) -> int:
-        """One a patch."""
-        return (shape[1] // PATCH) * (shape[2] // PATCH)
-
-    @classmethod
-    def start_sigmas(cls, num_inference_steps: int) -> list[float]:
-        """From 1 in equal steps, as the pipeline says."""
-        return equal_steps(num_inference_steps)
 
     @property
     def has_guidance_input(self) -> bool:

@@ -8,11 +8,10 @@ from diffusers import QwenImagePipeline
 from torch import Tensor
 
 from hero_engine.models.base import Condition, Configs, pixels_of
-from hero_engine.models.flow_family import FlowFamily, equal_steps
-from hero_engine.models.packing import PATCH, packed, unpacked
+from hero_engine.models.patched_flow import PATCH, PatchedFlowFamily, packed, unpacked
 
 
-class QwenImage(FlowFamily):
+class QwenImage(PatchedFlowFamily):
     """A QwenImagePipeline. Guidance changes the direction of the prediction and not its size."""
 
     lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
@@ -31,21 +30,6 @@ class QwenImage(FlowFamily):
         scale = pixels_of(vae)
         height, width = vae.get("sample_size") or (128 * scale, 128 * scale)
         return vae["z_dim"], height // scale, width // scale
-
-    @classmethod
-    def patch(cls, configs: Configs) -> int:
-        """Two latents."""
-        return PATCH
-
-    @classmethod
-    def tokens_of(cls, transformer: Any, shape: tuple[int, int, int]) -> int:
-        """One a patch."""
-        return (shape[1] // PATCH) * (shape[2] // PATCH)
-
-    @classmethod
-    def start_sigmas(cls, num_inference_steps: int) -> list[float]:
-        """From 1 in equal steps, as the pipeline says."""
-        return equal_steps(num_inference_steps)
 
     @torch.no_grad()
     def encode(self, prompt: str, negative_prompt: str | None, device: torch.device) -> Condition:

@@ -7,15 +7,14 @@ from diffusers import ZImagePipeline
 from torch import Tensor
 
 from hero_engine.models.base import Condition, Configs
-from hero_engine.models.flow_family import FlowFamily, equal_steps, vae_latents
+from hero_engine.models.flow_family import vae_latents
+from hero_engine.models.patched_flow import PATCH, PatchedFlowFamily
 
-PATCH = 2
-"""Side of the square of latents that is one token."""
 CHAT = 12
 """Tokens, at most, that the language model's chat puts round a prompt."""
 
 
-class ZImage(FlowFamily):
+class ZImage(PatchedFlowFamily):
     """A ZImagePipeline. Its network counts time from noise to image, and predicts -v.
 
     The pipeline's guidance scale says how far beyond the prompt guidance leads; here, as for other
@@ -36,21 +35,6 @@ class ZImage(FlowFamily):
     def shape_of(cls, transformer: Any, vae: Any) -> tuple[int, int, int]:
         """By the size that the VAE was trained with; both sides are whole patches."""
         return transformer["in_channels"], *vae_latents(vae, PATCH)
-
-    @classmethod
-    def patch(cls, configs: Configs) -> int:
-        """Two latents."""
-        return PATCH
-
-    @classmethod
-    def tokens_of(cls, transformer: Any, shape: tuple[int, int, int]) -> int:
-        """One a patch."""
-        return (shape[1] // PATCH) * (shape[2] // PATCH)
-
-    @classmethod
-    def start_sigmas(cls, num_inference_steps: int) -> list[float]:
-        """From 1 in equal steps, as the pipeline says."""
-        return equal_steps(num_inference_steps)
 
     @torch.no_grad()
     def encode(self, prompt: str, negative_prompt: str | None, device: torch.device) -> Condition:
