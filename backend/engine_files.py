@@ -25,12 +25,23 @@ def checkpoint_folder(settings: Settings, run_id: str, epoch: int) -> Path:
 
 
 def read_predictions(batch: Path) -> list[float] | None:
-    """What was expected of a batch's images, if something was. Raises `OSError`, `ValueError`."""
+    """What was expected of a batch's images, if something was.
+
+    Raises:
+        FilesDamaged: it is not there, or is not what was written.
+    """
     path = batch / PREDICTIONS
-    if not isinstance(json.loads(path.read_text()), dict):  # as earlier versions wrote it
-        found: list[float] | None = json.loads(path.read_text())
-        return found
-    found = read_checked(path)["predictions"]
+    try:
+        said = json.loads(path.read_text())
+        # Earlier versions wrote the list alone.
+        found: list[float] | None = (
+            read_checked(path)["predictions"] if isinstance(said, dict) else said
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise FilesDamaged(
+            f"The batch in {batch} cannot be read ({PREDICTIONS}: {error}); `hero repair` draws it "
+            "again: the same seed gives the same images."
+        ) from error
     return found
 
 
@@ -80,6 +91,6 @@ def trouble_of_batch(settings: Settings, run_id: str, epoch: int) -> str | None:
         read_predictions(folder)
     except CheckpointError:
         return None
-    except (OSError, ValueError, KeyError) as error:
+    except (FilesDamaged, OSError, ValueError, KeyError) as error:
         return str(error)
     return None

@@ -7,12 +7,11 @@ resume` or `hero stop`. What is not in the table fails, with a traceback in the 
 """
 
 import errno
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from backend import errors
-from backend.files import is_disk_full
+from backend.files import causes, is_disk_full
 
 
 class Way(StrEnum):
@@ -66,7 +65,6 @@ LOGIN_STATUSES = frozenset(range(300, 400))
 """Sent elsewhere: a login page of something before Label Studio."""
 
 _DISK: dict[int, Outcome] = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), WAIT),
     **dict.fromkeys((errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EAGAIN), WAIT),
     **dict.fromkeys((errno.EMFILE, errno.ENFILE, errno.EBUSY), WAIT),
     **dict.fromkeys(
@@ -74,7 +72,7 @@ _DISK: dict[int, Outcome] = {
     ),
 }
 """By the number of an operating system's error: what a disk, or a shared folder, may come back
-from."""
+from. `is_disk_full` knows what says that there is no space."""
 
 
 def outcome_of(error: BaseException) -> Outcome:
@@ -84,13 +82,7 @@ def outcome_of(error: BaseException) -> Outcome:
             return OUTCOMES[kind]
     if is_disk_full(error):
         return WAIT
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, OSError) and cause.errno in _DISK:
             return _DISK[cause.errno]
     return FAIL
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -94,11 +94,16 @@ class Tasks(Connection):
         if not found:
             with self._asking("fetch the annotations", project_id):
                 self._client.projects.get(project_id)
-        control = self._verdicts_control(project_id) if any(t.annotations for t in found) else None
-        return [
-            TaskLabels(task.id, epoch, shown.indexes, task.annotations or (), control)
+        ours = [
+            (task, shown.indexes)
             for task in found
             if (shown := Shown.by(task.data)) and (shown.run_id, shown.epoch) == (run_id, epoch)
+        ]
+        judged = any(task.annotations and len(indexes) == 1 for task, indexes in ours)
+        control = self._verdicts_control(project_id) if judged else None
+        return [
+            TaskLabels(task.id, epoch, indexes, task.annotations or (), control)
+            for task, indexes in ours
         ]
 
     def _verdicts_control(self, project_id: int) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from backend import addresses
 from backend.errors import LabelStudioDidNotStart, LabelStudioRefused
 from backend.files import write_text
 from backend.label_studio.browser_session import Member
@@ -132,7 +133,7 @@ class LocalLabelStudio:
     def healthy(self) -> bool:
         """Whether the server answers."""
         try:
-            return httpx.get(f"{self.account.url}/health", timeout=3, trust_env=False).is_success
+            return addresses.get(f"{self.account.url}/health", timeout=3).is_success
         except httpx.HTTPError:
             return False
 
@@ -181,21 +182,15 @@ class LocalLabelStudio:
     def _whose(self, token: str) -> str | None:
         """The e-mail of whom a token is of, either kind; None if it is refused."""
         url, authorization = self.account.url, f"Token {token}"
-        if token.count(".") == 2:
-            refresh = {"refresh": token}
-            answer = httpx.post(
-                f"{url}/api/token/refresh/", json=refresh, timeout=30, trust_env=False
-            )
-            if not answer.is_success:
-                return None
-            authorization = f"Bearer {answer.json()['access']}"
-        answer = httpx.get(
-            f"{url}/api/current-user/whoami",
-            headers={"Authorization": authorization},
-            timeout=30,
-            trust_env=False,
-        )
-        return str(answer.json().get("email")) if answer.is_success else None
+        with addresses.client(url, base_url=url, timeout=30) as asking:
+            if token.count(".") == 2:
+                answer = asking.post("/api/token/refresh/", json={"refresh": token})
+                if not answer.is_success:
+                    return None
+                authorization = f"Bearer {answer.json()['access']}"
+            told = {"Authorization": authorization}
+            answer = asking.get("/api/current-user/whoami", headers=told)
+            return str(answer.json().get("email")) if answer.is_success else None
 
     def _personal_token(self) -> str:
         """A personal access token, made in the owner's name.

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from backend.engine import Engine, OnProgress
@@ -140,15 +141,14 @@ def mend(
     """
     mender = Mender(settings, store, engine, run, on_progress)
     found: list[Found] = []
-    for epoch in range(len(store.epochs(run.id))):
+    drawn = len(store.epochs(run.id))
+    for epoch in range(run.epoch + 1):
         parts = [mender.checkpoint(epoch)] if epoch else []
-        parts += [mender.batch(epoch, needed=epoch == run.epoch), mender.images(epoch)]
-        if epoch + 1 == run.epoch == len(store.epochs(run.id)):
-            parts.append(mender.checkpoint(run.epoch))
-        for part in parts:
-            for each in part:
-                found.append(each)
-                on_found(each)
+        needed = epoch == run.epoch < drawn
+        parts += [mender.batch(epoch, needed=needed), mender.images(epoch)]
+        for each in chain(*parts):
+            found.append(each)
+            on_found(each)
     return found
 
 

@@ -342,8 +342,8 @@ def _waiting(outcome: Outcome, since: datetime) -> str:
     """Since when a run waits, and for whom."""
     when = f"{since:%Y-%m-%d %H:%M} UTC"
     if outcome.way is Way.person:
-        return f"It waits since {when} for {outcome.who}, and then goes on by itself."
-    return f"It is tried again by itself, since {when}."
+        return f"It waits for {outcome.who} since {when}, and then goes on by itself."
+    return f"It is tried again by itself; it has waited since {when}."
 
 
 def _log(error: Exception) -> None:

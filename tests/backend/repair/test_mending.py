@@ -179,6 +179,15 @@ def test_a_worker_repairs_what_it_needs(tmp_path: Path, pipeline: Path, finished
         assert ours[name.replace(finished.id, life.id)] == theirs[name], name
 
 
+def test_a_batch_that_was_not_published_yet_is_repaired_too(tmp_path: Path, pipeline: Path):
+    life = Life(tmp_path, pipeline)
+    folder = life.engine.generate(life.run, silent)
+    cut(folder / "predictions.json")
+    life.work()
+    assert life.run.state is State.labelling
+    assert len(life.images()) == 4
+
+
 def test_a_worker_says_what_is_lost(tmp_path: Path, pipeline: Path):
     life = Life(tmp_path, pipeline)
     life.work()
