@@ -16,7 +16,7 @@ from diffusers import (
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
 )
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, T5EncoderModel
 
 from benchmarks.memory_sizes import MODELS, VAE
 from tinyworld.bundled import PIPELINE, PIPELINE_SD3
@@ -43,51 +43,23 @@ def write_model(folder: Path, name: str, made_on: str, dtype: torch.dtype) -> No
 
 
 def _pipeline(name: str, network: Any, encoders: list[Any], vae: Any) -> Any:
-    clip = [_clip_tokenizer(encoder) for encoder in encoders]
+    t5 = AutoTokenizer.from_pretrained(PIPELINE_SD3, subfolder="tokenizer_3")
+    parts = {"vae": vae}
+    for end, encoder in zip(("", "_2", "_3"), encoders, strict=False):
+        reads = t5 if isinstance(encoder, T5EncoderModel) else _clip_tokenizer(encoder)
+        parts |= {f"text_encoder{end}": encoder, f"tokenizer{end}": reads}
     if name == "SD 1.5":
         without: dict[str, Any] = {"safety_checker": None, "feature_extractor": None}
-        return StableDiffusionPipeline(
-            unet=network,
-            vae=vae,
-            text_encoder=encoders[0],
-            tokenizer=clip[0],
-            scheduler=_ddim(),
-            requires_safety_checker=False,
-            **without,
-        )
+        parts |= {"unet": network, "scheduler": _ddim(), **without}
+        return StableDiffusionPipeline(**parts, requires_safety_checker=False)
     if name == "SDXL":
-        return StableDiffusionXLPipeline(
-            unet=network,
-            vae=vae,
-            text_encoder=encoders[0],
-            text_encoder_2=encoders[1],
-            tokenizer=clip[0],
-            tokenizer_2=clip[1],
-            scheduler=_ddim(),
-            add_watermarker=False,
-        )
-    t5: Any = AutoTokenizer.from_pretrained(PIPELINE_SD3, subfolder="tokenizer_3")
+        parts |= {"unet": network, "scheduler": _ddim()}
+        return StableDiffusionXLPipeline(**parts, add_watermarker=False)
     if name == "SD 3.5 medium":
-        return StableDiffusion3Pipeline(
-            transformer=network,
-            vae=vae,
-            text_encoder=encoders[0],
-            text_encoder_2=encoders[1],
-            text_encoder_3=encoders[2],
-            tokenizer=clip[0],
-            tokenizer_2=clip[1],
-            tokenizer_3=t5,
-            scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        )
-    return FluxPipeline(
-        transformer=network,
-        vae=vae,
-        text_encoder=encoders[0],
-        text_encoder_2=encoders[1],
-        tokenizer=clip[0],
-        tokenizer_2=t5,
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
-    )
+        parts |= {"transformer": network, "scheduler": FlowMatchEulerDiscreteScheduler(shift=3.0)}
+        return StableDiffusion3Pipeline(**parts)
+    dynamic = FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True)
+    return FluxPipeline(**parts, transformer=network, scheduler=dynamic)
 
 
 def _clip_tokenizer(encoder: Any) -> Any:

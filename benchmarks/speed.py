@@ -55,7 +55,7 @@ BARE, LOOP = "bare pipeline", "update in a loop"
 PLUS_EPOCH = "an epoch of hero+"
 PEER = "8 / 2"
 """The loop whose gradient and memory ours are compared with."""
-PEER_IMAGES = PEERS[PEER][1]
+PEER_IMAGES = PEERS[PEER]
 
 
 def in_turns(actions: dict[str, Callable[[], object]], repeats: int, bench: Bench) -> Figures:
@@ -91,7 +91,7 @@ def timings(config: RunConfig, repeats: int) -> Figures:
     figures = in_turns({"sampling": bench.ours, **bare}, repeats, bench)
     loops: Parts = {
         f"{LOOP}, {name}": partial(bench.update, bench.one_step_at_a_time(images), transitions)
-        for name, (_, images) in PEERS.items()
+        for name, images in PEERS.items()
     }
     ours = partial(bench.update, bench.batched, transitions)
     figures |= in_turns({"update": ours, **loops}, repeats, bench)

@@ -16,9 +16,9 @@ from hero_engine.methods import policy_gradient
 from hero_engine.methods.hero import Hero
 from hero_engine.models.drawing import Streams, draw
 
-PEERS = {"1 / 1": (1, 1), "8 / 2": (8, 2), "8 / 4": (8, 4)}
-"""Images in one forward pass of sampling and of the update, as the loops of ddpo-pytorch and
-sony/hero are set: both take one step after the other."""
+PEERS = {"1 / 1": 1, "8 / 2": 2, "8 / 4": 4}
+"""Images in one forward pass of the update, by how the loops of ddpo-pytorch and sony/hero are set
+(sampling / update): both take one step after the other."""
 BARE_BATCHES = (1, 8, 16, 32)
 """Images in one forward pass of diffusers' own pipeline."""
 

@@ -9,6 +9,7 @@ from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
 from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import load_file
 
+from benchmarks.memory_sizes import SDXL
 from hero_engine.diffusion.sampling import sample
 from hero_engine.methods.base import Method
 from hero_engine.models.policy import load_family
@@ -16,19 +17,6 @@ from hero_engine.models.sdxl import StableDiffusionXL
 from tests.hero_engine.tiny import save_sdxl
 
 CPU = torch.device("cpu")
-BASE_1_0 = {
-    "sample_size": 128,
-    "block_out_channels": (320, 640, 1280),
-    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-    "transformer_layers_per_block": (1, 2, 10),
-    "attention_head_dim": (5, 10, 20),
-    "cross_attention_dim": 2048,
-    "use_linear_projection": True,
-    "addition_embed_type": "text_time",
-    "addition_time_embed_dim": 256,
-    "projection_class_embeddings_input_dim": 2816,
-}
 LAYERS = 70 * 2 * 4
 """Attention layers: 70 transformer blocks, two attentions in each, four layers in those."""
 AUTOMATIC1111 = re.compile(
@@ -100,7 +88,7 @@ def test_the_network_is_told_the_size_that_is_drawn(family):
 
 def test_comfyui_and_automatic1111_take_every_key(tmp_path):
     with torch.device("meta"):
-        unet = UNet2DConditionModel(**BASE_1_0)
+        unet = UNet2DConditionModel(**SDXL)
     layers = {
         name.removesuffix(".weight").replace(".", "_")
         for name in unet.state_dict()

@@ -8,7 +8,6 @@ from transformers import (
     CLIPImageProcessor,
     CLIPModel,
     CLIPProcessor,
-    CLIPTextConfig,
     CLIPVisionConfig,
 )
 
@@ -18,17 +17,7 @@ from tests.hero_engine.tiny import parts
 def save_clip(folder: Path) -> Path:
     """Write a model for images of 16 x 16, with its processor."""
     tokenizer = parts.clip_tokenizer()
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=12,
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=1,
-    )
+    text = parts.clip_encoder().config
     vision = CLIPVisionConfig(
         hidden_size=16,
         intermediate_size=16,
