@@ -233,13 +233,13 @@ def sample(
     seed: int = 0,
     on_image: Callable[[int, Any], None] | None = None,
 ) -> "Samples":
-    """Draw n images from the model as it stands after the run's last epoch.
+    """Draw n images from the run's model.
 
     Raises:
         BadInput, EngineFailed
     """
-    with engine_errors():
-        return _load(settings, run).sample(
+    with engine_errors(), _run_model(settings, run) as hero:
+        return hero.sample(
             n, prompt=prompt, noise=noise, scheduler=scheduler, seed=seed, on_image=on_image
         )
 
@@ -260,8 +260,8 @@ def export_lora(settings: Settings, run: Run, path: Path, labels: int) -> Path:
         "hero.epochs": str(run.epoch),
         "hero.labels": str(labels),
     }
-    with engine_errors():
-        return _load(settings, run).export_lora(path, about)
+    with engine_errors(), _run_model(settings, run) as hero:
+        return hero.export_lora(path, about)
 
 
 def export_noise(settings: Settings, run: Run, folder: Path) -> Path:
@@ -418,7 +418,8 @@ class Engine:
 
         with self._using(run) as hero:
             try:
-                samples = hero.sample(n, seed=ROW_SEED, on_progress=go_on)
+                with hero.run_model():
+                    samples = hero.sample(n, seed=ROW_SEED, on_progress=go_on)
             except _Needed:
                 return
             with whole_folder(folder, once=True) as partial:
@@ -450,6 +451,14 @@ def _load(settings: Settings, run: Run) -> "Method[Any]":
     if run.epoch == 0 and not checkpoint.exists():
         return Method.create(configs.read_config(run.config)[0])
     return Method.resume(checkpoint)
+
+
+@contextmanager
+def _run_model(settings: Settings, run: Run) -> "Iterator[Method[Any]]":
+    """The run, as the model that people get of it."""
+    hero = _load(settings, run)
+    with hero.run_model():
+        yield hero
 
 
 def _free_memory() -> None:

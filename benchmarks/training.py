@@ -63,7 +63,9 @@ def train(
     curve_images: int = 0,
     examine: Examine = nothing_more,
 ) -> dict[str, Any]:
-    """One run from the pretrained model to the last epoch; its row of the result file.
+    """One run from the pretrained model to its end; its row of the result file.
+
+    It ends with the last epoch, or when the verdicts prove the model good enough.
 
     Args:
         config: of the run.
@@ -92,10 +94,13 @@ def train(
         row["success_by_epoch"].append(success_rate(judge, batch.images, config, wanted))
         row["reports"].append(report.to_dict() | {"rewards": None})
         if curve_images and run.epoch < config.epochs:
-            samples = run.sample(curve_images, seed=CURVE_SEED + config.seed)
+            with run.run_model():
+                samples = run.sample(curve_images, seed=CURVE_SEED + config.seed)
             point = success_rate(judge, samples.images, config, wanted)
             row.setdefault("normal_by_epoch", []).append(point)
         on_stage(f"epoch {report.epoch}")
+        if report.good_enough:
+            break
     for noise in get_args(Noise):
         if noise in evaluated:
             row |= evaluate(run, judge, noise, noise, images, wanted, examine)
@@ -119,7 +124,8 @@ def evaluate(
     the clean latents z_0, `diversity_cosine` the paper's formula (App. F) on z_0.
     """
     source: Noise = "bank" if noise == "bank" and run.bank is not None else "normal"
-    samples = run.sample(images, noise=source, seed=evaluation_seed(run, name))
+    with run.run_model():
+        samples = run.sample(images, noise=source, seed=evaluation_seed(run, name))
     return {
         f"success_{name}": success_rate(judge, samples.images, run.config, wanted),
         f"diversity_{name}": spread(samples.latents),

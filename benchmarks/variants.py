@@ -16,7 +16,7 @@ FAMILIES = (HERO, PRESET, AT_ONCE) = (
 )
 BASELINE = "hero"
 PLUS = "first step, rarity, pull 1"
-"""The tiny preset, but it never steps back."""
+"""The first form of hero+, but it never steps back."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,13 @@ class Variant:
     """Settings of the engine that differ from the tiny preset's for HERO."""
 
 
-_PLUS: dict[str, Any] = {"method": "hero+", "step_back_drop": 0.0}
+_PLUS: dict[str, Any] = {
+    "method": "hero+",
+    "held_share": 0.0,
+    "keep_best": False,
+    "until": "never",
+    "denoising_repeats": 32,
+}
 _AT_ONCE: dict[str, Any] = {
     **_PLUS,
     "images_per_epoch": 256,

@@ -42,7 +42,15 @@ class Report:
     success_rate_fresh: float | None = None
     """Of the images drawn from N(0, I): what the model does without the noise bank."""
     stepped_back: bool = False
-    """Whether the model returned to what it was before its last update, and learned nothing."""
+    """Whether the model returned to what it was before its last update."""
+    model_epoch: int | None = None
+    """After how many epochs the model was made that verdicts speak best for; 0 is the pretrained
+    one, None where the method keeps no such record."""
+    model_good: int | None = None
+    model_judged: int | None = None
+    """The verdicts on that model's images from N(0, I)."""
+    good_enough: bool = False
+    """Whether they prove that it is as good as the run asks for."""
     diversity: float | None = None
     """In-batch diversity of the clean latents (see `metrics.in_batch_diversity`)."""
     rewards: list[float] = field(default_factory=list)

@@ -1,5 +1,9 @@
 """What can be done with a run that has been started."""
 
+from typing import Annotated
+
+import typer
+
 from backend.cli.shared import RUNS, RunId, app, find_run, let, open_store, out
 from backend.errors import WrongState
 from backend.run.states import WORK, Event, State
@@ -22,6 +26,24 @@ def resume(run_id: RunId) -> None:
 def stop(run_id: RunId) -> None:
     """End a run for good. You can still `hero generate` with it and `hero export` it."""
     let(run_id, Event.stop)
+
+
+@app.command(rich_help_panel=RUNS)
+def extend(
+    run_id: RunId,
+    epochs: Annotated[
+        int, typer.Option(min=1, help="How many more batches are drawn and labelled.")
+    ] = 1,
+) -> None:
+    """Go on with a finished run, with all that it has learned."""
+    with open_store(Settings.load()) as store:
+        run = find_run(store, run_id)
+        run = store.extend(run, epochs)
+    more = "epoch" if epochs == 1 else "epochs"
+    out.print(
+        f"Run {run.id} goes on: {epochs} more {more} of {run.images_per_epoch} images, "
+        f"{run.epochs} in all."
+    )
 
 
 @app.command(rich_help_panel=RUNS)

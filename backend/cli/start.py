@@ -61,6 +61,15 @@ def start(
         int | None,
         typer.Option(rich_help_panel=DRAW, help="How many batches are drawn and labelled."),
     ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            rich_help_panel=DRAW,
+            help="End the run early, once the labels prove that at least this share of the images "
+            "is good: 0.95 (the default of hero+), another share, or never.",
+        ),
+    ] = None,
     height: Annotated[
         int | None,
         typer.Option(
@@ -219,6 +228,7 @@ def start(
         "memory": memory,
         "images": images,
         "epochs": epochs,
+        "until": until,
         "steps": steps,
         "trained_steps": trained_steps,
         "method": method,
@@ -308,12 +318,18 @@ def _described(settings: Settings, run: Run) -> str:
     labels = asked * plan.annotators_per_image
     return (
         f"Run [bold]{run.id}[/] has started: {run.epochs} epochs of {run.images_per_epoch} images, "
-        f"{labels} labels in all.\n"
+        f"{labels} labels in all{_or_fewer(run)}.\n"
         f"{escape(_labelled_how(plan))}\nMethod: {run.config['method']}.\n{_takes(run)}"
         f"Label at {run.project_url} once the images are there; `hero watch {run.id}` shows when.\n"
         f"Its page, by a link that works once (`hero link {run.id}` prints another): "
         f"{access.link(ensure_secrets(settings), run.id)}"
     )
+
+
+def _or_fewer(run: Run) -> str:
+    if not run.ends_when_good_enough:
+        return ""
+    return f", or fewer once they prove that {float(run.config['until']):.0%} are good"
 
 
 def _takes(run: Run) -> str:

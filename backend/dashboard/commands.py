@@ -11,6 +11,8 @@ def commands(run: Run) -> list[tuple[str, str]]:
         found.append(("learn from the labels there are", f"hero advance {run.id}"))
     if run.state in (State.paused, State.failed):
         found.append(("go on", f"hero resume {run.id}"))
+    if run.state is State.finished:
+        found.append(("go on for another epoch", f"hero extend {run.id}"))
     if run.state not in ENDED:
         found.append(("follow it in a terminal", f"hero watch {run.id}"))
     if run.epoch > 0:

@@ -8,6 +8,9 @@ from typing import Any, Literal
 from backend.run.labelling import Labelling
 from backend.run.states import State
 
+NEVER = "never"
+"""Of a run's `until`: it goes on to its last epoch."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -54,6 +57,11 @@ class Run:
     def epochs(self) -> int:
         """Number of epochs of the whole run."""
         return int(self.config["epochs"])
+
+    @property
+    def ends_when_good_enough(self) -> bool:
+        """Whether the run ends once its labels prove that the model is as good as it asks for."""
+        return bool(self.config.get("until", NEVER) != NEVER)
 
     @property
     def images_per_epoch(self) -> int:

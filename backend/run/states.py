@@ -5,7 +5,7 @@
 A run that works or waits can be paused, stopped, or fail; it remembers the state it left and
 resumes there. One that was being labelled resumes by publishing, which puts back what Label Studio
 has lost meanwhile and leaves alone what is there. `finished` and `stopped` are the ends: nothing
-leads out of them.
+leads out of `stopped`, and out of `finished` only `extend`.
 """
 
 from enum import StrEnum
@@ -40,14 +40,16 @@ class Event(StrEnum):
     learned = "learned"
     """The update is on the disk; the next epoch begins."""
     finish = "finish"
-    """The last epoch's update is on the disk."""
+    """The last epoch's update is on the disk, or the model is good enough."""
+    extend = "extend"
+    """A person asks a finished run for more epochs."""
     pause = "pause"
     resume = "resume"
     stop = "stop"
     fail = "fail"
 
 
-BY_PEOPLE = (Event.advance, Event.pause, Event.resume, Event.stop)
+BY_PEOPLE = (Event.advance, Event.extend, Event.pause, Event.resume, Event.stop)
 """Events that are also commands; the others are the worker's."""
 
 ACTIVE = (State.generating, State.publishing, State.labelling, State.learning)
@@ -55,7 +57,7 @@ ACTIVE = (State.generating, State.publishing, State.labelling, State.learning)
 WORK = (State.generating, State.publishing, State.learning)
 """States in which a worker has something to do; in `labelling` people have."""
 ENDED = (State.finished, State.stopped)
-"""States that nothing leads out of."""
+"""States in which nothing happens by itself any more."""
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.generating, Event.batch_written): State.publishing,
@@ -64,6 +66,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.labelling, Event.advance): State.learning,
     (State.learning, Event.learned): State.generating,
     (State.learning, Event.finish): State.finished,
+    (State.finished, Event.extend): State.generating,
     **{(state, Event.pause): State.paused for state in ACTIVE},
     **{(state, Event.fail): State.failed for state in ACTIVE},
     **{(state, Event.stop): State.stopped for state in (*ACTIVE, State.paused, State.failed)},

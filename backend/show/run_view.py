@@ -9,6 +9,7 @@ from backend.labels.progress import count_labels
 from backend.run.records import Counts, Epoch, Image, Run
 from backend.run.states import State
 from backend.show import forecast
+from backend.show.run_model import RunModel, run_model
 from backend.store import Store
 
 STAGES = {
@@ -61,6 +62,8 @@ class RunView:
     lines: tuple[EpochLine, ...]
     counts: Counts | None
     """Of the epoch that is being labelled; None in every other stage."""
+    model: RunModel | None = None
+    """The model that people get of it, where the method keeps a record."""
 
     @property
     def stage(self) -> State:
@@ -95,11 +98,18 @@ class RunView:
     @property
     def awaited(self) -> str:
         """Who or what it waits for, in words."""
+        if self.run.state is State.finished and self.model and self.model.good_enough:
+            return f"good enough after {self.labels} labels: {self.model.rate}"
         if self.counts is None or self.run.state is not State.labelling:
             return _SENTENCE[self.run.state]
         if not (self.counts.annotators or self.counts.silent):
             return _SENTENCE[State.labelling]
         return ", ".join(progress_text.still(self.counts))
+
+    @property
+    def labels(self) -> int:
+        """Images that people have labelled, in all epochs."""
+        return sum(line.labelled for line in self.lines)
 
     @property
     def success(self) -> str:
@@ -125,8 +135,10 @@ def read(store: Store, run_id: str) -> RunView:
     images = defaultdict(list)
     for image in store.images(run.id):
         images[image.epoch].append(image)
-    lines = tuple(_line(run, epoch, images[epoch.epoch], counts) for epoch in store.epochs(run.id))
-    return RunView(run, lines, counts if stage is State.labelling else None)
+    epochs = store.epochs(run.id)
+    lines = tuple(_line(run, epoch, images[epoch.epoch], counts) for epoch in epochs)
+    labelling = counts if stage is State.labelling else None
+    return RunView(run, lines, labelling, run_model(epochs))
 
 
 def _line(run: Run, epoch: Epoch, images: Sequence[Image], counts: Counts | None) -> EpochLine:

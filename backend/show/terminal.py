@@ -38,6 +38,7 @@ def render(view: RunView, *, notes: tuple[str, ...] = ()) -> RenderableType:
             *(Text(said, style="yellow") for said in view.notices),
             Text(),
             epoch_table(view),
+            *([Text(f"\n{view.model.sentence}")] if view.model else []),
             *([Text(f"\n{view.note}", style="yellow")] if view.note else []),
             *(Text(note, style="dim") for note in notes),
         ),

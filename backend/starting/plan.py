@@ -24,6 +24,7 @@ ENGINE_FIELDS = {
     "memory": "memory",
     "images": "images_per_epoch",
     "epochs": "epochs",
+    "until": "until",
     "steps": "num_inference_steps",
     "trained_steps": "trained_steps",
     "method": "method",
@@ -48,6 +49,9 @@ class Plan(Labelling):
     preset: str | None = Field(None, description="Named hyper-parameters.")
     images: int | None = Field(None, description="Images per epoch.")
     epochs: int | None = Field(None, description="Batches that are drawn and labelled.")
+    until: float | str | None = Field(
+        None, description="When the run is good enough: a share of good images, or never."
+    )
     steps: int | None = Field(None, description="Denoising steps per image.")
     trained_steps: int | None = Field(None, description="Steps of each image that are trained on.")
     method: str | None = Field(None, description="What learns from the labels.")

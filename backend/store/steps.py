@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from backend.errors import RunChanged
-from backend.run.records import Annotation, Claim, Run, Verdicts
+from backend.run.records import NEVER, Annotation, Claim, Run, Verdicts
 from backend.run.states import ENDED, WORK, Event, next_state
 from backend.store import tables
 from backend.store.database import Database
@@ -96,6 +96,18 @@ class Steps(Database):
         if state in ENDED:
             connection.execute(sa.delete(tables.hints).where(tables.hints.c.run_id == run_id))
         return run_row(connection, run_id)
+
+    def extend(self, run: Run, epochs: int) -> Run:
+        """finished -> generating: the run goes on for so many more epochs, and then ends whatever
+        its labels say.
+
+        Raises:
+            WrongState, RunChanged
+        """
+        config = {**run.config, "epochs": run.epoch + epochs}
+        if "until" in config:
+            config["until"] = NEVER
+        return self.transition(run, Event.extend, config=config)
 
     def batch_written(
         self,
@@ -214,10 +226,12 @@ class Steps(Database):
         rewards: Sequence[float | None],
         seconds: float,
     ) -> Run:
-        """learning -> generating, or finished when this was the last epoch."""
+        """learning -> generating, or finished when this was the last epoch, or the labels prove
+        the model good enough."""
         run = claim.run
         last = run.epoch + 1 >= run.epochs
-        event = Event.finish if last else Event.learned
+        enough = report.get("good_enough") and run.ends_when_good_enough
+        event = Event.finish if last or enough else Event.learned
         with self._write() as connection:
             changed = self._transition(connection, run, event, claim, {"epoch": run.epoch + 1})
             for index, reward in enumerate(rewards):

@@ -21,7 +21,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from jaxtyping import Float
 from torch import Tensor
 
-from hero_engine.diffusion.forward_process import Noised
+from hero_engine.diffusion.forward_process import ALL_LEVELS, Levels, Noised
 from hero_engine.diffusion.kernel import Schedule
 from hero_engine.errors import ConfigError, UnsupportedModel
 
@@ -89,6 +89,10 @@ def dynamic_shift(scheduler: FlowMatchEulerDiscreteScheduler, tokens: int) -> fl
     return float(tokens * slope + (config["base_shift"] - slope * least))
 
 
+_LEAST = 1e-6
+"""Share of the normal distribution whose quantile is still finite in float32."""
+
+
 @dataclass(frozen=True)
 class FlowMatching:
     """z_t = (1 - sigma) z_0 + sigma epsilon, with the velocity epsilon - z_0 as the target."""
@@ -100,13 +104,20 @@ class FlowMatching:
     Flow Transformers" (Esser et al., 2024), or uniform."""
 
     def noised(
-        self, z_0: Float[Tensor, "batch channel height width"], generator: torch.Generator
+        self,
+        z_0: Float[Tensor, "batch channel height width"],
+        generator: torch.Generator,
+        levels: Levels = ALL_LEVELS,
     ) -> Noised:
         """z_0 at drawn noise levels."""
+        low, high = levels
         if self.density == "uniform":
-            sigma = 1 - torch.rand(len(z_0), generator=generator)
-        else:
+            sigma = high - (high - low) * torch.rand(len(z_0), generator=generator)
+        elif levels == ALL_LEVELS:
             sigma = torch.randn(len(z_0), generator=generator).sigmoid()
+        else:
+            shares = low + (high - low) * torch.rand(len(z_0), generator=generator)
+            sigma = torch.special.ndtri(shares.clamp(_LEAST, 1 - _LEAST)).sigmoid()
         return self._noised(z_0, self.shifted(sigma), generator)
 
     def noise_only(

@@ -14,6 +14,11 @@ from torch import Tensor
 
 from hero_engine.diffusion.rows import Rows
 
+Levels = tuple[float, float]
+"""A part of the noise levels that a model was trained on: from which share of them on to which, the
+cleanest first."""
+ALL_LEVELS: Levels = (0.0, 1.0)
+
 
 @dataclass(frozen=True)
 class Noised(Rows):
@@ -37,9 +42,13 @@ class ForwardProcess(Protocol):
     """How a family of models noises clean latents."""
 
     def noised(
-        self, z_0: Float[Tensor, "batch channel height width"], generator: torch.Generator
+        self,
+        z_0: Float[Tensor, "batch channel height width"],
+        generator: torch.Generator,
+        levels: Levels = ALL_LEVELS,
     ) -> Noised:
-        """z_0 at timesteps drawn as the model was trained, with the model's target."""
+        """z_0 at timesteps drawn as the model was trained, of these levels, with the model's
+        target."""
         ...
 
     def noise_only(
@@ -59,10 +68,14 @@ class VariancePreserving:
     """The one at which sampling begins."""
 
     def noised(
-        self, z_0: Float[Tensor, "batch channel height width"], generator: torch.Generator
+        self,
+        z_0: Float[Tensor, "batch channel height width"],
+        generator: torch.Generator,
+        levels: Levels = ALL_LEVELS,
     ) -> Noised:
         """z_0 at uniformly drawn timesteps."""
-        timesteps = torch.randint(len(self.alphas_cumprod), (len(z_0),), generator=generator)
+        low, high = (round(share * len(self.alphas_cumprod)) for share in levels)
+        timesteps = torch.randint(low, high, (len(z_0),), generator=generator)
         epsilon = torch.randn(z_0.shape, generator=generator)
         return self._noised(z_0, epsilon, timesteps)
 

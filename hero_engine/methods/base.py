@@ -24,7 +24,7 @@ from hero_engine.feedback.metrics import in_batch_diversity, success_rate
 from hero_engine.feedback.noise_bank import NoiseBank
 from hero_engine.methods.earlier_format import migrated_files
 from hero_engine.methods.make_config import read_config
-from hero_engine.methods.rollback import Rollback
+from hero_engine.methods.rollback import Rollback, under
 from hero_engine.methods.shared_settings import LearningSettings
 from hero_engine.methods.table import METHODS
 from hero_engine.methods.workload import Workload
@@ -174,6 +174,11 @@ class Method(ABC, Generic[Settings]):
         self.epoch += 1
         return report
 
+    def run_model(self) -> contextlib.AbstractContextManager[None]:
+        """In the block, the method draws and exports with the model that people get: the newest,
+        unless the method knows a better one."""
+        return contextlib.nullcontext()
+
     def predict(self, latents: Float[Tensor, "batch channel height width"]) -> list[float] | None:
         """What the method expects people to say of clean latents, higher for better; None where it
         expects nothing, as most methods do."""
@@ -256,13 +261,8 @@ class Method(ABC, Generic[Settings]):
     def _restore(self, tensors: Mapping[str, dict[str, Tensor]], facts: dict[str, Any]) -> None:
         """Put back what `_tensors` and `_facts` gave."""
         self._restore_policy(tensors)
-        before = {
-            file.removeprefix(BEFORE): kept
-            for file, kept in tensors.items()
-            if file.startswith(BEFORE)
-        }
         self.rollback.best = facts.get("best_success_rate")
-        self.rollback.before = before or None
+        self.rollback.before = under(BEFORE, tensors)
 
     def _policy_tensors(self) -> dict[str, dict[str, Tensor]]:
         """A copy of the LoRA and of the optimizer's state: what a step back puts back."""

@@ -70,6 +70,15 @@ _BATCH_SIZES = {"sample_batch_size": 8, "forward_batch_size": 2}
 """The same, of every method: there was no `auto` then."""
 
 
+_NEW = {"hero+": {"held_share": 0.0, "keep_best": False, "until": "never"}}
+"""What runs of a method did before there was such a setting."""
+
+
+def as_before(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored configuration with the settings that its version did not know, at what it did."""
+    return {**_NEW.get(str(stored.get("method", "hero")), {}), **stored}
+
+
 def still_does(method: str, name: str, value: Any) -> bool:
     """Whether a removed setting asks for what is done anyway, so that it need not be refused."""
     removed = _removed_of(method).get(name)

@@ -3,11 +3,12 @@
 The policy gradient alone teaches the model less on fresh noises than on those of the noise bank;
 the forward process on the latents that people called good teaches it everywhere, at the price of
 variety. What holds the price down is below: few draws of each good image, rare ones first, the
-errors of v, some of them where sampling begins, a pull to the pretrained model, and a step back
-when a batch shows that an update did harm (`docs/research.md`).
+errors of v, some of them where sampling begins, a pull to the pretrained model, and nothing that
+people's verdicts do not speak for (`standing.py`, `docs/research.md`).
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 from typing import Any
 
@@ -16,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hero_engine.config import RunConfig
-from hero_engine.diffusion.forward_process import Noised, squared_errors
+from hero_engine.diffusion.forward_process import Levels, Noised, squared_errors
 from hero_engine.diffusion.kernel import Denoiser
 from hero_engine.feedback.replay import Replay, draw, rarity
 from hero_engine.feedback.summary import FeedbackSummary
@@ -26,9 +27,20 @@ from hero_engine.methods.denoising_loss import Losses, Term
 from hero_engine.methods.feedback_method import FeedbackMethod
 from hero_engine.methods.hero_plus_settings import HeroPlusSettings
 from hero_engine.methods.prior import draw_prior, prior_prompt
+from hero_engine.methods.rollback import under
+from hero_engine.methods.standing import Standing, came_back
 from hero_engine.methods.workload import Workload
 from hero_engine.report import OnProgress, Report, reporting
 from hero_engine.storage.batch import Batch, Feedback
+
+ALL_FRESH_FROM = 0.5
+"""Of fresh images that are good: from there on the noise bank is of no more use."""
+HARD = 0.25
+"""Of fresh images that are good: below it there are few to learn from, and each is drawn twice as
+often."""
+CHAMPION = "champion-"
+"""Begins the names of a checkpoint's files that hold the model which people's verdicts speak for,
+where it is not the one that the run goes on with."""
 
 
 class HeroPlus(FeedbackMethod[HeroPlusSettings]):
@@ -38,13 +50,28 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         super().__init__(config)
         self.replay = Replay.empty(self.policy.latent_shape)
         self.prior: Float[Tensor, "prior channel height width"] | None = None
+        self.standing = Standing()
+
+    @contextlib.contextmanager
+    def run_model(self) -> Iterator[None]:
+        """In the block, the method is the model that people's verdicts speak for."""
+        standing = self.standing
+        if standing.tensors is None or standing.of_run is standing.current:
+            yield
+            return
+        current = self._policy_tensors()
+        self._restore_policy(standing.tensors)
+        try:
+            yield
+        finally:
+            self._restore_policy(current)
 
     def workload(self) -> Workload:
         """Of `denoising_steps` full steps."""
         settings, generator = self.settings, self._stream("trial")
         losses_of = self._losses(self.policy.denoiser(self.prompt, guided=False))
         size = settings.denoising_batch_size
-        of_a_step = size * (2 if settings.preservation_weight else 1)
+        of_a_step = size * (2 if settings.preservation_weight else 1) + self._held_latents
 
         def losses(latents: Float[Tensor, "batch c h w"]) -> Float[Tensor, " batch"]:
             parts = self._noised(latents, self._first_step_latents(len(latents)), generator)
@@ -58,19 +85,40 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
     def _learn(
         self, batch: Batch, feedback: Feedback, report: Report, on_progress: OnProgress | None
     ) -> None:
+        fresh = feedback.good[len(batch.images) - self._fresh(len(batch.images)) :]
         appraisal = self._appraise(batch, feedback, report, on_progress)
         self._remember(batch, feedback, appraisal, report)
-        summary = appraisal.summary
-        if not summary.judged or not self.replay.good.any():
-            return
-        steps = self._steps(report)
-        if not steps:
-            if summary.bad:
-                report.note = (
-                    "All of the fresh images are good, so there is nothing to mend and the model "
-                    "was not changed."
-                )
-            return
+        summary, nothing_to_learn = appraisal.summary, report.note
+        report.note = self._judge(fresh, report) if self.settings.keep_best else ""
+        learns = summary.judged and self.replay.good.any() and not report.good_enough
+        steps = self._steps(report) if learns else 0
+        if steps:
+            before = self._policy_tensors() if self.settings.keep_best else None
+            self._take_steps(batch, steps, report, on_progress)
+            if before is not None:
+                self.standing.updated(before, self.epoch + 1)
+            report.add_note(self._note(summary))
+        elif not report.good_enough:
+            left = learns and (summary.bad or self.settings.keep_best)
+            report.add_note(self._left_as_it_is() if left else nothing_to_learn)
+        if self.settings.keep_best:
+            self.standing.fill_in(report)
+
+    def _judge(self, verdicts: Sequence[bool | None], report: Report) -> str:
+        """Let the verdicts on fresh noises say which model the run goes on with, and whether it is
+        good enough; what people should know of that."""
+        challenger = self.standing.challenger(verdicts)
+        back = self.standing.judge(verdicts)
+        if back is not None:
+            self._restore_policy(back)
+            report.stepped_back = True
+        until, judged = self.settings.until, self.standing.last_judged
+        report.good_enough = until != "never" and judged.tally.proves(until)
+        return came_back(challenger, judged) if back is not None else ""
+
+    def _take_steps(
+        self, batch: Batch, steps: int, report: Report, on_progress: OnProgress | None
+    ) -> None:
         settings = self.settings
         if settings.preservation_weight and self.prior is None:
             with timed(report, "prior"):
@@ -87,7 +135,6 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
             )
         report.set_denoising(losses)
         report.updated = True
-        report.note = self._note(summary)
 
     def _note(self, summary: FeedbackSummary) -> str:
         """What people should know of an epoch in which steps were made."""
@@ -95,15 +142,41 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
             return "No best image has been chosen yet, so nothing can be predicted."
         return summary.unusual(0.0, needs_anchor=True)
 
+    def _left_as_it_is(self) -> str:
+        if not self.settings.keep_best:
+            return (
+                "All of the fresh images are good, so there is nothing to mend and the model was "
+                "not changed."
+            )
+        tally = self.standing.last_judged.tally
+        return (
+            f"{tally.good} of {tally.judged} images from fresh noises are good, so the model was "
+            "left as it is."
+        )
+
+    def _success(self, report: Report) -> float | None:
+        """By all verdicts on what the judged model drew from N(0, I), not this batch's alone."""
+        if self.settings.keep_best:
+            return self.standing.last_judged.tally.rate
+        return super()._success(report)
+
+    def _fresh(self, n: int) -> int:
+        rate = self.standing.last_judged.tally.rate
+        if self.settings.keep_best and rate is not None and rate >= ALL_FRESH_FROM:
+            return n
+        return super()._fresh(n)
+
     def _steps(self, report: Report) -> int:
         """How many steps there are good latents for (`denoising_repeats`) and reason for
         (`denoising_full_share`)."""
         settings, good = self.settings, int(self.replay.good.sum())
-        steps = settings.denoising_steps
+        steps, success = settings.denoising_steps, self._success(report)
         if settings.denoising_repeats:
-            enough = settings.denoising_repeats * good / settings.denoising_batch_size
-            steps = min(steps, ceil(enough))
-        success = self._success(report)
+            hard = settings.keep_best and success is not None and success < HARD
+            repeats = settings.denoising_repeats * (2 if hard else 1)
+            steps = min(steps, ceil(repeats * good / settings.denoising_batch_size))
+        if settings.keep_best and success is not None and success >= settings.left_from:
+            return 0
         if settings.denoising_full_share and success is not None:
             steps = ceil(steps * min(1.0, (1.0 - success) / settings.denoising_full_share))
         return steps
@@ -115,11 +188,12 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         process, size = self.policy.forward_process, settings.denoising_batch_size
         latents = self.replay.good_latents
         weights = rarity(latents.flatten(1))
-        losses, pull = self._losses(denoise), self._pull()
-        first = self._first_step_latents(size)
+        losses, pull, hold = self._losses(denoise), self._pull(), self._hold(denoise)
+        first, learned, held = self._first_step_latents(size), self._learned, self._held_latents
 
         def good() -> list[Noised]:
-            parts = [process.noised(draw(latents, weights, size - first, generator), generator)]
+            z_0 = draw(latents, weights, size - first, generator)
+            parts = [process.noised(z_0, generator, learned)]
             if first:
                 z_0 = draw(latents, weights, first, generator)
                 parts.append(process.noise_only(z_0, generator))
@@ -127,6 +201,10 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
 
         def terms() -> list[Term]:
             made = self._as_terms(good(), losses)
+            if held:
+                z_0 = draw(latents, weights, held, generator)
+                cleaner = process.noised(z_0, generator, (0.0, settings.held_share))
+                made.append(Term(cleaner, hold, settings.held_weight))
             if self.prior is not None:
                 rows = torch.randint(len(self.prior), (size,), generator=generator)
                 known = self._noised(self.prior[rows], first, generator)
@@ -167,11 +245,24 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
 
         return losses
 
+    @property
+    def _learned(self) -> Levels:
+        """The noise levels that good images are learned from."""
+        return self.settings.held_share, 1.0
+
+    @property
+    def _held_latents(self) -> int:
+        """How many latents a step has at the others."""
+        return ceil(self.settings.denoising_batch_size / 2) if self.settings.held_share else 0
+
+    def _hold(self, denoise: Denoiser) -> Losses:
+        """The pull to the pretrained model alone, on the good latents."""
+        return lambda part: self._change(denoise, part, denoise(part.z_t, part.timesteps))
+
     def _pull(self) -> Losses:
         """The pull to the pretrained model alone, for what its own latents were drawn for."""
         prompt = prior_prompt(self.policy, self.settings)
-        denoise = self.policy.denoiser(prompt, guided=False)
-        return lambda part: self._change(denoise, part, denoise(part.z_t, part.timesteps))
+        return self._hold(self.policy.denoiser(prompt, guided=False))
 
     def _change(
         self, denoise: Denoiser, part: Noised, prediction: Float[Tensor, "batch c h w"]
@@ -184,9 +275,21 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
     def _tensors(self) -> dict[str, dict[str, Tensor]]:
         prior = {} if self.prior is None else {"prior": {"latents": self.prior}}
         replay = {"latents": self.replay.latents, "good": self.replay.good}
-        return {**super()._tensors(), "replay": replay, **prior}
+        champion = self.standing.tensors or {}
+        return {
+            **super()._tensors(),
+            "replay": replay,
+            **prior,
+            **{f"{CHAMPION}{file}": tensors for file, tensors in champion.items()},
+        }
+
+    def _facts(self) -> dict[str, Any]:
+        standing = {"standing": self.standing.facts()} if self.settings.keep_best else {}
+        return {**super()._facts(), **standing}
 
     def _restore(self, tensors: Mapping[str, dict[str, Tensor]], facts: dict[str, Any]) -> None:
         super()._restore(tensors, facts)
         self.replay = Replay(**tensors["replay"])
         self.prior = tensors["prior"]["latents"] if "prior" in tensors else None
+        if self.settings.keep_best:
+            self.standing = Standing.of(facts["standing"], under(CHAMPION, tensors))

@@ -1,10 +1,12 @@
 """Settings of hero+. The defaults are the recipe that measured best (docs/research.md)."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from hero_engine.methods.shared_settings import DenoisingSettings, FeedbackSettings
+
+USUAL_UNTIL = 0.95
 
 
 class HeroPlusSettings(DenoisingSettings, FeedbackSettings):
@@ -23,10 +25,11 @@ class HeroPlusSettings(DenoisingSettings, FeedbackSettings):
     )
     denoising_lr: float = Field(1e-3, gt=0.0, description="AdamW's learning rate in those steps.")
     denoising_repeats: int = Field(
-        32,
+        16,
         ge=0,
         description="Most draws of a good latent per epoch, on average: with few good images so "
-        "far there are fewer steps, so that the model does not copy them. 0 is no limit.",
+        "far there are fewer steps, so that the model does not copy them. With keep_best twice as "
+        "many while fewer than a quarter of the fresh images are good. 0 is no limit.",
     )
     denoising_full_share: float = Field(
         0.25,
@@ -57,10 +60,34 @@ class HeroPlusSettings(DenoisingSettings, FeedbackSettings):
         description="Weight of the same on prior_images latents that the pretrained model drew for "
         "class_prompt.",
     )
-    step_back_drop: float = Field(
-        0.2,
+    held_share: float = Field(
+        0.5,
         ge=0.0,
         lt=1.0,
-        description="When the success rate of a batch's fresh noises lies below the best so far by "
-        "more than this, the model returns to what it was before its last update. 0 is never.",
+        description="Share of the noise levels, the cleaner ones, at which the model is held to "
+        "the pretrained one. What an image shows is decided before that. Learning there, from "
+        "images that were drawn under guidance, only makes them less clean, and more alike.",
     )
+    held_weight: float = Field(
+        10.0, ge=0.0, description="Weight of the squared difference to the pretrained model there."
+    )
+    keep_best: bool = Field(
+        True,
+        description="The run's model is the one that people's verdicts on fresh noises speak best "
+        "for. A batch that shows an update to be none the better brings the model before it back, "
+        "and one of which nearly all is good changes nothing. From half good on all images are "
+        "from fresh noises, so that each counts. Takes the place of step_back_drop.",
+    )
+    until: Annotated[float, Field(gt=0.0, lt=1.0)] | Literal["never"] = Field(
+        USUAL_UNTIL,
+        description="With keep_best: the run is finished once the verdicts show that the model's "
+        "success rate on fresh noises is at least this, wrongly in at most 5 of 100 runs of a "
+        "model that just misses it. never goes on to the last epoch.",
+    )
+
+    @property
+    def left_from(self) -> float:
+        """From which success rate on the model is left as it is: half of the way from `until` to
+        all, where the next labels are likely to prove it."""
+        wanted = USUAL_UNTIL if self.until == "never" else self.until
+        return (1.0 + wanted) / 2

@@ -17,7 +17,7 @@ from hero_engine.config import (
     SamplingSettings,
 )
 from hero_engine.errors import ConfigError
-from hero_engine.methods.earlier_format import REMOVED, migrated, still_does
+from hero_engine.methods.earlier_format import REMOVED, as_before, migrated, still_does
 from hero_engine.methods.table import METHODS
 
 _PARTS: dict[str, type[Part]] = {
@@ -77,13 +77,13 @@ def read_config(stored: Mapping[str, Any]) -> tuple[RunConfig, dict[str, Any]]:
     """
     written = stored.get("format", 1)
     if stored.get("format") in (1, FORMAT):
-        return make_config(**stored), {}
+        return make_config(**as_before(stored)), {}
     if "format" in stored:
         raise ConfigError(
             f"The configuration has format {written}, and this version reads formats 1 to "
             f"{FORMAT}: a newer version wrote it; update HERO."
         )
-    fields, dropped = migrated(stored, list(_homes(_method_name(stored))))
+    fields, dropped = migrated(as_before(stored), list(_homes(_method_name(stored))))
     return make_config(**fields), dropped
 
 

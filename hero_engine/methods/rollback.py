@@ -4,6 +4,7 @@ A policy gradient can lose in one step what it gained in five epochs, and nothin
 itself tells; people's verdicts on the next batch do.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -49,3 +50,13 @@ class Rollback:
             self.best = rate if self.best is None else max(self.best, rate)
         if before is not None:
             self.before = before
+
+
+def under(prefix: str, files: Mapping[str, dict[str, Tensor]]) -> Tensors | None:
+    """The files of a checkpoint whose names begin so, without that; None where there are none."""
+    found = {
+        name.removeprefix(prefix): tensors
+        for name, tensors in files.items()
+        if name.startswith(prefix)
+    }
+    return found or None

@@ -51,11 +51,13 @@ def test_what_was_measured_best_is_the_default_of_hero_plus():
         "fresh_share": 0.5,
         "denoising_steps": 120,
         "denoising_lr": 1e-3,
-        "denoising_repeats": 32,
+        "denoising_repeats": 16,
         "denoising_full_share": 0.25,
         "first_step_share": 1 / 16,
         "pretrained_weight": 1.0,
-        "step_back_drop": 0.2,
+        "keep_best": True,
+        "until": 0.95,
+        "step_back_drop": 0.0,
     }
     assert {name: getattr(HeroPlusSettings(), name) for name in fields} == fields
 

@@ -11,13 +11,14 @@ from backend import cli
 from backend.cli.shared import PANELS
 from backend.errors import EngineFailed, LabelStudioUnreachable
 from backend.run.records import Run
-from backend.run.states import Event
+from backend.run.states import Event, State
 from backend.store import Store
+from backend.store.rows import update
 from tests.backend.fake_engine import FORECAST
 from tests.backend.votes import annotations
 
 COMMANDS = [
-    "up", "start", "runs", "status", "watch", "stop", "pause", "resume", "advance",
+    "up", "start", "runs", "status", "watch", "stop", "pause", "resume", "extend", "advance",
     "generate", "export", "doctor", "demo", "invite", "agreement",
 ]  # fmt: skip
 
@@ -96,6 +97,19 @@ def test_pause_resume_and_stop(hero, known):
     refused = hero("resume", run.id)
     assert refused.exit_code == 2
     assert "stopped" in refused.stderr
+
+
+def test_a_finished_run_goes_on(hero, known):
+    store, run = known
+    refused = hero("extend", run.id)
+    assert refused.exit_code == 2
+    assert "Cannot extend a run that is generating" in refused.stderr
+    with store._write() as connection:
+        update(connection, run.id, state=State.finished, epoch=run.epochs)
+    answer = hero("extend", run.id, "--epochs", "2")
+    assert answer.exit_code == 0
+    assert f"{run.id} goes on: 2 more epochs" in answer.output
+    assert store.run(run.id).epochs == run.epochs + 2
 
 
 def test_advance_of_a_run_that_is_not_labelled_is_refused(hero, known, monkeypatch):

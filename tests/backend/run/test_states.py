@@ -38,6 +38,8 @@ class AnyEvents(RuleBasedStateMachine):
             assert after in CIRCLE[before] | SIDE_DOORS
         elif event is Event.resume:
             assert after is (State.publishing if self.left is State.labelling else self.left)
+        elif event is Event.extend:
+            assert (before, after) == (State.finished, State.generating)
         else:
             assert (before, event) in TRANSITIONS and after is State.stopped
         if after in (State.paused, State.failed):
@@ -56,8 +58,14 @@ TestAnyEvents = AnyEvents.TestCase
 
 @pytest.mark.parametrize("state", ENDED)
 @given(event=st.sampled_from(Event), paused_from=st.none() | st.sampled_from(State))
-def test_nothing_leads_out_of_the_end(state: State, event: Event, paused_from: State | None):
-    with pytest.raises(WrongState, match="it has ended"):
+def test_only_more_epochs_lead_out_of_the_end(
+    state: State, event: Event, paused_from: State | None
+):
+    if (state, event) == (State.finished, Event.extend):
+        assert next_state(state, event, paused_from) == (State.generating, None)
+        return
+    possible = "extend" if state is State.finished else "it has ended"
+    with pytest.raises(WrongState, match=possible):
         next_state(state, event, paused_from)
 
 

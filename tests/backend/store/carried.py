@@ -17,8 +17,8 @@ def claimed(store: Store, worker: str = "a") -> Claim:
     return claim
 
 
-def carry_to_labelling(store: Store, project_id: int | None = None) -> Run:
-    store.create_run(CONFIG, project_id=project_id)
+def carry_to_labelling(store: Store, project_id: int | None = None, **config: object) -> Run:
+    store.create_run({**CONFIG, **config}, project_id=project_id)
     claim = claimed(store)
     run = store.batch_written(claim, PATHS, None, 1.5)
     return store.published(replace(claim, run=run), {i: 100 + i for i in range(4)}, 0.5)
@@ -47,8 +47,10 @@ def label(store: Store, run: Run, values: list[str | None], clock: Clock) -> Non
     store.merge_annotations(run.id, run.epoch, lambda known, frozen: rows)
 
 
-def carry_to_learning(store: Store, clock: Clock, values: list[str | None]) -> Claim:
-    run = carry_to_labelling(store)
+def carry_to_learning(
+    store: Store, clock: Clock, values: list[str | None], **config: object
+) -> Claim:
+    run = carry_to_labelling(store, **config)
     label(store, run, values, clock)
     store.transition(run, Event.labelled)
     claim = claimed(store)

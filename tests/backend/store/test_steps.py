@@ -46,6 +46,32 @@ class TestTransitions:
         assert (run.state, run.epoch) == (State.finished, 2)
         assert run.lease_owner is None
 
+    @pytest.mark.parametrize(
+        ("until", "enough", "state"),
+        [
+            (0.95, True, State.finished),
+            (0.95, False, State.generating),
+            ("never", True, State.generating),
+        ],
+    )
+    def test_a_run_ends_when_it_is_good_enough_if_it_is_to(
+        self, store: Store, clock: Clock, until: object, enough: bool, state: State
+    ):
+        claim = carry_to_learning(store, clock, ["good"] * 4, until=until)
+        run = store.learned(claim, {"good_enough": enough}, [], 1.0)
+        assert run.state is state
+        assert run.epoch == 1
+
+    def test_a_finished_run_goes_on_for_more_epochs_whatever_its_labels_say(
+        self, store: Store, clock: Clock
+    ):
+        claim = carry_to_learning(store, clock, ["good"] * 4, until=0.95)
+        run = store.extend(store.learned(claim, {"good_enough": True}, [], 1.0), 3)
+        assert (run.state, run.epoch, run.epochs) == (State.generating, 1, 4)
+        assert not run.ends_when_good_enough
+        with pytest.raises(WrongState, match="Cannot extend"):
+            store.extend(run, 1)
+
     def test_a_stale_read_changes_nothing(self, store: Store):
         run = store.create_run(CONFIG)
         store.transition(run, Event.pause)

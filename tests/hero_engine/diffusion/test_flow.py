@@ -190,3 +190,17 @@ def test_sampling_begins_from_noise_alone_and_the_target_leads_to_the_latent():
     assert torch.corrcoef(torch.stack([part.z_t.flatten(), z_0.flatten()]))[0, 1].abs() < 0.05
     assert part.z_t.std() == pytest.approx(1, abs=0.05)
     torch.testing.assert_close(part.z_t - part.target, z_0)
+
+
+@pytest.mark.parametrize("density", ["logit-normal", "uniform"])
+def test_a_part_of_the_levels_is_that_share_of_them(density):
+    process = FlowMatching(FlowMatchEulerDiscreteScheduler(shift=3.0), None, density)
+    z_0 = latents(4000, 1, 2, 2)
+    every, cleaner, noisier = (
+        process.noised(z_0, torch.Generator().manual_seed(1), levels).timesteps
+        for levels in ((0.0, 1.0), (0.0, 0.25), (0.25, 1.0))
+    )
+    border = float(every.quantile(0.25))
+    assert float(cleaner.max()) == pytest.approx(border, rel=0.05)
+    assert float(noisier.min()) == pytest.approx(border, rel=0.05)
+    assert float(noisier.median()) == pytest.approx(float(every.quantile(0.625)), rel=0.05)

@@ -91,3 +91,11 @@ def test_sampling_begins_from_noise_alone_and_its_targets_lead_to_the_latent(pre
         # the step's own estimate of z_0, from a network that answers with the target
         step = scheduler.step(part.target[row], int(part.timesteps[row]), part.z_t[row])
         torch.testing.assert_close(step.pred_original_sample, z_0[row], atol=1e-3, rtol=1e-3)
+
+
+def test_a_part_of_the_levels_is_that_share_of_the_timesteps():
+    process = process_of(DDIMScheduler(num_train_timesteps=10))
+    z_0 = torch.zeros(200, 1, 2, 2)
+    for levels, timesteps in (((0.0, 0.3), range(3)), ((0.3, 1.0), range(3, 10))):
+        part = process.noised(z_0, torch.Generator().manual_seed(0), levels)
+        assert set(part.timesteps.tolist()) == set(timesteps)

@@ -20,7 +20,8 @@ PLAIN = {
     "fresh_share": 0.0,
     "first_step_share": 0.0,
     "pretrained_weight": 0.0,
-    "step_back_drop": 0.0,
+    "held_share": 0.0,
+    "keep_best": False,
 }
 """Steps on the denoising loss of the good latents, and nothing else."""
 
@@ -298,3 +299,32 @@ def test_by_default_half_of_a_batch_is_fresh(make_config):
     similarity = cosine_similarity(run.generate().noises.flatten(1), first.noises[:1].flatten(1))
     assert similarity[:4].min() > 0.9
     assert similarity[4:].abs().max() < 0.3
+
+
+def test_the_cleaner_levels_are_held_and_the_noisier_ones_learned_from(create):
+    run = create(held_share=0.5, held_weight=3.0)
+    run.replay = Replay(torch.ones(8, 4, 8, 8), torch.tensor([True] * 6 + [False] * 2))
+    learned, held = terms_of(run)
+    assert (len(learned.latents), learned.weight) == (8, 1.0)
+    assert (len(held.latents), held.weight) == (4, 3.0)
+    assert learned.latents.timesteps.min() >= 500 > held.latents.timesteps.max()
+    assert run.workload().latents == 4 * (8 + 4)
+    for parameter in run.policy.parameters:
+        torch.nn.init.normal_(parameter, std=0.5)
+    part = held.latents
+    denoise = run.policy.denoiser(run.prompt, guided=False)
+    with torch.no_grad():
+        with run.policy.pretrained():
+            pretrained = denoise(part.z_t, part.timesteps)
+        expected = squared_errors(denoise(part.z_t, part.timesteps), pretrained)
+        torch.testing.assert_close(held.losses(part), expected)
+
+
+def test_where_few_are_good_each_is_drawn_twice_as_often(create):
+    run = create(keep_best=True, fresh_share=1.0, denoising_steps=100, denoising_repeats=8)
+    steps = []
+    for good in (1, 2):
+        feedback = Feedback(tuple(index < good for index in range(8)), best=0)
+        steps.append(run.learn(run.generate(), feedback).denoising_steps)
+    # 16 draws of 1 latent, and of the judged model's 2 of 8 eight draws of 3 latents, 8 a step
+    assert steps == [2, 3]

@@ -73,6 +73,8 @@ def strategy_of(annotation, metadata=()):
         return st.none()
     if arguments:
         return st.one_of(*map(strategy_of, arguments))
+    if annotation is bool:
+        return st.booleans()
     if annotation is str:
         return st.text().filter(str.strip)
     limits = {key: value for each in metadata for key, value in vars_of(each).items()}

@@ -8,7 +8,13 @@ from hero_engine.methods.rollback import Rollback
 from hero_engine.storage.batch import Feedback
 
 GOOD, BAD = Feedback((True,) * 6 + (False,) * 2, best=0), Feedback((True,) + (False,) * 7, best=0)
-FEW_STEPS = {"denoising_steps": 2, "denoising_batch_size": 4, "fresh_share": 0.0}
+FEW_STEPS = {
+    "held_share": 0.0,
+    "keep_best": False,
+    "denoising_steps": 2,
+    "denoising_batch_size": 4,
+    "fresh_share": 0.0,
+}
 MODEL = {"lora": {"a": torch.zeros(1)}}
 
 

@@ -1,0 +1,55 @@
+"""Which model people get of a run, and what its labels say of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backend.run.records import Epoch
+from backend.show.pictures import wilson_interval
+
+
+@dataclass(frozen=True)
+class RunModel:
+    """The model that is exported and drawn with, where the method keeps a record of it."""
+
+    epoch: int
+    """After how many epochs it was made; 0 is the pretrained one."""
+    good: int
+    judged: int
+    """Its images from fresh noises, and how many of them people called good."""
+    good_enough: bool
+    """Whether they prove that it is as good as the run asks for."""
+
+    @property
+    def rate(self) -> str:
+        """Its success rate with the 95 % Wilson interval; or that nobody knows it yet."""
+        if not self.judged:
+            return "nobody has judged its images yet"
+        low, high = wilson_interval(self.good, self.judged)
+        return (
+            f"{self.good} of {self.judged} fresh images are good, "
+            f"{self.good / self.judged:.0%} ({100 * low:.0f} to {100 * high:.0f})"
+        )
+
+    @property
+    def sentence(self) -> str:
+        """Which it is, and why."""
+        which = f"the one after epoch {self.epoch}" if self.epoch else "the pretrained one"
+        return f"The run's model is {which}: {self.rate}."
+
+
+def run_model(epochs: Sequence[Epoch]) -> RunModel | None:
+    """As the latest epoch that was learned from says; None where no record is kept."""
+    reports = [epoch.report for epoch in epochs if epoch.report is not None]
+    return _of(reports[-1]) if reports else None
+
+
+def _of(report: Mapping[str, Any]) -> RunModel | None:
+    if report.get("model_epoch") is None:
+        return None
+    return RunModel(
+        report["model_epoch"],
+        report["model_good"],
+        report["model_judged"],
+        bool(report.get("good_enough")),
+    )
