@@ -23,6 +23,7 @@ from benchmarks import fingerprint
 from benchmarks.cells import RESULTS
 from benchmarks.jobs import Job, console, run_jobs
 from benchmarks.kept_runs import KeptRuns, Row
+from benchmarks.paper.cells import METHODS as SETTINGS
 from benchmarks.paper.cells import TASKS
 from benchmarks.training import OnStage, labels_of
 from hero_engine.methods.base import Method
@@ -66,7 +67,7 @@ def jobs(tasks: Sequence[str], seed: int) -> dict[tuple[str, str], Job]:
     found, kept = {}, KeptRuns.beside(RESULTS / "side_by_side.json")
     for task in tasks:
         for name, (method, epochs) in METHODS.items():
-            config = preset("tiny", prompt=TASKS[task], seed=seed, method=method)
+            config = preset("tiny", prompt=TASKS[task], seed=seed, **SETTINGS[method])
             spec = {
                 "weights": fingerprint.tiny(config.prompt),
                 "config": config.flat(),
