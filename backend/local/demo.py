@@ -223,7 +223,7 @@ def _wait_for_rows(stack: Stack, run: Run) -> None:
 
 def _check_in_label_studio(gateway: Gateway, run: Run) -> None:
     """Counts the labels where they were made, not where we noted them."""
-    for epoch in range(run.epochs):
+    for epoch in range(run.epoch):
         tasks = gateway.labels(run.project_id or 0, run.id, epoch)
         labelled = sum(bool(task.annotations) for task in tasks)
         if labelled < run.images_per_epoch:
@@ -285,7 +285,10 @@ def _draw_grid(settings: Settings, store: Store, run: Run, epoch: int, folder: F
 
 def _tell(store: Store, run: Run, folder: Folder, address: Address, console: Console) -> None:
     console.print()
-    console.print(terminal.epoch_table(run_view.read(store, run.id)))
+    view = run_view.read(store, run.id)
+    console.print(terminal.epoch_table(view))
+    if view.model is not None:
+        console.print(f"\n{view.model.sentence}", highlight=False)
     console.print()
     here = Path.cwd()
     for what, path in {

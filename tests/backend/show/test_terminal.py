@@ -91,6 +91,25 @@ def test_a_finished_epoch_keeps_its_figures(store, labelling):
     assert "75% in epoch 1" in _overview([view])
 
 
+def test_a_run_that_is_good_enough_says_so_and_where_its_model_came_from(store, config, clock):
+    store.create_run({**config, "epochs": 8, "until": 0.95})
+    claim = store.claim("worker", 60)
+    run = store.batch_written(claim, [f"{i}.png" for i in range(4)], None, 12.5)
+    run = store.published(replace(claim, run=run), {i: 100 + i for i in range(4)}, 0.5)
+    _labels(store, run, {0: "best", 1: "good", 2: "good", 3: "good"})
+    run = store.transition(run, Event.labelled)
+    claim = store.claim("worker", 60)
+    closing.freeze(store, claim)
+    figures = {"model_epoch": 0, "model_good": 127, "model_judged": 128, "good_enough": True}
+    store.learned(claim, figures, [], 3.5)
+    view = run_view.read(store, run.id)
+    assert view.epoch == 1
+    text = " ".join(_text(terminal.render(view)).split())
+    assert "epoch 1 of 8" in text
+    assert "good enough after 4 labels: 127 of 128 fresh images are good, 99% (96 to 100)" in text
+    assert "The run's model is the pretrained one: 127 of 128" in text
+
+
 def test_people_are_told_why_nothing_was_learned(store, labelling):
     _labels(store, labelling, {0: "bad", 1: "bad", 2: "bad", 3: "bad"})
     assert count_labels(store, labelling.id, 0).complete
