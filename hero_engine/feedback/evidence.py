@@ -28,6 +28,11 @@ class Tally:
         """Share of the judged images that are good; None where nothing was judged."""
         return self.good / self.judged if self.judged else None
 
+    def error(self, one: int, other: int) -> float:
+        """Standard error of the difference between the rates of two samples of those sizes."""
+        rate = self.rate or 0.0
+        return (rate * (1.0 - rate) * (1 / one + 1 / other)) ** 0.5
+
     def proves(self, rate: float, error: float = ERROR) -> bool:
         """Whether the model's success rate is at least `rate`, however often one has looked.
 

@@ -28,16 +28,11 @@ from hero_engine.methods.feedback_method import FeedbackMethod
 from hero_engine.methods.hero_plus_settings import HeroPlusSettings
 from hero_engine.methods.prior import draw_prior, prior_prompt
 from hero_engine.methods.rollback import under
-from hero_engine.methods.standing import Standing, came_back
+from hero_engine.methods.standing import HALF, Standing, came_back
 from hero_engine.methods.workload import Workload
 from hero_engine.report import OnProgress, Report, reporting
 from hero_engine.storage.batch import Batch, Feedback
 
-ALL_FRESH_FROM = 0.5
-"""Of fresh images that are good: from there on the noise bank is of no more use."""
-HARD = 0.25
-"""Of fresh images that are good: below it there are few to learn from, and each is drawn twice as
-often."""
 CHAMPION = "champion-"
 """Begins the names of a checkpoint's files that hold the model which people's verdicts speak for,
 where it is not the one that the run goes on with."""
@@ -162,7 +157,7 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
 
     def _fresh(self, n: int) -> int:
         rate = self.standing.last_judged.tally.rate
-        if self.settings.keep_best and rate is not None and rate >= ALL_FRESH_FROM:
+        if self.settings.keep_best and rate is not None and rate >= HALF:
             return n
         return super()._fresh(n)
 
@@ -172,7 +167,7 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         settings, good = self.settings, int(self.replay.good.sum())
         steps, success = settings.denoising_steps, self._success(report)
         if settings.denoising_repeats:
-            hard = settings.keep_best and success is not None and success < HARD
+            hard = settings.keep_best and success is not None and success < HALF
             repeats = settings.denoising_repeats * (2 if hard else 1)
             steps = min(steps, ceil(repeats * good / settings.denoising_batch_size))
         if settings.keep_best and success is not None and success >= settings.left_from:

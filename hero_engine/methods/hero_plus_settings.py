@@ -29,7 +29,7 @@ class HeroPlusSettings(DenoisingSettings, FeedbackSettings):
         ge=0,
         description="Most draws of a good latent per epoch, on average: with few good images so "
         "far there are fewer steps, so that the model does not copy them. With keep_best twice as "
-        "many while fewer than a quarter of the fresh images are good. 0 is no limit.",
+        "many while fewer than half of the fresh images are good. 0 is no limit.",
     )
     denoising_full_share: float = Field(
         0.25,

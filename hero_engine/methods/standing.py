@@ -12,6 +12,11 @@ from hero_engine.feedback.evidence import Tally
 from hero_engine.methods.rollback import Tensors
 from hero_engine.report import Report
 
+HALF = 0.5
+"""Of a model's fresh images that are good. Below it a run is on its way up: batches come from the
+noise bank too, the few good images are learned from more often, and a small fall is taken for
+chance. From there on every label counts."""
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -52,11 +57,10 @@ class Standing:
         """Take verdicts on fresh noises in; the champion's tensors where it is to come back."""
         current = self.challenger(verdicts)
         champion, tensors = self.champion, self.tensors
-        rate = current.tally.rate
-        if rate is None:
+        if current.tally.rate is None:
             return None
         self.current, self.champion, self.tensors = current, None, None
-        if champion is None or champion.tally.rate is None or rate >= champion.tally.rate:
+        if champion is None or not _worse(current.tally, champion.tally):
             return None
         self.current = champion
         return tensors
@@ -84,6 +88,17 @@ class Standing:
         """What `facts` gave."""
         champion = facts["champion"]
         return cls(_judged(facts), None if champion is None else _judged(champion), tensors)
+
+
+def _worse(challenger: Tally, champion: Tally) -> bool:
+    """By its rate; where fewer than half are good, by more than a standard error."""
+    if challenger.rate is None or champion.rate is None:
+        return False
+    fall = champion.rate - challenger.rate
+    if champion.rate >= HALF:
+        return fall > 0
+    both = Tally(challenger.good + champion.good, challenger.judged + champion.judged)
+    return fall > both.error(challenger.judged, champion.judged)
 
 
 def _judged(facts: Mapping[str, Any]) -> Judged:

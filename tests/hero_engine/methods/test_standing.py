@@ -45,6 +45,20 @@ def test_a_challenger_that_is_no_better_brings_the_judged_model_back():
     assert standing.champion is standing.tensors is None
 
 
+@pytest.mark.parametrize(
+    ("champion", "challenger", "back"),
+    [(8, 7, False), (8, 5, False), (8, 2, True), (40, 39, True), (40, 40, False)],
+)
+def test_on_the_way_up_a_small_fall_is_chance_and_later_every_label_counts(
+    champion, challenger, back
+):
+    standing = Standing()
+    standing.judge([True] * champion + [False] * (64 - champion))
+    standing.updated(PRETRAINED, epochs=1)
+    verdicts = [True] * challenger + [False] * (64 - challenger)
+    assert (standing.judge(verdicts) is PRETRAINED) is back
+
+
 def test_a_challenger_that_is_as_good_stays():
     standing = Standing()
     standing.judge([True, False])
