@@ -1,12 +1,15 @@
 """For all tests."""
 
 import pytest
+import torch
 from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 UNMEASURED = ("slow", "label_studio", "browser", "postgres")
+
+torch.set_num_threads(1)  # what is equal to the last bit is so for batches of one shape
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

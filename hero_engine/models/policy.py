@@ -21,6 +21,7 @@ from hero_engine.diffusion.forward_process import ForwardProcess
 from hero_engine.diffusion.kernel import Denoiser, Schedule
 from hero_engine.errors import ConfigError, ModelNotFound
 from hero_engine.models.base import Condition, Family
+from hero_engine.models.halves import halves_for
 from hero_engine.models.hub import first_line
 from hero_engine.models.loading import Found
 from hero_engine.models.memory import HIGH, MemoryPlan, plan_memory
@@ -53,6 +54,7 @@ class Policy:
                 self.family.as_format_1()
             self._attach_lora()
             self.prompts = placed(self.family, self.memory, self.device)
+        self._halves = None if config.format == 1 else halves_for(self.network, self.device)
 
     def _attach_lora(self) -> None:
         self.family.freeze()
@@ -115,7 +117,11 @@ class Policy:
         """The network for one prompt, under the configured guidance or without any;
         differentiable in the LoRA."""
         scale, condition = self.config.sampling.guidance_scale, self.condition(prompt, guided)
-        return lambda z_t, timesteps: self.family.predict(z_t, timesteps, condition, scale)
+
+        def predict(z_t: Tensor, timesteps: Tensor) -> Tensor:
+            return self.family.predict(z_t, timesteps, condition, scale)
+
+        return predict if self._halves is None else self._halves.of(predict)
 
     def condition(self, prompt: str, guided: bool = True) -> Condition:
         """A prompt for the network, with the configured negative prompt where guidance has one."""
