@@ -1,5 +1,7 @@
 """For all tests."""
 
+import os
+
 import pytest
 import torch
 from hypothesis import settings
@@ -9,7 +11,9 @@ settings.load_profile("untimed")
 
 UNMEASURED = ("slow", "label_studio", "browser", "postgres")
 
-torch.set_num_threads(1)  # what is equal to the last bit is so for batches of one shape
+# What is equal to the last bit is so on as many cores: here, and in the processes that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

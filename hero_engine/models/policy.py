@@ -5,7 +5,7 @@ import logging
 import pickle
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import diffusers
 import torch
@@ -32,6 +32,7 @@ from hero_engine.streams import stream_seed
 
 logger = logging.getLogger(__name__)
 
+Precision = Literal["no", "bf16", "fp16"]
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -106,11 +107,16 @@ class Policy:
     def sampler_differs(self) -> bool:
         """Whether sampling rounds unlike the float32 update: in half precision, and on a GPU, where
         kernels depend on the batch."""
-        return self.config.model.mixed_precision != "no" or self.device.type != "cpu"
+        return self.precision != "no" or self.device.type != "cpu"
+
+    @property
+    def precision(self) -> Precision:
+        """That of sampling."""
+        return precision_for(self.config, self.device)
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        """The configuration's precision for sampling; nothing for float32."""
-        dtype = _DTYPES.get(self.config.model.mixed_precision)
+        """The precision of sampling; nothing for float32."""
+        dtype = _DTYPES.get(self.precision)
         return torch.autocast(self.device.type, dtype) if dtype else contextlib.nullcontext()
 
     def denoiser(self, prompt: str, *, guided: bool = True) -> Denoiser:
@@ -164,6 +170,15 @@ def device_for(config: RunConfig) -> torch.device:
             "on a machine with a GPU."
         )
     return device
+
+
+def precision_for(config: RunConfig, device: torch.device) -> Precision:
+    """What `mixed_precision` comes to on a device."""
+    said = config.model.mixed_precision
+    if said != "auto":
+        return said
+    has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16" if has_bf16 and not config.method.needs_log_probs else "no"
 
 
 def found_for_run(config: RunConfig, device: torch.device) -> tuple[Found, MemoryPlan]:
