@@ -31,7 +31,7 @@ import torch
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
-from backend.local.stack import TORCH_ENVIRONMENT
+from backend.local.torch_environment import TORCH_ENVIRONMENT
 from benchmarks.cells import RESULTS
 from benchmarks.jobs import command, console
 from benchmarks.speed_parts import BARE_BATCHES, PEERS, Bench
