@@ -169,10 +169,11 @@ class Settings(BaseSettings):
         description="Model of new runs that name none: the folder or hub id of a diffusers "
         "pipeline; the bundled tiny model if empty.",
     )
-    mixed_precision: Literal["no", "bf16", "fp16"] | None = Field(
+    mixed_precision: Literal["no", "auto", "bf16", "fp16"] | None = Field(
         default=None,
         validation_alias="HERO_MIXED_PRECISION",
-        description="Precision that new runs draw with: no, bf16 or fp16; the preset's if empty.",
+        description="Precision that new runs draw with: no, auto, bf16 or fp16; the preset's if "
+        "empty.",
     )
     log_level: str = Field(
         default="INFO",

@@ -7,7 +7,8 @@ beside the loop that ddpo-pytorch and sony/hero use (one, two or four images, on
 other) at equal gradients; and an epoch of hero+ with all that it does. What
 is compared takes turns, and the fastest of `--repeats` counts. Peak memory is measured in a fresh
 process each. What counts are the ratios: seconds are those of this machine as it was. Where it is
-not idle, the processor's time with `--threads 1` says most.
+not idle, the processor's time with `--threads 1` says most. Memory and waiting threads are set as
+for a worker of the service.
 """
 
 from __future__ import annotations
@@ -30,13 +31,16 @@ import torch
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
+from backend.local.torch_environment import TORCH_ENVIRONMENT
 from benchmarks.cells import RESULTS
 from benchmarks.jobs import command, console
 from benchmarks.speed_parts import BARE_BATCHES, PEERS, Bench
 from hero_engine.config import RunConfig
+from hero_engine.diffusion.kernel import Denoiser
 from hero_engine.feedback.noise_bank import NoiseBank
 from hero_engine.methods.base import Method
 from hero_engine.methods.make_config import make_config
+from hero_engine.methods.pretrained_pull import latents_in_a_pass
 from hero_engine.presets import preset
 from hero_engine.storage.batch import Feedback
 
@@ -56,6 +60,9 @@ PLUS_EPOCH = "an epoch of hero+"
 PEER = "8 / 2"
 """The loop whose gradient and memory ours are compared with."""
 PEER_IMAGES = PEERS[PEER]
+CLOCKS = ("seconds", "cpu_seconds")
+ROUNDS_ALONE = 10
+"""How often each of the network's passes is timed."""
 
 
 def in_turns(actions: dict[str, Callable[[], object]], repeats: int, bench: Bench) -> Figures:
@@ -121,19 +128,77 @@ def by_trained_steps(config: RunConfig, repeats: int) -> Figures:
 
 
 def plus_epoch(config: RunConfig) -> Figures:
-    """A whole epoch of hero+ by the tiny preset with all of its steps, half of its images good."""
+    """A whole epoch of hero+ by the tiny preset with all of its steps, half of its images good;
+    what it is made of; and what the network alone takes of it."""
     every = {"denoising_repeats": 0, "denoising_full_share": 0.0}
     run = Method.create(preset("tiny", model=config.model.name, seed=config.seed, **every))
     n = run.config.images_per_epoch
-    started, cpu_started = time.perf_counter(), time.process_time()
-    run.learn(run.generate(), Feedback((True, False) * (n // 2), best=0))
+    clocks = [_clocks()]
+    batch = run.generate()
+    clocks.append(_clocks())
+    run.learn(batch, Feedback((True, False) * (n // 2), best=0))
+    clocks.append(_clocks())
     return {
-        PLUS_EPOCH: {
-            "seconds": time.perf_counter() - started,
-            "cpu_seconds": time.process_time() - cpu_started,
-            "unet_evaluations": 0,
-        }
+        PLUS_EPOCH: _between(clocks[0], clocks[2]),
+        f"{PLUS_EPOCH}: drawing": _between(clocks[0], clocks[1]),
+        f"{PLUS_EPOCH}: learning": _between(clocks[1], clocks[2]),
+        f"{PLUS_EPOCH}: the network alone": network_alone(run),
     }
+
+
+def network_alone(run: Method[Any]) -> Figures:
+    """The network's passes of that epoch with nothing between them, by the fastest of each kind."""
+    policy, sampling, settings = run.policy, run.config.sampling, run.settings
+    images, size = run.config.images_per_epoch, settings.denoising_batch_size
+    guided, plain = policy.denoiser(run.prompt), policy.denoiser(run.prompt, guided=False)
+    wide = latents_in_a_pass(sampling)
+
+    def given(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.randn(count, *policy.latent_shape), torch.full((count,), 500)
+
+    def forward(denoise: Denoiser, count: int) -> None:
+        with torch.no_grad():
+            denoise(*given(count))
+
+    def there_and_back(count: int) -> None:
+        plain(*given(count)).square().mean().backward()
+
+    passes: dict[str, tuple[float, Callable[[], object]]] = {
+        "drawing": (
+            sampling.num_inference_steps * images / sampling.images_at_once,
+            partial(forward, guided, sampling.images_at_once),
+        ),
+        "pull": (settings.denoising_steps * size / wide, partial(forward, plain, wide)),
+        "update": (settings.denoising_steps, partial(there_and_back, size)),
+    }
+    rounds = [
+        {name: _timed(action) for name, (_, action) in passes.items()} for _ in range(ROUNDS_ALONE)
+    ]
+    return {
+        "unet_evaluations": 0,
+        **{
+            clock: sum(
+                count * min(found[name][clock] for found in rounds)
+                for name, (count, _) in passes.items()
+            )
+            for clock in CLOCKS
+        },
+    }
+
+
+def _timed(action: Callable[[], object]) -> Figures:
+    before = _clocks()
+    action()
+    return _between(before, _clocks())
+
+
+def _clocks() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def _between(before: tuple[float, float], after: tuple[float, float]) -> Figures:
+    seconds, cpu_seconds = (end - start for start, end in zip(before, after, strict=True))
+    return {"seconds": seconds, "cpu_seconds": cpu_seconds, "unet_evaluations": 0}
 
 
 def checkpoint(bench: Bench, repeats: int) -> Figures:
@@ -218,7 +283,6 @@ def peak_memory(config: RunConfig, part: str) -> Figures:
     return {"loaded_megabytes": loaded, "peak_megabytes": _resident()}
 
 
-CLOCKS = ("seconds", "cpu_seconds")
 PARTS = ("sampling", f"{BARE}, 32 at once", "embedding", "update", f"{LOOP}, {PEER}")
 
 
@@ -231,6 +295,7 @@ def _resident() -> float:
 def measure(config: RunConfig, repeats: int, threads: int) -> Figures:
     """Everything, one process after the other."""
     load = os.getloadavg()[0]
+    os.environ.update(TORCH_ENVIRONMENT)  # which the processes below begin with, as a worker does
     context = multiprocessing.get_context("spawn")
 
     def fresh(function: Callable[..., Figures], *arguments: object) -> Figures:

@@ -104,7 +104,7 @@ class Bench:
 
     def _in_loops(self, images: int, transitions: Transitions, advantages: Tensor) -> None:
         hero, clip_range = self.hero, self._clip_range
-        denoise = hero.policy.denoiser(hero.config.prompt)
+        denoise = self._whole
         for rows in torch.arange(len(transitions)).split(images):
             for step in range(transitions.steps.shape[1]):
                 pairs = policy_gradient.flatten_pairs(transitions[rows[:, None], [[step]]])
@@ -115,6 +115,12 @@ class Bench:
                     log_probs, pairs.log_prob, advantages[rows], clip_range
                 )
                 (losses.sum() / transitions.steps.numel()).backward()
+
+    def _whole(self, z_t: Tensor, timesteps: Tensor) -> Tensor:
+        """The guided prediction of the batch as it is, which is never taken in halves."""
+        policy, prompt = self.hero.policy, self.hero.config.prompt
+        scale = self.hero.config.sampling.guidance_scale
+        return policy.family.predict(z_t, timesteps, policy.condition(prompt), scale)
 
     def batched(self, transitions: Transitions, advantages: Tensor) -> None:
         """The same gradient, several (image, step) pairs in a forward pass: ours."""

@@ -12,7 +12,7 @@ writes it. Defaults are the paper's (Hiranaka et al., "HERO", ICLR 2025, Sec. 5,
 Table 7) and, where the paper is silent, those of the authors' published code.
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
@@ -52,10 +52,11 @@ class ModelSettings(Part):
         description="For a single .safetensors file: a folder or hub id of a pipeline of its kind, "
         "with the configuration and tokenizers that such a file lacks; the usual one if left out.",
     )
-    mixed_precision: Literal["no", "bf16", "fp16"] = Field(
+    mixed_precision: Literal["no", "auto", "bf16", "fp16"] = Field(
         "no",
         description="Precision of sampling. The update always runs in float32, since half "
-        "precision moves log-probabilities by many times the clip range.",
+        "precision moves log-probabilities by many times the clip range. auto is bf16 on GPUs that "
+        "have it, for methods that need no log-probabilities (hero+, dreambooth, prompt).",
     )
     memory: Literal["auto", "high", "low", "8-bit", "4-bit"] = Field(
         "auto",
@@ -113,6 +114,9 @@ class LoraSettings(Part):
 
 class MethodSettings(Part):
     """What every method has: its name. The methods' own settings stand beside the methods."""
+
+    needs_log_probs: ClassVar[bool] = False
+    """Whether it learns from the log-probabilities of the batch's denoising steps."""
 
     name: str = Field(description="What learns from the feedback: `hero methods` lists them.")
 

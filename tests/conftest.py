@@ -1,12 +1,19 @@
 """For all tests."""
 
+import os
+
 import pytest
+import torch
 from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 UNMEASURED = ("slow", "label_studio", "browser", "postgres")
+
+# What is equal to the last bit is so on as many cores: here, and in the processes that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -31,17 +31,10 @@ from backend.files import write_text
 from backend.local import processes
 from backend.local.label_studio_server import Account, LocalLabelStudio, no_proxy_for_loopback
 from backend.local.processes import Child
+from backend.local.torch_environment import TORCH_ENVIRONMENT
 from backend.settings import Settings, ensure_secrets, protect, write_env
 from backend.store import Store
 
-TORCH_ENVIRONMENT = {
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "MALLOC_MMAP_THRESHOLD_": "268435456",
-    "MALLOC_TRIM_THRESHOLD_": "1073741824",
-    "MALLOC_TOP_PAD_": "67108864",
-}
-"""For the worker: threads that wait must not take the cores from those that work (a busy machine is
-up to 100 times slower otherwise), and large tensors are not given back between two steps."""
 RESTARTS_ALLOWED = 5
 RESTARTS_WITHIN_SECONDS = 600.0
 

@@ -5,7 +5,7 @@ asked what was done to them. Which terms a method adds up is its own affair
 (`methods/hero_plus.py`, `methods/dreambooth.py`).
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -31,10 +31,6 @@ class Noised(Rows):
     v_weight: Float[Tensor, " batch"]
     """What the prediction's squared error counts as an error of v (Salimans & Ho, 2022), to which
     the noisiest timesteps contribute most."""
-
-    def to(self, device: torch.device) -> "Noised":
-        """The same on a device."""
-        return Noised(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 @runtime_checkable

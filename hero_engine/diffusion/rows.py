@@ -20,6 +20,10 @@ class Rows:
     def __getitem__(self: Kind, rows: Any) -> Kind:
         return type(self)(*(getattr(self, field.name)[rows] for field in fields(self)))
 
+    def to(self: Kind, device: torch.device) -> Kind:
+        """The same on a device."""
+        return type(self)(*(getattr(self, field.name).to(device) for field in fields(self)))
+
     @classmethod
     def concatenate(cls: type[Kind], parts: Sequence[Kind]) -> Kind:
         """Several one after the other."""

@@ -58,7 +58,7 @@ class Method(ABC, Generic[Settings]):
         self.epoch = 0
         self.policy = Policy(config)
         self.schedule = self.policy.schedule
-        self.optimizer = adamw(self.policy.parameters, config.lora)
+        self.optimizer = adamw(self.policy.parameters, config.lora, fused=config.format != 1)
         settings = config.method
         drop = settings.step_back_drop if isinstance(settings, LearningSettings) else 0.0
         self.rollback = Rollback(drop)
@@ -305,13 +305,19 @@ class Method(ABC, Generic[Settings]):
         return stream(self.config.seed, self.epoch, purpose)
 
 
-def adamw(parameters: list[torch.nn.Parameter], settings: LoraSettings) -> torch.optim.AdamW:
-    """AdamW as the configuration says; each step loop sets its learning rate."""
+def adamw(
+    parameters: list[torch.nn.Parameter], settings: LoraSettings, *, fused: bool
+) -> torch.optim.AdamW:
+    """AdamW as the configuration says; each step loop sets its learning rate.
+
+    `fused` updates all matrices in one call, a quarter of the time, and rounds differently.
+    """
     return torch.optim.AdamW(
         parameters,
         betas=(settings.adam_beta1, settings.adam_beta2),
         eps=settings.adam_epsilon,
         weight_decay=settings.adam_weight_decay,
+        fused=fused,
     )
 
 

@@ -7,7 +7,7 @@ z_0 is one of the four images, z'_0 one that the pretrained model drew for the c
 loss on those is the prior preservation. As in the paper it is the LoRA that learns.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -71,7 +71,6 @@ class DreamBooth(Method[DreamBoothSettings]):
             losses = denoising_loss.train(
                 self.optimizer,
                 self._terms(references, self._stream("denoising")),
-                steps=settings.denoising_steps,
                 learning_rate=settings.denoising_lr,
                 max_grad_norm=self.config.lora.max_grad_norm,
                 forward_batch_size=settings.latents_at_once,
@@ -85,7 +84,8 @@ class DreamBooth(Method[DreamBoothSettings]):
         self,
         references: Float[Tensor, "reference channel height width"],
         generator: torch.Generator,
-    ) -> denoising_loss.Terms:
+    ) -> Iterator[denoising_loss.Terms]:
+        """What each step learns from: the references, and images that shall not be forgotten."""
         settings, n = self.settings, self.settings.denoising_batch_size
         instance = self._losses(settings.instance_prompt or self.config.prompt)
         preservation = self._losses(prior_prompt(self.policy, settings))
@@ -96,15 +96,13 @@ class DreamBooth(Method[DreamBoothSettings]):
             rows = torch.randint(len(latents), (n,), generator=generator)
             return process.noised(latents[rows], generator)
 
-        def terms() -> list[Term]:
+        for _ in range(settings.denoising_steps):
             learned = [Term(drawn(references), instance)]
             if self.prior is not None:
                 learned.append(Term(drawn(self.prior), preservation, settings.prior_weight))
-            return learned
+            yield learned
 
-        return terms
-
-    def _losses(self, prompt: str) -> Losses:
+    def _losses(self, prompt: str) -> Losses[Noised]:
         denoise = self.policy.denoiser(prompt, guided=False)
 
         def losses(part: Noised) -> Tensor:

@@ -9,6 +9,7 @@ people's verdicts do not speak for (`standing.py`, `docs/research.md`).
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
 from math import ceil
 from typing import Any
 
@@ -23,9 +24,10 @@ from hero_engine.feedback.replay import Replay, draw, rarity
 from hero_engine.feedback.summary import FeedbackSummary
 from hero_engine.methods import denoising_loss
 from hero_engine.methods.base import timed
-from hero_engine.methods.denoising_loss import Losses, Term
+from hero_engine.methods.denoising_loss import Kind, Losses, Term
 from hero_engine.methods.feedback_method import FeedbackMethod
 from hero_engine.methods.hero_plus_settings import HeroPlusSettings
+from hero_engine.methods.pretrained_pull import Compared, compared, latents_in_a_pass
 from hero_engine.methods.prior import draw_prior, prior_prompt
 from hero_engine.methods.rollback import under
 from hero_engine.methods.standing import HALF, Standing, came_back
@@ -64,13 +66,14 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
     def workload(self) -> Workload:
         """Of `denoising_steps` full steps."""
         settings, generator = self.settings, self._stream("trial")
-        losses_of = self._losses(self.policy.denoiser(self.prompt, guided=False))
-        size = settings.denoising_batch_size
+        denoise = self.policy.denoiser(self.prompt, guided=False)
+        losses_of, size = self._losses(denoise), settings.denoising_batch_size
         of_a_step = size * (2 if settings.preservation_weight else 1) + self._held_latents
 
         def losses(latents: Float[Tensor, "batch c h w"]) -> Float[Tensor, " batch"]:
             parts = self._noised(latents, self._first_step_latents(len(latents)), generator)
-            return losses_of(Noised.concatenate(parts).to(self.policy.device))
+            (part,) = self._targets(denoise, [[Noised.concatenate(parts)]])[0]
+            return losses_of(part.to(self.policy.device))
 
         return Workload(losses, latents=settings.denoising_steps * of_a_step, at_once=size)
 
@@ -121,8 +124,7 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         with timed(report, "denoising"):
             losses = denoising_loss.train(
                 self.optimizer,
-                self._terms(self.policy.denoiser(batch.prompt, guided=False)),
-                steps=steps,
+                self._terms(self.policy.denoiser(batch.prompt, guided=False), steps),
                 learning_rate=settings.denoising_lr,
                 max_grad_norm=self.config.lora.max_grad_norm,
                 forward_batch_size=settings.latents_at_once,
@@ -176,15 +178,16 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
             steps = ceil(steps * min(1.0, (1.0 - success) / settings.denoising_full_share))
         return steps
 
-    def _terms(self, denoise: Denoiser) -> denoising_loss.Terms:
-        """What a step learns from: good latents, noised and as noise alone, and the pretrained
+    def _terms(self, denoise: Denoiser, steps: int) -> Iterator[denoising_loss.Terms]:
+        """What each step learns from: good latents, noised and as noise alone, and the pretrained
         model's own."""
         settings, generator = self.settings, self._stream("denoising")
         process, size = self.policy.forward_process, settings.denoising_batch_size
         latents = self.replay.good_latents
         weights = rarity(latents.flatten(1))
-        losses, pull, hold = self._losses(denoise), self._pull(), self._hold(denoise)
         first, learned, held = self._first_step_latents(size), self._learned, self._held_latents
+        of_prior = self.policy.denoiser(prior_prompt(self.policy, settings), guided=False)
+        losses, hold, pull = self._losses(denoise), _pull(denoise), _pull(of_prior)
 
         def good() -> list[Noised]:
             z_0 = draw(latents, weights, size - first, generator)
@@ -192,21 +195,35 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
             if first:
                 z_0 = draw(latents, weights, first, generator)
                 parts.append(process.noise_only(z_0, generator))
-            return parts
+            return self._passes(parts)
 
-        def terms() -> list[Term]:
-            made = self._as_terms(good(), losses)
-            if held:
-                z_0 = draw(latents, weights, held, generator)
-                cleaner = process.noised(z_0, generator, (0.0, settings.held_share))
-                made.append(Term(cleaner, hold, settings.held_weight))
-            if self.prior is not None:
-                rows = torch.randint(len(self.prior), (size,), generator=generator)
-                known = self._noised(self.prior[rows], first, generator)
-                made += self._as_terms(known, pull, settings.preservation_weight)
-            return made
+        def cleaner() -> list[Noised]:
+            if not held:
+                return []
+            z_0 = draw(latents, weights, held, generator)
+            return [process.noised(z_0, generator, (0.0, settings.held_share))]
 
-        return terms
+        def known() -> list[Noised]:
+            if self.prior is None:
+                return []
+            rows = torch.randint(len(self.prior), (size,), generator=generator)
+            return self._passes(self._noised(self.prior[rows], first, generator))
+
+        at_a_time = max(1, latents_in_a_pass(self.config.sampling) // size)
+        for ahead in torch.arange(steps).split(at_a_time):
+            drawn = [(good(), cleaner(), known()) for _ in ahead]
+            goods, cleaners, knowns = zip(*drawn, strict=True)
+            for of_good, of_cleaner, of_known in zip(
+                self._targets(denoise, goods),
+                self._with_pretrained(denoise, cleaners),
+                self._with_pretrained(of_prior, knowns),
+                strict=True,
+            ):
+                yield [
+                    *_as_terms(of_good, losses),
+                    *_as_terms(of_cleaner, hold, settings.held_weight),
+                    *_as_terms(of_known, pull, settings.preservation_weight),
+                ]
 
     def _noised(
         self, z_0: Float[Tensor, "batch c h w"], first: int, generator: torch.Generator
@@ -216,29 +233,49 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         parts = [process.noised(z_0[first:], generator)]
         return [*parts, process.noise_only(z_0[:first], generator)] if first else parts
 
-    def _as_terms(self, parts: list[Noised], losses: Losses, weight: float = 1.0) -> list[Term]:
-        """One term, which goes through the network in one pass; in format 1, one for each part."""
-        if self.config.format != 1:
-            return [Term(Noised.concatenate(parts), losses, weight)]
-        size = sum(map(len, parts))
-        return [Term(part, losses, weight * len(part) / size) for part in parts]
+    def _passes(self, parts: list[Noised]) -> list[Noised]:
+        """All in one pass through the network; in format 1, each in one of its own."""
+        return parts if self.config.format == 1 else [Noised.concatenate(parts)]
+
+    def _targets(
+        self, denoise: Denoiser, steps: Sequence[Sequence[Noised]]
+    ) -> Sequence[Sequence[Noised]]:
+        """The good latents of several steps, with all that `_losses` compares them with."""
+        return self._with_pretrained(denoise, steps) if self.settings.pretrained_weight else steps
+
+    def _with_pretrained(
+        self, denoise: Denoiser, steps: Sequence[Sequence[Noised]]
+    ) -> list[list[Compared]]:
+        """The parts of several steps with the pretrained model's predictions."""
+        if self.config.format == 1:
+            at_once = self.settings.latents_at_once
+            return [
+                [each for part in parts for each in compared(self.policy, denoise, [part], at_once)]
+                for parts in steps
+            ]
+        at_once = latents_in_a_pass(self.config.sampling)
+        made = iter(compared(self.policy, denoise, list(chain(*steps)), at_once))
+        return [list(islice(made, len(parts))) for parts in steps]
 
     def _first_step_latents(self, count: int) -> int:
         """How many of so many latents are put where sampling begins (`first_step_share`)."""
         return min(ceil(self.settings.first_step_share * count), max(count - 1, 0))
 
-    def _losses(self, denoise: Denoiser) -> Losses:
+    def _losses(self, denoise: Denoiser) -> Losses[Any]:
         """The error of v, and the pull to the pretrained model."""
-        pretrained_weight = self.settings.pretrained_weight
+        weight = self.settings.pretrained_weight
 
-        def losses(part: Noised) -> Tensor:
+        def errors(part: Noised, prediction: Tensor) -> Float[Tensor, " batch"]:
+            return squared_errors(prediction, part.target) * part.v_weight
+
+        def alone(part: Noised) -> Float[Tensor, " batch"]:
+            return errors(part, denoise(part.z_t, part.timesteps))
+
+        def with_pull(part: Compared) -> Float[Tensor, " batch"]:
             prediction = denoise(part.z_t, part.timesteps)
-            loss = squared_errors(prediction, part.target) * part.v_weight
-            if pretrained_weight:
-                loss = loss + pretrained_weight * self._change(denoise, part, prediction)
-            return loss
+            return errors(part, prediction) + weight * part.change(prediction)
 
-        return losses
+        return with_pull if weight else alone
 
     @property
     def _learned(self) -> Levels:
@@ -249,23 +286,6 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
     def _held_latents(self) -> int:
         """How many latents a step has at the others."""
         return ceil(self.settings.denoising_batch_size / 2) if self.settings.held_share else 0
-
-    def _hold(self, denoise: Denoiser) -> Losses:
-        """The pull to the pretrained model alone, on the good latents."""
-        return lambda part: self._change(denoise, part, denoise(part.z_t, part.timesteps))
-
-    def _pull(self) -> Losses:
-        """The pull to the pretrained model alone, for what its own latents were drawn for."""
-        prompt = prior_prompt(self.policy, self.settings)
-        return self._hold(self.policy.denoiser(prompt, guided=False))
-
-    def _change(
-        self, denoise: Denoiser, part: Noised, prediction: Float[Tensor, "batch c h w"]
-    ) -> Float[Tensor, " batch"]:
-        """How far the prediction is from the pretrained model's."""
-        with torch.no_grad(), self.policy.pretrained():
-            pretrained = denoise(part.z_t, part.timesteps)
-        return squared_errors(prediction, pretrained)
 
     def _tensors(self) -> dict[str, dict[str, Tensor]]:
         prior = {} if self.prior is None else {"prior": {"latents": self.prior}}
@@ -288,3 +308,14 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         self.prior = tensors["prior"]["latents"] if "prior" in tensors else None
         if self.settings.keep_best:
             self.standing = Standing.of(facts["standing"], under(CHAMPION, tensors))
+
+
+def _pull(denoise: Denoiser) -> Losses[Compared]:
+    """The pull to the pretrained model alone."""
+    return lambda part: part.change(denoise(part.z_t, part.timesteps))
+
+
+def _as_terms(parts: Sequence[Kind], losses: Losses[Kind], weight: float = 1.0) -> list[Term[Kind]]:
+    """One term for each part, by its share of the latents."""
+    size = sum(map(len, parts))
+    return [Term(part, losses, weight * len(part) / size) for part in parts]

@@ -34,6 +34,8 @@ class LearningSettings(MethodSettings):
 class TrajectorySettings(LearningSettings):
     """Of methods that learn from the denoising steps of the batch."""
 
+    needs_log_probs = True
+
     learning_rate: float = Field(1e-3, gt=0.0, description="AdamW's learning rate for the LoRA.")
     trained_steps: Annotated[int, Field(ge=1)] | Literal["all"] = Field(
         5,

@@ -75,7 +75,7 @@ def draw(
     config = policy.config.sampling
     denoise = _sampler(policy, prompt, scheduler)
     parts = torch.arange(len(noises)).split(config.images_at_once)
-    steps, precision = config.num_inference_steps, policy.config.model.mixed_precision
+    steps, precision = config.num_inference_steps, policy.precision
 
     def draw_part(part: int, rows: Tensor) -> tuple[Tensor, Transitions | None, list[Image.Image]]:
         generators = streams.of(policy, part, rows)

@@ -5,7 +5,7 @@ import logging
 import pickle
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import diffusers
 import torch
@@ -21,6 +21,7 @@ from hero_engine.diffusion.forward_process import ForwardProcess
 from hero_engine.diffusion.kernel import Denoiser, Schedule
 from hero_engine.errors import ConfigError, ModelNotFound
 from hero_engine.models.base import Condition, Family
+from hero_engine.models.halves import halves_for
 from hero_engine.models.hub import first_line
 from hero_engine.models.loading import Found
 from hero_engine.models.memory import HIGH, MemoryPlan, plan_memory
@@ -31,6 +32,7 @@ from hero_engine.streams import stream_seed
 
 logger = logging.getLogger(__name__)
 
+Precision = Literal["no", "bf16", "fp16"]
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -53,6 +55,7 @@ class Policy:
                 self.family.as_format_1()
             self._attach_lora()
             self.prompts = placed(self.family, self.memory, self.device)
+        self._halves = None if config.format == 1 else halves_for(self.network, self.device)
 
     def _attach_lora(self) -> None:
         self.family.freeze()
@@ -104,18 +107,27 @@ class Policy:
     def sampler_differs(self) -> bool:
         """Whether sampling rounds unlike the float32 update: in half precision, and on a GPU, where
         kernels depend on the batch."""
-        return self.config.model.mixed_precision != "no" or self.device.type != "cpu"
+        return self.precision != "no" or self.device.type != "cpu"
+
+    @property
+    def precision(self) -> Precision:
+        """That of sampling."""
+        return precision_for(self.config, self.device)
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        """The configuration's precision for sampling; nothing for float32."""
-        dtype = _DTYPES.get(self.config.model.mixed_precision)
+        """The precision of sampling; nothing for float32."""
+        dtype = _DTYPES.get(self.precision)
         return torch.autocast(self.device.type, dtype) if dtype else contextlib.nullcontext()
 
     def denoiser(self, prompt: str, *, guided: bool = True) -> Denoiser:
         """The network for one prompt, under the configured guidance or without any;
         differentiable in the LoRA."""
         scale, condition = self.config.sampling.guidance_scale, self.condition(prompt, guided)
-        return lambda z_t, timesteps: self.family.predict(z_t, timesteps, condition, scale)
+
+        def predict(z_t: Tensor, timesteps: Tensor) -> Tensor:
+            return self.family.predict(z_t, timesteps, condition, scale)
+
+        return predict if self._halves is None else self._halves.of(predict)
 
     def condition(self, prompt: str, guided: bool = True) -> Condition:
         """A prompt for the network, with the configured negative prompt where guidance has one."""
@@ -158,6 +170,15 @@ def device_for(config: RunConfig) -> torch.device:
             "on a machine with a GPU."
         )
     return device
+
+
+def precision_for(config: RunConfig, device: torch.device) -> Precision:
+    """What `mixed_precision` comes to on a device."""
+    said = config.model.mixed_precision
+    if said != "auto":
+        return said
+    has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16" if has_bf16 and not config.method.needs_log_probs else "no"
 
 
 def found_for_run(config: RunConfig, device: torch.device) -> tuple[Found, MemoryPlan]:

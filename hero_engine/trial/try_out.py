@@ -92,7 +92,7 @@ class _Trial:
             z_t = latents.to(self.policy.device)
             with torch.no_grad(), self.policy.autocast():
                 prediction = denoise(z_t, timestep.expand(len(z_t)))
-            check_latents(prediction, self.config.model.mixed_precision)
+            check_latents(prediction, self.policy.precision)
 
         said = self.config.sampling.sample_batch_size
         return self._passes(step, said, self.config.images_per_epoch)

@@ -29,8 +29,7 @@ def test_training_takes_the_gradient_of_the_weighted_terms(forward_batch_size):
     told = []
     losses = train(
         optimizer,
-        lambda: [term([1.0, 2.0, 3.0, 4.0], 1.0), term([2.0], 0.5)],
-        steps=1,
+        [[term([1.0, 2.0, 3.0, 4.0], 1.0), term([2.0], 0.5)]],
         learning_rate=0.01,
         max_grad_norm=1e9,
         forward_batch_size=forward_batch_size,
@@ -42,15 +41,14 @@ def test_training_takes_the_gradient_of_the_weighted_terms(forward_batch_size):
     assert told == [1]
 
 
-def test_terms_are_drawn_anew_for_every_step():
+def test_every_step_has_terms_of_its_own():
     weight = nn.Parameter(torch.tensor(0.0))
-    drawn = iter([1.0, 2.0, 3.0])
     losses = train(
         torch.optim.SGD([weight], lr=1.0),
-        lambda: [
-            Term(latents_of(next(drawn)), lambda part: (weight * part.z_t).mean(dim=(1, 2, 3)))
+        [
+            [Term(latents_of(value), lambda part: (weight * part.z_t).mean(dim=(1, 2, 3)))]
+            for value in (1.0, 2.0, 3.0)
         ],
-        steps=3,
         learning_rate=0.1,
         max_grad_norm=1e9,
         forward_batch_size=2,
@@ -65,8 +63,7 @@ def test_training_bounds_the_gradient():
     optimizer = torch.optim.SGD([weight], lr=1.0)
     train(
         optimizer,
-        lambda: [Term(latents_of(1.0), lambda part: 1e6 * (weight * part.z_t).mean(dim=(1, 2, 3)))],
-        steps=3,
+        3 * [[Term(latents_of(1.0), lambda part: 1e6 * (weight * part.z_t).mean(dim=(1, 2, 3)))]],
         learning_rate=0.5,
         max_grad_norm=0.1,
         forward_batch_size=2,

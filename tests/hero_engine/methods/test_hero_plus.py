@@ -36,7 +36,7 @@ def lora_of(run):
 
 
 def terms_of(run):
-    return run._terms(run.policy.denoiser(run.prompt, guided=False))()
+    return next(run._terms(run.policy.denoiser(run.prompt, guided=False), 1))
 
 
 def test_the_feedback_is_heros_and_the_learning_its_own(create, make_config):
@@ -185,7 +185,9 @@ def test_the_loss_is_the_error_of_v_without_guidance_and_the_pull(create):
         expected = squared_errors(prediction, part.target)
         expected = expected * v_weights(alpha / (1 - alpha), "epsilon")
         expected = expected + 0.5 * squared_errors(prediction, pretrained)
-        losses = run._losses(run.policy.denoiser(batch.prompt, guided=False))(part)
+        denoise = run.policy.denoiser(batch.prompt, guided=False)
+        ((compared,),) = run._targets(denoise, [[part]])
+        losses = run._losses(denoise)(compared)
     assert squared_errors(prediction, pretrained).min() > 1e-4
     torch.testing.assert_close(losses, expected)
 
@@ -328,3 +330,25 @@ def test_where_few_are_good_each_is_drawn_twice_as_often(create):
         steps.append(run.learn(run.generate(), feedback).denoising_steps)
     # 16 draws of 1 latent; then half of the eight are good: eight draws of 5 latents, 8 a step
     assert steps == [2, 5]
+
+
+def test_what_is_made_ahead_for_several_steps_changes_nothing(create):
+    made = []
+    for images_at_once in (2, 8):  # passes of 4 latents, half a step, and of 16, two steps
+        run = create(
+            pretrained_weight=1.0,
+            preservation_weight=0.5,
+            prior_images=3,
+            denoising_steps=5,
+            first_step_share=0.25,
+            sample_batch_size=images_at_once,
+        )
+        run.replay = Replay(torch.linspace(-1, 1, 2048).view(8, 4, 8, 8), torch.tensor([True] * 8))
+        run.prior = torch.ones(3, 4, 8, 8)
+        denoise = run.policy.denoiser(run.prompt, guided=False)
+        made.append([term.latents for terms in run._terms(denoise, 5) for term in terms])
+    assert len(made[0]) == 10
+    for one, other in zip(*made, strict=True):
+        assert torch.equal(one.z_t, other.z_t)
+        assert torch.equal(one.timesteps, other.timesteps)
+        torch.testing.assert_close(one.pretrained, other.pretrained)

@@ -3,7 +3,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from hero_engine.errors import ConfigError
-from hero_engine.models.policy import Policy, device_for
+from hero_engine.methods.table import METHODS
+from hero_engine.models.policy import Policy, device_for, precision_for
 from hero_engine.storage.batch import Feedback
 from tests.hero_engine.tiny import save_pipeline
 
@@ -65,3 +66,19 @@ def test_without_guidance_there_is_no_negative_prompt(make_config, monkeypatch, 
 def test_a_cpu_cannot_sample_in_fp16(make_config):
     with pytest.raises(ConfigError, match="mixed_precision is fp16"):
         device_for(make_config(mixed_precision="fp16"))
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_precision_is_chosen_by_what_the_method_needs(make_config, monkeypatch, name, has_bf16):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16)
+    wanted = {"enhanced_prompt": "a fine rose"} if name == "prompt" else {}
+    config = make_config(method=name, mixed_precision="auto", **wanted)
+    half = has_bf16 and name in ("hero+", "dreambooth", "prompt")
+    assert precision_for(config, torch.device("cuda")) == ("bf16" if half else "no")
+    assert precision_for(config, torch.device("cpu")) == "no"
+
+
+@pytest.mark.parametrize("said", ["no", "bf16", "fp16"])
+def test_a_precision_that_is_said_is_taken(make_config, said):
+    assert precision_for(make_config(mixed_precision=said), torch.device("cuda")) == said
