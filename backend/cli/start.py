@@ -320,9 +320,10 @@ def _described(settings: Settings, run: Run) -> str:
         f"Run [bold]{run.id}[/] has started: {run.epochs} epochs of {run.images_per_epoch} images, "
         f"{labels} labels in all{_or_fewer(run)}.\n"
         f"{escape(_labelled_how(plan))}\nMethod: {run.config['method']}.\n{_takes(run)}"
-        f"Label at {run.project_url} once the images are there; `hero watch {run.id}` shows when.\n"
-        f"Its page, by a link that works once (`hero link {run.id}` prints another): "
-        f"{access.link(ensure_secrets(settings), run.id)}"
+        "Label on this page, which goes on from batch to batch. The link works once; "
+        f"`hero link {run.id} --label` prints another:\n"
+        f"{access.link(ensure_secrets(settings), run.id, to_label=True)}\n"
+        f"Or in Label Studio itself, once the images are there: {run.project_url}"
     )
 
 

@@ -98,6 +98,11 @@ class Projects(Connection):
         except LabelStudioError as error:
             logger.warning("the project %s has no tab of ours: %s", project_id, error)
 
+    def describe(self, project_id: int, run_id: str, text: str) -> None:
+        """Say in the project's description how its run stands."""
+        with self._asking("describe the project", project_id):
+            self._client.projects.update(project_id, description=f"{MARK}{run_id}. {text}")
+
     def has_project(self, project_id: int) -> bool:
         """Whether the project is there."""
         try:

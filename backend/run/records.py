@@ -206,6 +206,8 @@ class Hint:
     epoch: int | None
     action: str
     received_at: datetime
+    annotation_id: int | None = None
+    """The annotation that it is about, where it is about one."""
 
 
 @dataclass(frozen=True)

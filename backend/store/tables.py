@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -140,6 +141,7 @@ hints = Table(
     Column("run_id", ForeignKey("runs.id"), nullable=False),
     Column("epoch", Integer),
     Column("action", String(64), nullable=False),
+    Column("annotation_id", BigInteger),
     Column("received_at", UtcDateTime, nullable=False),
     Index("ix_hints_run_id", "run_id"),
 )

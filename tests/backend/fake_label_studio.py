@@ -39,6 +39,7 @@ class FakeLabelStudio:
         """Called once, when the next answer is on its way."""
         self.connected: list[str] = []
         self.tabs: dict[str, list[str]] = {}
+        self.descriptions: list[str] = []
         self.maximum_annotations = 1
         self.overlaps: dict[int, int] = {}
         self.requests = 0
@@ -126,6 +127,10 @@ class FakeLabelStudio:
         if self.users_hidden:
             raise LabelStudioRefused("Cannot list the users; try again.")
         return self.people
+
+    def describe(self, project_id: int, run_id: str, text: str) -> None:
+        self._ask()
+        self.descriptions.append(text)
 
     def show_tab(self, project_id: int, title: str, keys: Sequence[str]) -> None:
         self._ask()
