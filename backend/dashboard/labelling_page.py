@@ -28,7 +28,8 @@ _DOING = {
     State.learning: "learning",
 }
 FEW = 3
-"""So few tasks from the end of a batch the page asks more often, so that it changes at once."""
+"""So few tasks from the end of a batch the page listens for each, so that it changes before Label
+Studio says that no tasks are left."""
 PATIENCE = timedelta(minutes=10)
 """So long after the end the last samples are waited for."""
 
@@ -59,7 +60,7 @@ class LabellingPage:
             return "over"
         if self.run.state in WORK or (self.run.state is State.labelling and self._all_is_told):
             return "wait"
-        if self.run.state is State.labelling and self._tasks_left:
+        if self.run.state is State.labelling and (self._tasks_left or self.asked):
             return "label"
         return "held"
 
@@ -79,7 +80,16 @@ class LabellingPage:
     @property
     def _all_is_told(self) -> bool:
         """Whether, by what Label Studio has told, the batch is labelled or may well be."""
-        return self._counts.complete or 0 < self._tasks_left <= self.unseen
+        if self._tasks_left:
+            return self._tasks_left <= self.unseen
+        # The question which image is the best comes after the next look, or is answered already.
+        coming = self.view.question_task_id is None and not self.run.error
+        return self._counts.complete or coming or (self.asked and self.unseen > 0)
+
+    @property
+    def asked(self) -> bool:
+        """Whether all is judged, and people are asked which image is the best."""
+        return self.view.question_task_id is not None and not self._tasks_left
 
     @cached_property
     def left(self) -> int:
@@ -91,13 +101,14 @@ class LabellingPage:
     @property
     def batch(self) -> str:
         """Changes when Label Studio has to be asked for other tasks."""
-        return f"{self.run.project_id}-{self.run.epoch}"
+        question = f"-{self.view.question_task_id}" if self.phase == "label" and self.asked else ""
+        return f"{self.run.project_id}-{self.run.epoch}{question}"
 
     @property
     def title(self) -> str:
         """For the browser's tab: `64 to label`, `learning, 40 s`."""
         if self.phase == "label":
-            return f"{self.left} to label"
+            return "which is the best?" if self.asked else f"{self.left} to label"
         if self.phase != "wait":
             return "best is missing" if self.run.state is State.labelling else str(self.run.state)
         doing = _DOING.get(self.run.state, "nearly there")
@@ -109,6 +120,8 @@ class LabellingPage:
     def line(self) -> str:
         """`epoch 2 of 8, image 12 of 64, best: not yet`"""
         counts, epoch = self._counts, f"epoch {self.view.epoch} of {self.run.epochs}"
+        if self.asked:
+            return f"{epoch}, one question left: which of {counts.undecided} images is the best?"
         if self.run.labelling.layout == "gallery":
             return f"{epoch}, {counts.total} images on one page"
         if counts.votes_needed > counts.total or len(counts.annotators) > 1:
@@ -127,7 +140,9 @@ class LabellingPage:
     def awaited(self) -> str:
         """Who or what the run waits for."""
         if self.run.state is State.labelling and self.phase == "wait":
-            return "all labels are there; one moment"
+            counts = self._counts
+            more = counts.undecided and not self._tasks_left and not self.unseen
+            return "one question comes" if more else "all labels are there; one moment"
         return self.view.awaited
 
     @property
@@ -154,11 +169,12 @@ class LabellingPage:
         """After how long a browser should ask again; None if nothing will change."""
         if self.phase == "over":
             return 3 if self.samples_come else None
-        if self.phase != "label":
-            return 0.5 if self.run.state is State.labelling and self.phase == "wait" else 1
-        if self.run.labelling.layout == "gallery":
-            return 0.5
-        return 0.25 if self.left <= FEW else 1
+        return 0.5 if self.run.state is State.labelling and self.phase == "wait" else 1
+
+    @property
+    def nears_end(self) -> bool:
+        """Whether the next few tasks may be the last of the batch."""
+        return self.phase == "label" and self._tasks_left <= FEW
 
 
 def read_labelling_page(settings: Settings, store: Store, run_id: str) -> LabellingPage:
@@ -179,6 +195,12 @@ def read_labelling_page(settings: Settings, store: Store, run_id: str) -> Labell
         and store.now() - view.run.updated_at < PATIENCE
         and bool(missing_rows(settings, view.run)),
     )
+
+
+def pulse(store: Store, run_id: str) -> str:
+    """Changes as soon as Label Studio tells of a label; costs far less than the page."""
+    run = store.run(run_id)
+    return f"{run.version}-{run.polled_at}-{store.unseen(run)}"
 
 
 def before_and_after(rows: Sequence[Samples]) -> tuple[Samples, ...]:

@@ -72,6 +72,12 @@ def pages(settings: Settings, store: Store) -> Blueprint:
         answer.headers["Content-Security-Policy"] = f"{policy}; frame-src {framed}"
         return answer
 
+    @blueprint.get("/runs/<run_id>/label/pulse")
+    def pulse(run_id: str) -> Response:
+        answer = make_response(labelling_page.pulse(store, run_id))
+        answer.mimetype = "text/plain"
+        return answer
+
     @blueprint.get("/runs/<run_id>/epochs/<number>")
     def one_epoch(run_id: str, number: str) -> AnyResponse:
         facts = read_run(settings, store, run_id)

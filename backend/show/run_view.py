@@ -69,6 +69,8 @@ class RunView:
     """Of the epoch that is being labelled; None in every other stage."""
     model: RunModel | None = None
     """The model that people get of it, where the method keeps a record."""
+    question_task_id: int | None = None
+    """The task in which people are asked which image of that epoch is the best, if they are."""
     seconds_left: float | None = None
     """Until there is something to label again, or the run has ended; None where nothing tells."""
 
@@ -155,8 +157,12 @@ def read(store: Store, run_id: str) -> RunView:
     epochs = store.epochs(run.id)
     lines = tuple(_line(run, epoch, images[epoch.epoch], counts) for epoch in epochs)
     left = next_batch.seconds_left(run, epochs, store.now())
-    labelling = counts if stage is State.labelling else None
-    return RunView(run, lines, labelling, run_model(epochs), left)
+    model = run_model(epochs)
+    if stage is not State.labelling:
+        return RunView(run, lines, None, model, seconds_left=left)
+    asked = epochs[run.epoch].question_task_id if run.epoch < len(epochs) else None
+    question = asked if counts and counts.undecided else None
+    return RunView(run, lines, counts, model, question, left)
 
 
 def _line(run: Run, epoch: Epoch, images: Sequence[Image], counts: Counts | None) -> EpochLine:

@@ -92,6 +92,7 @@ epochs = Table(
     Column("report", JSON),
     Column("best_index", Integer),
     Column("best_reason", Text),
+    Column("question_task_id", Integer),
 )
 
 images = Table(
@@ -131,6 +132,7 @@ annotations = Table(
     Column("frozen", Boolean, nullable=False),
     Column("late", Boolean, nullable=False),
     Column("late_value", String(8)),
+    Column("pick", Boolean, nullable=False, server_default=false()),
     Index("ix_annotations_run_id", "run_id", "epoch"),
 )
 

@@ -1,5 +1,6 @@
 """The page to label on: a person labels to the end of a batch, and the next one comes by itself."""
 
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 
 from backend.dashboard import access
+from backend.run.labelling import Labelling, Layout
 from backend.run.records import Run
 from backend.run.states import State
 from tests.e2e import browser
@@ -17,6 +19,8 @@ from tests.hero_engine.tiny import save_pipeline
 pytestmark = [pytest.mark.browser, pytest.mark.label_studio, pytest.mark.slow]
 
 PACE_MS = 500
+BLINK_SECONDS = 1.0
+"""Longer than that nobody reads it; 0 on a machine that does nothing else."""
 ENDED = "No More Tasks"
 """What Label Studio says between two batches, as if all were over."""
 
@@ -44,6 +48,7 @@ class Watch:
 
     def __init__(self, page: Page) -> None:
         self.page, self.wrong, self.titles = page, [], []
+        self._since = math.inf
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
         page.on("console", self._hear)
 
@@ -57,7 +62,11 @@ class Watch:
             self.titles.append(title)
         stage = self.page.locator("#stage")
         if stage.is_visible() and in_frame(self.page).get_by_text(ENDED).is_visible():
-            self.wrong.append(f"{ENDED} beside {title!r}")
+            self._since = min(self._since, time.monotonic())
+            if time.monotonic() - self._since > BLINK_SECONDS:
+                self.wrong.append(f"{ENDED} beside {title!r}")
+        else:
+            self._since = math.inf
 
 
 def in_frame(page: Page) -> FrameLocator:
@@ -140,3 +149,43 @@ def test_a_page_of_another_site_opens_label_studio_in_a_tab(
     tab.fill("input[name=password]", service.label_studio.password)
     tab.keyboard.press("Enter")
     expect(tab.locator(".hero .lsf-image img")).to_be_visible()
+
+
+@pytest.mark.parametrize("layout", ["image", "gallery"])
+def test_a_forgotten_best_is_asked_for(
+    service: Service, pipeline: Path, page: Page, layout: Layout
+):
+    started = service.start_run(pipeline, labelling=Labelling(layout=layout))
+    run = service.wait(started, State.labelling, epoch=0)
+    come_in(page, service, run)
+    watch, frame = Watch(page), in_frame(page)
+    if layout == "image":
+        for key in "gbgb":
+            press(page, key)
+        candidates = frame.locator(".hero .question img")
+    else:
+        expect(frame.locator(".hero-gallery .thumb")).to_have_count(4)
+        for place in (0, 2):
+            frame.locator(".hero-gallery .good label").nth(place).click()
+        frame.locator(".hero-gallery .best label").last.click()  # "none is good", though some are
+        frame.get_by_role("button", name="Submit").first.click()
+        candidates = frame.locator(".hero-gallery .thumb.candidate")
+    asked = "one question left: which of 2 images is the best?"
+    watch_until(watch, lambda: asked in page.locator("#label").inner_text())
+    watch_until(watch, lambda: candidates.count() == 2)
+    expect(page).to_have_title("which is the best? · one rose")
+    expect(frame.get_by_text("Which of these good ones is the best?")).to_be_visible()
+    expect(frame.locator("input:checked")).to_have_count(0)
+    if layout == "image":
+        page.keyboard.press("2")
+    else:
+        frame.locator(".hero-gallery .best label").nth(1).click()
+    expect(frame.locator("input:checked")).to_have_count(1)
+    page.keyboard.press("Space")
+    watch_until(watch, lambda: "epoch 2 of 2" in page.locator("#label").inner_text())
+    row = service.store.epochs(run.id)[0]
+    assert row.best_index == 2
+    assert row.best_reason is not None and "asked for the best" in row.best_reason
+    verdicts = [image.verdict for image in service.store.images(run.id, 0)]
+    assert verdicts == ["good", "bad", "best", "bad"]
+    assert watch.wrong == []

@@ -8,6 +8,7 @@ const notify = document.getElementById("notify");
 const framed = stage !== null && sameSite(new URL(stage.dataset.stream), location);
 let shown = null; // the batch that stands in the frame
 let told = null; // the phase and the batch that were told last
+let heard = null; // the last pulse
 let audio = null;
 
 // A frame of another site would have no cookies, and so nobody could log in there.
@@ -38,6 +39,21 @@ function follow() {
   const now = `${phase} ${labelling ? batch : ""}`;
   if (told !== null && told !== now && phase !== "wait") call(tell);
   told = now;
+}
+
+// Near the end of a batch each label is seen at once, before Label Studio says that none is left.
+async function listen() {
+  const { pulse } = document.getElementById("label").dataset;
+  let wait = 1000;
+  if (pulse && !document.hidden) {
+    try {
+      const beat = await (await fetch(pulse, { cache: "no-store" })).text();
+      if (beat !== heard) await look();
+      heard = beat;
+      wait = 120;
+    } catch { } // live.js says that the connection is lost
+  }
+  setTimeout(listen, wait);
 }
 
 // The keys go to Label Studio, unless somebody uses a switch of this page.
@@ -87,3 +103,4 @@ document.getElementById("switches").hidden = false;
 stage?.addEventListener("load", () => { if (!stage.hidden) hand(); });
 document.addEventListener("looked", follow);
 follow();
+listen();

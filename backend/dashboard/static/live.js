@@ -36,7 +36,14 @@ function morph(old, fresh) {
   while (old.childNodes.length > wanted.length) old.lastChild.remove();
 }
 
-async function look() {
+// One look after the other, so that no answer comes after a newer one.
+let looking = Promise.resolve();
+function look() {
+  looking = looking.then(lookNow, lookNow);
+  return looking;
+}
+
+async function lookNow() {
   const headers = tag ? { "If-None-Match": tag } : {};
   const answer = await fetch(location.href, { cache: "no-store", headers });
   lost.hidden = true;

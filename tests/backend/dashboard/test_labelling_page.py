@@ -98,11 +98,16 @@ class TestTheEndOfABatch:
         told(one, *(row.ls_id for row in one.store.annotations(one.id)))
         assert (page(one).phase, page(one).left) == ("label", 1)
 
-    def test_the_last_images_are_asked_about_often(self, one: MadeRun):
+    def test_the_last_images_are_listened_for(self, one: MadeRun, client: FlaskClient):
         one.draw()
-        assert page(one).seconds == 1
+        pulse = f"/runs/{one.id}/label/pulse"
+        assert pulse not in client.get(f"/runs/{one.id}/label").get_data(as_text=True)
         one.vote(*"gtbbb")
-        assert page(one).seconds == 0.25
+        assert pulse in client.get(f"/runs/{one.id}/label").get_data(as_text=True)
+        before = client.get(pulse).get_data()
+        assert client.get(pulse).get_data() == before
+        told(one, 9001)
+        assert client.get(pulse).get_data() != before
 
     def test_a_gallery_is_one_task(self, settings: Settings, store: Store):
         made = MadeRun(settings, store, images=8, layout="gallery")
@@ -111,6 +116,30 @@ class TestTheEndOfABatch:
         assert page(made).title == "8 to label"
         told(made, 9001)
         assert page(made).phase == "wait"
+
+
+class TestTheBest:
+    def test_it_is_asked_for(self, one: MadeRun, client: FlaskClient):
+        one.draw()
+        one.vote(*"gbgbbbbb")
+        assert (page(one).phase, page(one).awaited) == ("wait", "one question comes")
+        before = page(one).batch
+        one.store.asked(one.run, 77)
+        assert (page(one).phase, page(one).title) == ("label", "which is the best?")
+        assert page(one).line == ("epoch 1 of 2, one question left: which of 2 images is the best?")
+        assert page(one).batch != before
+        told(one, 9001)
+        assert (page(one).phase, page(one).title) == ("wait", "nearly there")
+
+    def test_a_page_that_cannot_ask_says_what_to_do(self, one: MadeRun, client: FlaskClient):
+        one.draw()
+        one.vote(*"gbgbbbbb")
+        one.store.note(one.run, "Call an image the best in the Data Manager.")
+        assert (page(one).phase, page(one).title) == ("held", "best is missing")
+        seen = get(client, f"/runs/{one.id}/label")
+        assert "Call an image the best" in seen.text
+        assert "waiting for somebody to say which of 2 good images is the best" in seen.text
+        assert f"{one.run.project_url}/data" in seen.links
 
 
 class TestSeveralPeople:
