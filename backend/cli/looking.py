@@ -70,7 +70,7 @@ def link(
 
 
 @app.command(rich_help_panel=LOOKING)
-def watch(run_id: RunId) -> None:
+def watch(run_id: RunId = LATEST) -> None:
     """Show a run live. Ctrl-C ends the display; the run itself goes on."""
     from backend.show import terminal
 

@@ -22,6 +22,10 @@ TEACH, DRAW, LABEL, ELSE = "What to teach", "How it draws and learns", "How peop
 
 @app.command(rich_help_panel=STARTING)
 def start(
+    words: Annotated[
+        str | None,
+        typer.Argument(metavar="[PROMPT]", help="What the images should show, as --prompt."),
+    ] = None,
     prompt: Annotated[
         str | None,
         typer.Option(rich_help_panel=TEACH, help="What the images should show. Presets have one."),
@@ -217,8 +221,10 @@ def start(
     and the model is tried for a moment, to say how long an epoch takes and how much memory.
     If something is wrong, nothing is left behind.
     """
+    if words is not None and prompt is not None:
+        raise BadInput("Cannot start a run with two prompts: say one, with or without --prompt.")
     options = {
-        "prompt": prompt,
+        "prompt": prompt if words is None else words,
         "criteria": criteria,
         "preset": preset,
         "model": model,
