@@ -326,6 +326,12 @@ def test_generate_writes_every_image_and_the_grid(hero, known, monkeypatch, tmp_
         "0000.png", "0001.png", "0002.png", "grid.png",
     ]  # fmt: skip
     assert asked == {"prompt": "a red rose", "noise": "bank", "scheduler": "dpm++", "seed": 4}
+    again = hero("generate", known[1].id, "--out", folder)
+    assert again.exit_code == 2
+    assert "holds images already" in again.stderr
+    places = [hero("generate", "-n", 1, "--prompt", said).output for said in ("a", "b", "c")]
+    assert len(set(places)) == 3
+    assert places[2].strip().endswith("seed-0-3")
 
 
 def test_ctrl_c_is_status_130(hero, monkeypatch):
