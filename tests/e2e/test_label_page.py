@@ -77,7 +77,9 @@ def come_in(page: Page, service: Service, run: Run) -> None:
     """By the link that `hero start` prints; the login of Label Studio is asked for in the page."""
     page.goto(access.link(service.settings, run.id, to_label=True))
     in_frame(page).locator("input[name=email]").fill(service.label_studio.email)
-    in_frame(page).locator("input[name=password]").fill(service.label_studio.password)
+    in_frame(page).locator("input[name=password]").click()
+    page.wait_for_timeout(2500)  # the page has asked the server meanwhile, and takes no focus
+    page.keyboard.type(service.label_studio.password)
     page.keyboard.press("Enter")
 
 

@@ -33,7 +33,7 @@ function follow() {
       // `replace`, so that the browser's Back leads out of this page and not through its batches.
       stage.contentWindow.location.replace(wanted === null ? "about:blank" : stage.dataset.stream);
     }
-    if (!stage.hidden) hand();
+    if (!stage.hidden && document.activeElement !== stage) hand();
   }
   document.body.classList.toggle("framed", framed && labelling);
   const now = `${phase} ${labelling ? batch : ""}`;
@@ -56,7 +56,8 @@ async function listen() {
   setTimeout(listen, wait);
 }
 
-// The keys go to Label Studio, unless somebody uses a switch of this page.
+// The keys go to Label Studio, unless somebody uses a switch of this page. Not again and again: that
+// would take the focus from a field in the frame, such as that of the password.
 function hand() {
   if ([document.body, stage, null].includes(document.activeElement)) stage.focus();
 }
