@@ -132,7 +132,23 @@ def check(config: RunConfig) -> list[str]:
         first_look(config.model, config.sampling)
         from hero_engine import check_run
 
-        return check_run(config)
+        return [*check_run(config), *_strange_words(config)]
+
+
+def _strange_words(config: RunConfig) -> list[str]:
+    """A sentence if the prompt has words that a bundled model has never seen."""
+    if not is_bundled(config.model.name):
+        return []
+    from hero_engine.models.loading import Found, words_in_parts
+
+    strange = words_in_parts(Found(config.model), config.prompt)
+    if not strange:
+        return []
+    known = "; ".join(dict.fromkeys(each["prompt"] for each in PRESETS.values()))
+    return [
+        f"The small model {config.model.name} does not know {', '.join(map(repr, strange))}, and "
+        f"draws something else. It knows prompts such as: {known}."
+    ]
 
 
 def try_out(config: RunConfig) -> tuple[RunConfig, Forecast]:

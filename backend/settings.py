@@ -240,6 +240,10 @@ class Settings(BaseSettings):
         """Where a browser finds the page of a run, or of all runs."""
         return f"{self.pages_base_url}/runs/{run_id}".rstrip("/")
 
+    def label_url(self, run_id: str) -> str:
+        """Where a browser finds the page to label a run on."""
+        return f"{self.page_url(run_id)}/label"
+
     @property
     def sqlalchemy_url(self) -> str:
         """The database's URL, with the driver that is installed."""

@@ -11,11 +11,12 @@ from backend.cli.shared import TEAM, RunId, app, find_run, open_store, out
 from backend.errors import BadInput
 from backend.labels.agreement import Agreement, Person, RunAgreement, of_run
 from backend.labels.doubts import MOST_IN_A_MINUTE
+from backend.store import LATEST
 
 
 @app.command(rich_help_panel=TEAM)
 def agreement(
-    run_id: RunId,
+    run_id: RunId = LATEST,
     epoch: Annotated[
         int | None,
         typer.Option(

@@ -6,6 +6,7 @@ import typer
 
 from backend.cli.shared import LOOKING, RunId, app, find_run, open_store, out
 from backend.settings import Settings, ensure_secrets
+from backend.store import LATEST
 
 
 @app.command(rich_help_panel=LOOKING)
@@ -52,6 +53,9 @@ def link(
         str | None,
         typer.Argument(metavar="[RUN]", help="A run. Without it, the list of all runs."),
     ] = None,
+    label: Annotated[
+        bool, typer.Option("--label", help="Open the page to label on (of the newest run).")
+    ] = False,
 ) -> None:
     """Print a link that opens the run pages in a browser.
 
@@ -61,12 +65,12 @@ def link(
 
     settings = ensure_secrets(Settings.load())
     with open_store(settings) as store:
-        run = find_run(store, run_id).id if run_id else ""
-    out.print(access.link(settings, run), soft_wrap=True)
+        run = find_run(store, run_id or LATEST).id if run_id or label else ""
+    out.print(access.link(settings, run, to_label=label), soft_wrap=True)
 
 
 @app.command(rich_help_panel=LOOKING)
-def watch(run_id: RunId) -> None:
+def watch(run_id: RunId = LATEST) -> None:
     """Show a run live. Ctrl-C ends the display; the run itself goes on."""
     from backend.show import terminal
 

@@ -10,11 +10,12 @@ from backend import exports
 from backend.cli.shared import MODEL, RunId, app, err, find_run, open_store, out
 from backend.errors import BadInput
 from backend.settings import Settings
+from backend.store import LATEST
 
 
 @app.command(rich_help_panel=MODEL)
 def generate(
-    run_id: RunId,
+    run_id: RunId = LATEST,
     n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 16,
     prompt: Annotated[
         str | None, typer.Option(help="Use this prompt instead of the run's.")
@@ -66,7 +67,7 @@ _KINDS = "\n".join(
     "is there already is only replaced with --force. docs/exports.md describes the columns.",
 )
 def export(
-    run_id: RunId,
+    run_id: RunId = LATEST,
     what: Annotated[
         str,
         typer.Option(

@@ -8,6 +8,7 @@ from backend.cli.shared import RUNS, RunId, app, find_run, let, open_store, out
 from backend.errors import WrongState
 from backend.run.states import WORK, Event, State
 from backend.settings import Settings
+from backend.store import LATEST
 
 
 @app.command(rich_help_panel=RUNS)
@@ -47,7 +48,7 @@ def extend(
 
 
 @app.command(rich_help_panel=RUNS)
-def repair(run_id: RunId) -> None:
+def repair(run_id: RunId = LATEST) -> None:
     """Make damaged batches, images, checkpoints and reports of a run again."""
     from backend.engine import Engine
     from backend.repair import Found, mend, unmended
@@ -74,7 +75,7 @@ def repair(run_id: RunId) -> None:
 
 
 @app.command(rich_help_panel=RUNS)
-def advance(run_id: RunId) -> None:
+def advance(run_id: RunId = LATEST) -> None:
     """Learn now from the labels there are, without waiting for the rest of the epoch."""
     from backend.label_studio import Gateway
     from backend.labels import closing

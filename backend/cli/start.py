@@ -22,6 +22,10 @@ TEACH, DRAW, LABEL, ELSE = "What to teach", "How it draws and learns", "How peop
 
 @app.command(rich_help_panel=STARTING)
 def start(
+    words: Annotated[
+        str | None,
+        typer.Argument(metavar="[PROMPT]", help="What the images should show, as --prompt."),
+    ] = None,
     prompt: Annotated[
         str | None,
         typer.Option(rich_help_panel=TEACH, help="What the images should show. Presets have one."),
@@ -217,8 +221,10 @@ def start(
     and the model is tried for a moment, to say how long an epoch takes and how much memory.
     If something is wrong, nothing is left behind.
     """
+    if words is not None and prompt is not None:
+        raise BadInput("Cannot start a run with two prompts: say one, with or without --prompt.")
     options = {
-        "prompt": prompt,
+        "prompt": prompt if words is None else words,
         "criteria": criteria,
         "preset": preset,
         "model": model,
@@ -320,9 +326,10 @@ def _described(settings: Settings, run: Run) -> str:
         f"Run [bold]{run.id}[/] has started: {run.epochs} epochs of {run.images_per_epoch} images, "
         f"{labels} labels in all{_or_fewer(run)}.\n"
         f"{escape(_labelled_how(plan))}\nMethod: {run.config['method']}.\n{_takes(run)}"
-        f"Label at {run.project_url} once the images are there; `hero watch {run.id}` shows when.\n"
-        f"Its page, by a link that works once (`hero link {run.id}` prints another): "
-        f"{access.link(ensure_secrets(settings), run.id)}"
+        "Label on this page, which goes on from batch to batch. The link works once; "
+        f"`hero link {run.id} --label` prints another:\n"
+        f"{access.link(ensure_secrets(settings), run.id, to_label=True)}\n"
+        f"Or in Label Studio itself, once the images are there: {run.project_url}"
     )
 
 

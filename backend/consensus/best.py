@@ -30,8 +30,7 @@ def choose_best(
         return None, "nobody chose a best image"
     if not able:
         return None, "every image that was chosen as the best is bad by the votes"
-    most = max(chosen[index] for index in able)
-    leaders = sorted(index for index in able if chosen[index] == most)
+    most, leaders = _most_chosen(chosen, able)
     if len(leaders) == 1:
         return leaders[0], f"most best-votes ({most})"
     tied = f"{len(leaders)} images with {most} best-vote{'s' if most > 1 else ''} each"
@@ -46,6 +45,39 @@ def choose_best(
     if len(leaders) == 1:
         return leaders[0], f"most like the best so far ({highest:.2f}) of {tied}"
     return leaders[0], f"the first of {tied}"
+
+
+def undecided(
+    chosen: Mapping[int, int],
+    marked: Collection[int],
+    votes: Mapping[int, Sequence[Vote]],
+    good: Collection[int],
+) -> tuple[int, ...]:
+    """The images of which people have to say which is the best; empty where that is clear.
+
+    All good ones if nobody chose any of them; else those that share the lead, and all that were
+    marked, where somebody marked several.
+
+    Args:
+        chosen: as for `choose_best`.
+        marked: the images that anybody calls the best, also beside another one.
+        votes: all votes that count, by index.
+        good: the images that people call good.
+    """
+    able = {index: number for index, number in chosen.items() if index in good}
+    if not able:
+        return tuple(sorted(good)) if len(good) > 1 else ()
+    _, leaders = _most_chosen(able, list(able))
+    shares = {index: sum(map(is_good, votes[index])) / len(votes[index]) for index in leaders}
+    tied = {index for index in leaders if shares[index] == max(shares.values())}
+    beside = {index for index in marked if index in good} - able.keys()
+    asked = (tied if len(tied) > 1 else set()) | (beside | tied if beside else set())
+    return tuple(sorted(asked))
+
+
+def _most_chosen(chosen: Mapping[int, int], able: Collection[int]) -> tuple[int, list[int]]:
+    most = max(chosen[index] for index in able)
+    return most, sorted(index for index in able if chosen[index] == most)
 
 
 def _at(predictions: Sequence[float | None], index: int) -> float | None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from backend.consensus.best import choose_best
+from backend.consensus.best import choose_best, undecided
 from backend.consensus.policies import POLICIES, tally
 from backend.consensus.votes import (
     BAD,
@@ -14,6 +14,7 @@ from backend.consensus.votes import (
     is_good,
     last_words,
     latest_bests,
+    latest_picks,
     latest_votes,
     name_of,
 )
@@ -27,6 +28,8 @@ class Decision(Verdicts):
 
     asked: frozenset[int]
     """The images that people are asked about."""
+    undecided: tuple[int, ...] = ()
+    """The images of which people have to say which is the best, once all are judged."""
 
     @property
     def verdicts(self) -> tuple[str | None, ...]:
@@ -65,10 +68,8 @@ class Decision(Verdicts):
 
     @property
     def complete(self) -> bool:
-        """Every asked image has its votes, and there is a best or nothing good to choose from."""
-        if self.labelled < len(self.asked):
-            return False
-        return self.best_index is not None or not self.good
+        """Every asked image has its votes, and it is clear which is the best, or none is good."""
+        return self.labelled >= len(self.asked) and not self.undecided
 
 
 def decide(
@@ -95,13 +96,15 @@ def decide(
     """
     labelling = labelling or Labelling()
     asked = frozenset(range(images) if asked is None else asked)
-    latest = latest_votes(votes, labelling)
+    votes = list(votes)
+    latest, picks = latest_votes(votes, labelling), latest_picks(votes, labelling)
     counting = [vote for vote in latest if 0 <= vote.index < images]
     cast: dict[int, list[Vote]] = {}
     for vote in counting:
         cast.setdefault(vote.index, []).append(vote)
     settled = {vote.index: vote for vote in last_words(counting, labelling).values()}
-    merged = _merged(cast, settled, counting, list(history), labelling)
+    known = [vote for vote in history if not vote.pick]
+    merged = _merged(cast, settled, counting, known, labelling)
 
     judged = []
     for index in range(images):
@@ -121,11 +124,13 @@ def decide(
             verdict = _by_embedding(None if index in asked else similarity, threshold)
         judged.append(verdict)
 
-    best_index, best_reason = _best(counting, cast, settled, judged, predictions, labelling)
+    best_index, best_reason, undecided = _best(
+        counting, picks, cast, settled, judged, asked, predictions, labelling
+    )
     if best_index is not None:
         judged[best_index] = replace(judged[best_index], value=BEST)
-    counted = frozenset((vote.ls_id, vote.index) for vote in latest)
-    return Decision(tuple(judged), best_index, best_reason, counted, asked)
+    counted = frozenset((vote.ls_id, vote.index) for vote in [*latest, *picks])
+    return Decision(tuple(judged), best_index, best_reason, counted, asked, undecided)
 
 
 def _merged(
@@ -160,12 +165,23 @@ def _by_embedding(similarity: float | None, threshold: float) -> Verdict:
 
 def _best(
     counting: list[Vote],
+    picks: list[Vote],
     cast: dict[int, list[Vote]],
     settled: dict[int, Vote],
     judged: list[Verdict],
+    asked: Collection[int],
     predictions: Sequence[float | None],
     labelling: Labelling,
-) -> tuple[int | None, str]:
+) -> tuple[int | None, str, tuple[int, ...]]:
+    """The best image, why, and of which images people have to say it."""
+    by_people = {i for i in cast if judged[i].value == GOOD}
+    answers = [vote for vote in picks if vote.index in by_people]
+    last = [vote for vote in answers if labelling.adjudicates(vote.annotator)]
+    if answers:
+        liked = Counter(vote.index for vote in last or answers)
+        index, reason = choose_best(liked, cast, by_people, (), predictions)
+        said = " and ".join(sorted({name_of(vote) for vote in last or answers}))
+        return index, f"{reason}, asked for the best: {said}", ()
     bests = latest_bests(counting)
     by_adjudicators = [vote for vote in bests if settled.get(vote.index) is vote]
     names = sorted({name_of(vote) for vote in by_adjudicators})
@@ -175,4 +191,11 @@ def _best(
         i for i in cast.keys() - settled.keys() if 2 * sum(map(is_good, cast[i])) == len(cast[i])
     }
     index, reason = choose_best(chosen, cast, good, even, predictions)
-    return index, f"{reason}, chosen by {' and '.join(names)}" if names else reason
+    if names:
+        return index, f"{reason}, chosen by {' and '.join(names)}", ()
+    if index is None and len(by_people) == 1 and all(judged[i].labelled for i in asked):
+        return min(by_people), "the only good image", ()
+    if index is not None and index not in good:
+        return index, reason, ()
+    marked = [vote.index for vote in counting if vote.value == BEST]
+    return index, reason, undecided(chosen, marked, cast, by_people)

@@ -53,6 +53,11 @@ class Vote(Protocol):
         """Whether it is gone from Label Studio."""
         ...
 
+    @property
+    def pick(self) -> bool:
+        """Whether it answers which image is the best, and says nothing else of its image."""
+        ...
+
 
 V = TypeVar("V", bound=Vote)
 
@@ -83,7 +88,7 @@ def latest_votes(votes: Iterable[V], labelling: Labelling | None = None) -> list
     labelling = labelling or Labelling()
     latest: dict[tuple[str, int, int], V] = {}
     for vote in votes:
-        if vote.deleted or not labelling.may_vote(vote.annotator):
+        if vote.deleted or vote.pick or not labelling.may_vote(vote.annotator):
             continue
         key = (person_of(vote), vote.epoch, vote.index)
         known = latest.get(key)
@@ -91,6 +96,22 @@ def latest_votes(votes: Iterable[V], labelling: Labelling | None = None) -> list
             latest[key] = vote
     counting = [vote for vote in latest.values() if vote.value in VALUES]
     return sorted(counting, key=lambda vote: (vote.epoch, vote.index, person_of(vote)))
+
+
+def latest_picks(votes: Iterable[V], labelling: Labelling | None = None) -> list[V]:
+    """What each person who may vote answered last, asked which image of an epoch is the best."""
+    labelling = labelling or Labelling()
+    latest: dict[tuple[str, int], V] = {}
+    for vote in votes:
+        if not vote.pick or vote.deleted or vote.value != BEST:
+            continue
+        if not labelling.may_vote(vote.annotator):
+            continue
+        key = (person_of(vote), vote.epoch)
+        known = latest.get(key)
+        if known is None or _moment(vote) > _moment(known):
+            latest[key] = vote
+    return list(latest.values())
 
 
 def last_words(votes: Iterable[V], labelling: Labelling) -> dict[tuple[int, int], V]:

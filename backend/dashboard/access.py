@@ -21,27 +21,28 @@ COOKIE_SECONDS = 30 * 86_400
 LINK_SECONDS = 86_400
 
 
-def link(settings: Settings, run_id: str = "") -> str:
+def link(settings: Settings, run_id: str = "", *, to_label: bool = False) -> str:
     """A link that leads into the pages once, within a day.
 
     Args:
         run_id: the run whose page it opens; the list of all runs if empty.
+        to_label: open the page to label on.
     """
-    token = _links(settings).dumps([secrets.token_urlsafe(12), run_id])
+    token = _links(settings).dumps([secrets.token_urlsafe(12), run_id, *["label"] * to_label])
     return f"{settings.pages_base_url}/login?token={token}"
 
 
 def follow(settings: Settings, token: str) -> str | None:
     """The path that a link's token leads to, once; None if it was used or is not ours."""
     try:
-        number, run_id = _links(settings).loads(
+        number, *path = _links(settings).loads(
             token.encode("utf-8", "replace"), max_age=LINK_SECONDS
         )
     except BadData:
         return None
     if not _first_use(settings.home / "links", number):
         return None
-    return f"/runs/{quote(run_id, safe='')}".rstrip("/")
+    return "/".join(["/runs", *(quote(part, safe="") for part in path if part)])
 
 
 def password_fits(settings: Settings, password: str) -> bool:

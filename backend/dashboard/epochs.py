@@ -23,6 +23,8 @@ class Vote:
     counts: bool
     note: str
     """Why it does not count, or what became of it later."""
+    pick: bool = False
+    """Whether they were asked which image is the best, and said this one."""
 
     @property
     def name(self) -> str:
@@ -43,7 +45,8 @@ class Tile:
     @property
     def disputed(self) -> bool:
         """Whether the counting votes call it both good and bad."""
-        said = {vote.value == consensus.BAD for vote in self.votes if vote.counts}
+        votes = [vote for vote in self.votes if vote.counts and not vote.pick]
+        said = {vote.value == consensus.BAD for vote in votes}
         return len(said) == 2
 
 
@@ -115,7 +118,8 @@ class EpochFacts:
     @cached_property
     def annotators(self) -> Counter[str]:
         """Images judged by each person."""
-        return Counter(v.who for tile in self.tiles for v in tile.votes if v.counts)
+        votes = (vote for tile in self.tiles for vote in tile.votes)
+        return Counter(vote.who for vote in votes if vote.counts and not vote.pick)
 
     def figure(self, name: str) -> float | None:
         """A number of the engine's report, if it is there."""
@@ -179,13 +183,17 @@ def _tiles(
         best = record.best_index
     else:
         votes = consensus.latest_votes(rows, run.labelling)
-        counting = {(vote.ls_id, vote.index) for vote in votes}
+        picks = consensus.latest_picks(rows, run.labelling)
+        counting = {(vote.ls_id, vote.index) for vote in [*votes, *picks]}
         decision = decide_epoch(store, run, record.epoch, rows, threshold)
         verdicts, best = list(decision.verdicts), decision.best_index
     said = defaultdict(list)
     for row in rows:
         counts = (row.ls_id, row.index) in counting
-        said[row.index].append(Vote(consensus.name_of(row), row.value, counts, _note(row, counts)))
+        if row.pick and row.value is None:
+            continue
+        vote = Vote(consensus.name_of(row), row.value, counts, _note(row, counts), row.pick)
+        said[row.index].append(vote)
     return tuple(
         Tile(image, verdict, tuple(said[image.index]), image.index == best)
         for image, verdict in zip(images, verdicts, strict=True)
@@ -197,7 +205,7 @@ def _note(row: Annotation, counts: bool) -> str:
         became = "deleted" if row.deleted else row.late_value or "skipped"
         return f"later {became}" if counts else "late"
     if counts:
-        return ""
+        return "asked for the best" if row.pick else ""
     if row.deleted:
         return "deleted"
     if row.was_cancelled:

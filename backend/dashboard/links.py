@@ -61,9 +61,11 @@ class WebLinks:
     def mosaic(self, epoch: EpochFacts) -> str:
         """A whole epoch; the address changes with the verdicts."""
         said = "".join((tile.verdict or "-")[:2] for tile in epoch.tiles)
-        return (
-            f"{self.epoch(epoch.number)}/mosaic?v={hashlib.sha256(said.encode()).hexdigest()[:8]}"
-        )
+        return self.mosaic_of(epoch.number, hashlib.sha256(said.encode()).hexdigest()[:8])
+
+    def mosaic_of(self, number: int, version: object) -> str:
+        """A whole epoch; `version` changes with what the picture shows."""
+        return f"{self.epoch(number)}/mosaic?v={version}"
 
     def sample(self, samples: Samples, index: int) -> str:
         """One of the images that show how the model changes."""

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, make_response, redirect, request, send_fi
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
-from backend.dashboard import charts, links, miniatures
+from backend.dashboard import charts, labelling_page, links, miniatures
 from backend.dashboard.commands import commands
 from backend.dashboard.epochs import EpochFacts, Tile, read_epochs
 from backend.dashboard.facts import read_run, read_samples
@@ -58,6 +58,25 @@ def pages(settings: Settings, store: Store) -> Blueprint:
             learning=charts.learning(facts),
             commands=commands(facts.run),
         )
+
+    @blueprint.get("/runs/<run_id>/label")
+    def label(run_id: str) -> AnyResponse:
+        page = labelling_page.read_labelling_page(settings, store, run_id)
+        if page.run.id != run_id:
+            return redirect(f"/runs/{page.run.id}/label")
+        stream = labelling_page.stream(settings, page.run)
+        web = links.WebLinks(page.run.id)
+        answer = _page("label.html", page=page, run=page.run, stream=stream, links=web)
+        policy = HEADERS["Content-Security-Policy"]
+        framed = labelling_page.origin(stream) if stream else "'none'"
+        answer.headers["Content-Security-Policy"] = f"{policy}; frame-src {framed}"
+        return answer
+
+    @blueprint.get("/runs/<run_id>/label/pulse")
+    def pulse(run_id: str) -> Response:
+        answer = make_response(labelling_page.pulse(store, run_id))
+        answer.mimetype = "text/plain"
+        return answer
 
     @blueprint.get("/runs/<run_id>/epochs/<number>")
     def one_epoch(run_id: str, number: str) -> AnyResponse:

@@ -37,6 +37,7 @@ SCHEMA = pa.schema(
         ("late_value", pa.string()),
         ("deleted", pa.bool_()),
         ("doubt", pa.string()),
+        ("pick", pa.bool_()),
     ]
 )
 
@@ -79,6 +80,7 @@ def _row(row: Annotation, path: str | None, doubt: Doubt | None) -> dict[str, An
         "late_value": row.late_value,
         "deleted": row.deleted,
         "doubt": doubt,
+        "pick": row.pick,
     }
 
 

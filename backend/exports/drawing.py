@@ -1,5 +1,6 @@
 """Images drawn with a run's model, in its exports folder: `hero generate`."""
 
+from itertools import chain, count
 from pathlib import Path
 from typing import Literal
 
@@ -8,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from backend import engine
+from backend.errors import BadInput
 from backend.settings import Settings
 from backend.show import pictures
 from backend.store import Run
@@ -37,11 +39,19 @@ def draw(
 
     Returns:
         The folder, with 0000.png ... and grid.png.
+
+    Raises:
+        BadInput: the folder holds images already.
     """
     prompt = prompt or run.prompt
     if folder is None:
         name = f"samples-epoch-{run.epoch}-{noise}-{scheduler or 'ddim'}-seed-{seed}"
-        folder = settings.run_dir(run.id) / "exports" / name.replace(" ", "-")
+        folder = _unused(settings.run_dir(run.id) / "exports" / name.replace(" ", "-"))
+    elif _holds_images(folder):
+        raise BadInput(
+            f"Cannot draw into {folder}: it holds images already, which would be replaced or mixed "
+            "with others; name another folder."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -63,3 +73,13 @@ def draw(
         )
     pictures.contact_sheet(samples.images, folder / "grid.png", title=prompt)
     return folder
+
+
+def _unused(folder: Path) -> Path:
+    """The folder, or the first one after it, by number, that holds no images."""
+    numbered = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    return next(each for each in chain([folder], numbered) if not _holds_images(each))
+
+
+def _holds_images(folder: Path) -> bool:
+    return any(folder.glob("*.png"))

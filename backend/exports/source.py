@@ -49,7 +49,7 @@ class Source:
             (image.epoch, image.index): Counter() for image in self.images
         }
         for row in self.annotations:
-            if row.frozen and row.value is not None:
+            if row.frozen and row.value is not None and not row.pick:
                 votes[row.epoch, row.index][row.value] += 1
         return votes
 

@@ -17,6 +17,7 @@ from label_studio_sdk.core.api_error import ApiError
 
 from backend.label_studio import filters
 from backend.labels.parsing import person_of
+from backend.tasks.best_question import question_of
 from backend.tasks.publishing import Shown
 
 
@@ -42,7 +43,8 @@ def overlaps(tasks: Iterable[Any], run_id: str, epoch: int) -> dict[int, int]:
     found: dict[int, int] = {}
     for task in tasks:
         shown = Shown.by(task.data)
-        if shown is None or shown.run_id != run_id or shown.epoch >= epoch or task.is_labeled:
+        place = (shown.run_id, shown.epoch) if shown else (question_of(task.data) or ("", 0))[:2]
+        if place[0] != run_id or place[1] >= epoch or task.is_labeled:
             continue
         said = [each for each in task.annotations or () if not each["was_cancelled"]]
         found[task.id] = len({person_of(each) for each in said})

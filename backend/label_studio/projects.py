@@ -41,6 +41,7 @@ class Projects(Connection):
         """The run's project; made if there is none that carries the run's mark.
 
         Args:
+            title: the project's name; the run's own and its prompt, if it is just the prompt.
             labelling: the run's plan; the defaults if None.
             pixelated: see `label_config.template`.
         """
@@ -52,7 +53,11 @@ class Projects(Connection):
                     return Project(project.id, self.project_url(project.id), created=False)
         fields = _project_fields(run_id, prompt, labelling or Labelling(), pixelated)
         with self._asking("create the project"):
-            made = self._client.projects.create(title=_title(title), **fields, request_options=ONCE)
+            made = self._client.projects.create(
+                title=_title(f"{run_id}: {prompt}" if title == prompt else title),
+                **fields,
+                request_options=ONCE,
+            )
         assert made.id is not None
         self._make_tab(made.id)
         return Project(made.id, self.project_url(made.id), created=True)
@@ -97,6 +102,11 @@ class Projects(Connection):
                     )
         except LabelStudioError as error:
             logger.warning("the project %s has no tab of ours: %s", project_id, error)
+
+    def describe(self, project_id: int, run_id: str, text: str) -> None:
+        """Say in the project's description how its run stands."""
+        with self._asking("describe the project", project_id):
+            self._client.projects.update(project_id, description=f"{MARK}{run_id}. {text}")
 
     def has_project(self, project_id: int) -> bool:
         """Whether the project is there."""

@@ -15,6 +15,7 @@ from backend.label_studio import filters, leftovers
 from backend.label_studio.connection import ONCE, Connection
 from backend.run.records import TaskLabels
 from backend.tasks import label_config
+from backend.tasks.best_question import question_of
 from backend.tasks.publishing import NewTask, Shown
 
 _NO_TASK = ProjectGone("The task is gone.")
@@ -40,7 +41,10 @@ class Tasks(Connection):
         pages = [(task, Shown.by(task.data)) for task in tasks]
         wanted = {index for _, page in pages if page for index in page.indexes}
         there = {
-            index for labels in self.labels(project_id, run_id, epoch) for index in labels.indexes
+            index
+            for labels in self.labels(project_id, run_id, epoch)
+            if not labels.question
+            for index in labels.indexes
         }
         missing = [task for task, page in pages if page and there.isdisjoint(page.indexes)]
         if missing:
@@ -69,7 +73,8 @@ class Tasks(Connection):
         Only an import that Label Studio finished after the asking worker had died leaves such.
         """
         kept: dict[int, TaskLabels] = {}
-        for task in sorted(tasks, key=lambda task: (not task.annotations, task.task_id)):
+        judged = [task for task in tasks if not task.question]
+        for task in sorted(judged, key=lambda task: (not task.annotations, task.task_id)):
             if kept.keys().isdisjoint(task.indexes):
                 kept |= dict.fromkeys(task.indexes, task)
             elif not task.annotations:
@@ -101,10 +106,31 @@ class Tasks(Connection):
         ]
         judged = any(task.annotations and len(indexes) == 1 for task, indexes in ours)
         control = self._verdicts_control(project_id) if judged else None
+        questions = [
+            TaskLabels(task.id, epoch, asked[2], task.annotations or (), question=True)
+            for task in found
+            if (asked := question_of(task.data)) and asked[:2] == (run_id, epoch)
+        ]
         return [
             TaskLabels(task.id, epoch, indexes, task.annotations or (), control)
             for task, indexes in ours
-        ]
+        ] + questions
+
+    def ask(self, project_id: int, question: NewTask) -> int | None:
+        """Publish a question, for one person to answer.
+
+        Returns:
+            The task's id; None if the project's page cannot show it.
+        """
+        if not label_config.asks_for_best(self._label_config(project_id), question.layout):
+            return None
+        with self._asking("ask for the best image", project_id):
+            made = self._client.tasks.create(
+                project=project_id, data=dict(question.data), request_options=ONCE
+            )
+            assert made.id is not None
+            self._client.tasks.update(str(made.id), overlap=1)
+        return made.id
 
     def _verdicts_control(self, project_id: int) -> str | None:
         """The name of the image page's control for verdicts; None where the page has none, or asks

@@ -26,7 +26,8 @@ class Trials(Connection):
 
     def try_a_webhook(self, project_id: int) -> None:
         """Label something in a trial project, so that Label Studio tells its webhooks."""
-        data = {"image": "", "prompt": "", "criteria": "", "reference": "", "epoch": 0, "index": 0}
+        texts = dict.fromkeys(("image", "prompt", "criteria", "reference"), "")
+        data = {**texts, "marks": [], "epoch": 0, "index": 0}
         control = label_config.verdict_control(label_config.template())
         with self._asking("label in the trial project"):
             made = self._client.tasks.create(project=project_id, data=data)

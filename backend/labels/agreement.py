@@ -127,7 +127,7 @@ def counted(
 ) -> list[Annotation]:
     """The votes that counted: those frozen with a closed epoch, the latest ones of an open one."""
     annotations = list(annotations)
-    frozen = [row for row in annotations if row.epoch in closed and row.frozen]
+    frozen = [row for row in annotations if row.epoch in closed and row.frozen and not row.pick]
     present = [row for row in annotations if row.epoch not in closed]
     return [*frozen, *latest_votes(present, labelling)]
 

@@ -44,6 +44,8 @@ class Collected:
     changed: list[Annotation] = field(default_factory=list)
     taskless: dict[int, int] = field(default_factory=dict)
     """Number of images that people are asked about and that have no task any more, by epoch."""
+    questions: dict[int, list[TaskLabels]] = field(default_factory=dict)
+    """The tasks that ask which image is the best, by epoch."""
 
     def lacking(self, run: Run) -> str | None:
         """What a person has to know about the run's present epoch, if it cannot be completed."""
@@ -89,14 +91,17 @@ def _look(
     open_before = not store.is_frozen(run.id, epoch)
     before = store.annotations(run.id, epoch)
     images = store.images(run.id, epoch)
-    fetched = [_published(task, images) for task in source.labels(run.project_id, run.id, epoch)]
-    if unneeded := doubles(fetched, images):
+    found = source.labels(run.project_id, run.id, epoch)
+    questions = [task for task in found if task.question]
+    collected.questions[epoch] = questions
+    fetched = [_published(task, images) for task in found if not task.question]
+    if unneeded := [*doubles(fetched, images), *doubled_questions(questions)]:
         logger.warning("run %s, epoch %d: doubled tasks %s go", run.id, epoch, unneeded)
         source.remove_tasks(unneeded)
-    emails = _emails(source, run, fetched)
+    emails = _emails(source, run, found)
     rows = [
         row
-        for task in fetched
+        for task in [*fetched, *questions]
         for annotation in task.annotations
         for row in read(run, task, annotation, emails)
     ]
@@ -135,6 +140,13 @@ def doubles(tasks: Sequence[TaskLabels], images: Sequence[Image]) -> list[int]:
         for task in tasks
         if not _stays(task, recorded) and covered.issuperset(task.indexes)
     ]
+
+
+def doubled_questions(questions: Sequence[TaskLabels]) -> list[int]:
+    """Of several questions that nobody has answered, all but the first: two workers asked at the
+    same moment, or one died before it had written that it asked."""
+    open_ones = sorted(task.task_id for task in questions if not task.annotations)
+    return open_ones[1:]
 
 
 def _stays(task: TaskLabels, recorded: set[int | None]) -> bool:

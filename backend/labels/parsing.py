@@ -1,11 +1,13 @@
 """An annotation as Label Studio gives it -> rows, one an image. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from backend.consensus import VALUES
+from backend.consensus import BEST, VALUES
 from backend.run.records import Annotation, Run, TaskLabels
+from backend.tasks.best_question import read_answer
 from backend.tasks.gallery import read_page
 from backend.tasks.images import image_key
 
@@ -20,6 +22,8 @@ def read(
     annotation that is there and a button "Update", so that is how a lead settles an image.
     """
     cancelled = bool(annotation.get("was_cancelled"))
+    if task.question:
+        return _answer(run, task, annotation, emails)
     values: Mapping[int, str] = {}
     problem = None
     if not cancelled:
@@ -45,6 +49,26 @@ def read(
             was_cancelled=cancelled,
         )
         for index in task.indexes
+    ]
+
+
+def _answer(
+    run: Run, task: TaskLabels, annotation: Mapping[str, Any], emails: Mapping[int, str]
+) -> list[Annotation]:
+    """An answer to the question which image is the best: a row of the image that it names."""
+    index, problem = read_answer(run, task, annotation.get("result"))
+    said = replace(task, question=False, indexes=task.indexes[:1] if index is None else (index,))
+    skipped = {**annotation, "was_cancelled": True}
+    was_cancelled = bool(annotation.get("was_cancelled"))
+    return [
+        replace(
+            row,
+            pick=True,
+            value=BEST if index is not None and not was_cancelled else None,
+            problem=None if was_cancelled else problem,
+            was_cancelled=was_cancelled,
+        )
+        for row in read(run, said, skipped, emails)
     ]
 
 

@@ -79,6 +79,7 @@ def progress(run: Run, rows: Sequence[Annotation], decision: Decision, now: date
         uncounted=_uncounted(run, rows),
         silent=_silent(run, annotators),
         problems=_problems(run, rows, votes),
+        undecided=len(decision.undecided),
         best_overruled=decision.best_index is None and any(vote.value == BEST for vote in votes),
         seconds_left=left,
     )

@@ -54,14 +54,13 @@ def still(counts: Counts) -> list[str]:
         said.append(f"{counts.votes} of {counts.votes_needed} votes")
     if counts.complete:
         said.append("all is there")
-    elif counts.has_best:
-        said.append("the best is chosen")
     elif counts.labelled == counts.total:
         why = "what was chosen as the best is bad by the votes, " if counts.best_overruled else ""
-        other = "another" if counts.best_overruled else "the"
         said.append(
-            f"{why}waiting for somebody to choose {other} best image, or for `hero advance`"
+            f"{why}waiting for somebody to say which of {counts.undecided} good images is the best"
         )
+    elif counts.has_best:
+        said.append("the best is chosen")
     else:
         said.append("best missing")
     said.append(f"{people or 'no'} annotator{'' if people == 1 else 's'}")

@@ -181,7 +181,7 @@ def _go_round(
             shown.update(view)
             run = view.run
             if run.state is State.labelling and run.project_id is not None:
-                annotators.see_to(run.project_id, run.epoch)
+                annotators.see_to(run.project_id)
             while drawn < run.epoch:
                 _draw_grid(stack.settings, store, run, drawn, folder)
                 drawn += 1
@@ -224,7 +224,8 @@ def _wait_for_rows(stack: Stack, run: Run) -> None:
 def _check_in_label_studio(gateway: Gateway, run: Run) -> None:
     """Counts the labels where they were made, not where we noted them."""
     for epoch in range(run.epoch):
-        tasks = gateway.labels(run.project_id or 0, run.id, epoch)
+        found = gateway.labels(run.project_id or 0, run.id, epoch)
+        tasks = [task for task in found if not task.question]
         labelled = sum(bool(task.annotations) for task in tasks)
         if labelled < run.images_per_epoch:
             raise DemoFailed(

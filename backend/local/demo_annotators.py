@@ -1,28 +1,31 @@
 """The demo's two simulated people: they label in Label Studio as two browsers would.
 
 Each has an account of their own, asks for the next task, looks at its image, presses a choice. At
-the end of an epoch they look through the good ones, and the one whose favourite is the most liked
-changes its label to best. What they think of an image is `tinyworld.annotator`'s.
+the end of an epoch one of them is asked which of the good images is the best, and chooses the one
+that they like most. What they think of an image is `tinyworld.annotator`'s.
 """
 
 import io
 import json
+import re
 import secrets
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import httpx
 from PIL import Image
 
-from backend.consensus import BAD, BEST, GOOD
+from backend.consensus import BAD, GOOD
 from backend.errors import LabelStudioRefused
 from backend.files import write_text
 from backend.label_studio.browser_session import Member, invitation
+from backend.tasks.best_question import question_of
+from backend.tasks.gallery import BEST_CONTROL
 from backend.tasks.label_config import VerdictControl, template, verdict_control
 from tinyworld.annotator import Annotator
 from tinyworld.judge import Judge
@@ -31,16 +34,9 @@ NAMES = ("anna", "ben")
 ERROR_RATE = 0.02
 PACE_SECONDS = 0.05
 _IDLE_SECONDS = 0.2
+_LONGEST_CHOICE_SECONDS = 1.0
 _PATIENCE = 60
 """Times Label Studio may be away before they give up; it is started again meanwhile."""
-
-
-@dataclass(frozen=True)
-class Favourite:
-    """The good image that one person likes most, and their annotation of it."""
-
-    liking: float
-    annotation_id: int
 
 
 class Person:
@@ -60,7 +56,7 @@ class Person:
         self._control = control
 
     def label_all(self, project_id: int, stop: threading.Event) -> int:
-        """Labels until everything that stands in the project has a label; how many were theirs."""
+        """Answers all that stands in the project; how many images were theirs."""
         count = 0
         while not stop.is_set():
             with self._turn:
@@ -70,38 +66,30 @@ class Person:
                     return count
                 stop.wait(_IDLE_SECONDS)  # the other one still looks at the last image
                 continue
-            opinion = self._annotator.opinion(self._look(task))
+            if question_of(task["data"]):
+                self._choose_best(task, stop)
+                continue
+            opinion = self._annotator.opinion(self._look(task["data"]["image"]))
             stop.wait(opinion.seconds)
             verdict = GOOD if opinion.good else BAD
             self.member.annotate(task["id"], self._choice(verdict), lead_time=opinion.seconds)
             count += 1
         return count
 
-    def favourite(self, project_id: int, epoch: int) -> Favourite | None:
-        """The most liked of the images they called good; None if there is none."""
-        found: list[Favourite] = []
-        me = self.member.user_id
-        for task in self.member.tasks(project_id, epoch):
-            for annotation in task["annotations"]:
-                if annotation["completed_by"] == me and _chosen(annotation) == GOOD:
-                    liking = self._annotator.opinion(self._look(task)).liking
-                    found.append(Favourite(liking, annotation["id"]))
-        return max(found, key=lambda favourite: favourite.liking, default=None)
+    def _choose_best(self, task: dict[str, Any], stop: threading.Event) -> None:
+        """Looks at all that may be the best, and names the one that they like most."""
+        opinions = {
+            choice["value"]: self._annotator.opinion(self._look(_source(choice["html"])))
+            for choice in task["data"]["marks"]
+        }
+        seconds = sum(opinion.seconds for opinion in opinions.values())
+        stop.wait(min(seconds, _LONGEST_CHOICE_SECONDS))
+        best = max(opinions, key=lambda key: opinions[key].liking)
+        said = {"from_name": BEST_CONTROL, "to_name": self._control.to_name, "type": "choices"}
+        self.member.annotate(task["id"], [{**said, "value": {"choices": [best]}}], seconds)
 
-    def sees_a_best(self, project_id: int, epoch: int) -> bool:
-        """Whether somebody has called an image of the epoch the best."""
-        return any(
-            _chosen(annotation) == BEST
-            for task in self.member.tasks(project_id, epoch)
-            for annotation in task["annotations"]
-        )
-
-    def call_best(self, favourite: Favourite) -> None:
-        """Changes the label of the favourite to best."""
-        self.member.change(favourite.annotation_id, self._choice(BEST))
-
-    def _look(self, task: dict[str, Any]) -> Image.Image:
-        return Image.open(io.BytesIO(self.member.image(task["data"]["image"])))
+    def _look(self, address: str) -> Image.Image:
+        return Image.open(io.BytesIO(self.member.image(address)))
 
     def _nothing_left(self, project_id: int) -> bool:
         project = self.member.project(project_id)
@@ -119,11 +107,10 @@ class Annotators:
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(len(people) + 1, thread_name_prefix="annotator")
         self._work: Any = None
-        self._epochs_done: set[int] = set()
         self._absences = 0
 
-    def see_to(self, project_id: int, epoch: int) -> None:
-        """Lets them label the epoch, unless they are at it or through with it.
+    def see_to(self, project_id: int) -> None:
+        """Lets them answer what stands in the project, unless they are at it.
 
         Raises:
             LabelStudioRefused: what they did was not taken.
@@ -138,8 +125,8 @@ class Annotators:
                 if self._absences > _PATIENCE:
                     raise
                 time.sleep(1)
-        if self._work is None and epoch not in self._epochs_done:
-            self._work = self._pool.submit(self._label, project_id, epoch)
+        if self._work is None:
+            self._work = self._pool.submit(self._label, project_id)
 
     def close(self) -> None:
         """Sends them home."""
@@ -148,20 +135,11 @@ class Annotators:
         for person in self._people:
             person.member.close()
 
-    def _label(self, project_id: int, epoch: int) -> None:
+    def _label(self, project_id: int) -> None:
         for count in [
             self._pool.submit(person.label_all, project_id, self._stop) for person in self._people
         ]:
             count.result()
-        if self._stop.is_set():
-            return
-        if not self._people[0].sees_a_best(project_id, epoch):
-            favourites = [(person.favourite(project_id, epoch), person) for person in self._people]
-            liked = [(favourite, person) for favourite, person in favourites if favourite]
-            if liked:
-                favourite, person = max(liked, key=lambda pair: pair[0].liking)
-                person.call_best(favourite)
-        self._epochs_done.add(epoch)
 
 
 def arrive(url: str, owner_token: str, prompt: str, accounts: Path) -> Annotators:
@@ -199,8 +177,8 @@ def _come_in(url: str, owner_token: str, email: str, password: str) -> Member:
         return Member.sign_up(url, link, email, password)
 
 
-def _chosen(annotation: dict[str, Any]) -> str | None:
-    for item in annotation["result"]:
-        if item.get("type") == "choices":
-            return str(item["value"]["choices"][0])
-    return None
+def _source(html: str) -> str:
+    """The address of the image that a choice shows."""
+    found = re.search(r'src="([^"]+)"', html)
+    assert found is not None
+    return unescape(found[1])

@@ -24,9 +24,13 @@ def keep_up(console: Console, home: Path | None = None) -> None:
             Stack(home, say=waiting.say) as stack,
         ):
             waiting.over()
-            console.print(_welcome(stack, _unfinished(stack)))
-            console.print("Open the run pages by this link (once; `hero link` prints another):")
-            console.print(access.link(stack.settings), soft_wrap=True)
+            runs = _unfinished(stack)
+            console.print(_welcome(stack, runs))
+            what = "page to label on" if runs else "run pages"
+            command = "hero link --label" if runs else "hero link"
+            console.print(f"Open the {what} by this link (once; `{command}` prints another):")
+            newest = runs[0].id if runs else ""
+            console.print(access.link(stack.settings, newest, to_label=bool(runs)), soft_wrap=True)
             while True:
                 stack.check()
                 time.sleep(_CHECK_SECONDS)
@@ -55,7 +59,8 @@ def _welcome(stack: Stack, runs: list[Run]) -> Panel:
     ]
     if runs:
         lines += ["These runs go on:"]
-        lines += [f"  {run.id}  ({run.state})  {run.project_url or ''}" for run in runs]
+        for run in runs:
+            lines += [f"  {run.id}  ({run.state})", f"    {stack.settings.label_url(run.id)}"]
     else:
         lines += [
             "Start a run in another terminal:",

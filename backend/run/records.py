@@ -86,6 +86,8 @@ class Epoch:
     """The engine's report of `learn` (`hero_engine.report.Report.to_dict()`)."""
     best_index: int | None
     best_reason: str | None
+    question_task_id: int | None = None
+    """The task in which people are asked which image is the best, if they are."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,9 @@ class Annotation:
     """Made, changed or deleted after the epoch was closed."""
     late_value: str | None = None
     """The value of a frozen annotation after a late change."""
+    pick: bool = False
+    """Whether it answers which of the good images is the best, and says nothing else of its image;
+    an answer that cannot be read has no value."""
 
 
 By = Literal["people", "adjudicator", "embedding"]
@@ -185,6 +190,8 @@ class TaskLabels:
     annotations: Sequence[Mapping[str, Any]] = ()
     control: str | None = None
     """The name of the page's control in which people say good, bad or best; None for any."""
+    question: bool = False
+    """Whether it asks which of these images is the best, and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +213,8 @@ class Hint:
     epoch: int | None
     action: str
     received_at: datetime
+    annotation_id: int | None = None
+    """The annotation that it is about, where it is about one."""
 
 
 @dataclass(frozen=True)
@@ -233,6 +242,8 @@ class Counts:
     """The people named as annotators who have not labelled anything yet, if they are needed."""
     problems: tuple[str, ...] = ()
     """Annotations that could not be used, one sentence each."""
+    undecided: int = 0
+    """Number of images of which somebody has to say which is the best, once all are judged."""
     best_overruled: bool = False
     """Somebody chose a best image, and all that were chosen are bad by the votes."""
     seconds_left: float | None = None

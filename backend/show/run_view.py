@@ -8,7 +8,7 @@ from backend.labels import progress_text
 from backend.labels.progress import count_labels
 from backend.run.records import Counts, Epoch, Image, Run
 from backend.run.states import State
-from backend.show import forecast
+from backend.show import forecast, next_batch
 from backend.show.run_model import RunModel, run_model
 from backend.store import Store
 
@@ -19,7 +19,7 @@ STAGES = {
     State.learning: "learn",
 }
 """The circle's stages and the words people see for them; also the names in `Epoch.seconds`."""
-_SENTENCE = {
+SENTENCE = {
     State.generating: "the model draws images",
     State.publishing: "the images go to Label Studio",
     State.labelling: "waiting for labels",
@@ -29,6 +29,7 @@ _SENTENCE = {
     State.stopped: "stopped",
     State.failed: "failed; try again with `hero resume`",
 }
+"""What a run does or waits for, in each state."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,10 @@ class EpochLine:
     closed: bool
     note: str
     """What was unusual when the model learned from it, or why nothing was learned; or empty."""
+    drawn: int = 0
+    """All its images."""
+    best: int | None = None
+    """The index of its best image, once that is decided."""
 
     @property
     def success_rate(self) -> float | None:
@@ -64,6 +69,10 @@ class RunView:
     """Of the epoch that is being labelled; None in every other stage."""
     model: RunModel | None = None
     """The model that people get of it, where the method keeps a record."""
+    question_task_id: int | None = None
+    """The task in which people are asked which image of that epoch is the best, if they are."""
+    seconds_left: float | None = None
+    """Until there is something to label again, or the run has ended; None where nothing tells."""
 
     @property
     def stage(self) -> State:
@@ -103,15 +112,23 @@ class RunView:
         if self.run.state is State.finished and self.model and self.model.good_enough:
             return f"good enough after {self.labels} labels: {self.model.rate}"
         if self.counts is None or self.run.state is not State.labelling:
-            return _SENTENCE[self.run.state]
+            return f"{SENTENCE[self.run.state]}{self._how_long}"
         if not (self.counts.annotators or self.counts.silent):
-            return _SENTENCE[State.labelling]
+            return SENTENCE[State.labelling]
         return ", ".join(progress_text.still(self.counts))
 
     @property
     def labels(self) -> int:
         """Images that people have labelled, in all epochs."""
         return sum(line.labelled for line in self.lines)
+
+    @property
+    def _how_long(self) -> str:
+        if self.seconds_left is None or self.run.error:
+            return ""
+        last = self.run.state is State.learning and self.run.epoch + 1 >= self.run.epochs
+        until = "the end" if last else "there is something to label"
+        return f", about {progress_text.duration(self.seconds_left)} until {until}"
 
     @property
     def success(self) -> str:
@@ -139,8 +156,13 @@ def read(store: Store, run_id: str) -> RunView:
         images[image.epoch].append(image)
     epochs = store.epochs(run.id)
     lines = tuple(_line(run, epoch, images[epoch.epoch], counts) for epoch in epochs)
-    labelling = counts if stage is State.labelling else None
-    return RunView(run, lines, labelling, run_model(epochs))
+    left = next_batch.seconds_left(run, epochs, store.now())
+    model = run_model(epochs)
+    if stage is not State.labelling:
+        return RunView(run, lines, None, model, seconds_left=left)
+    asked = epochs[run.epoch].question_task_id if run.epoch < len(epochs) else None
+    question = asked if counts and counts.undecided else None
+    return RunView(run, lines, counts, model, question, left)
 
 
 def _line(run: Run, epoch: Epoch, images: Sequence[Image], counts: Counts | None) -> EpochLine:
@@ -162,4 +184,6 @@ def _line(run: Run, epoch: Epoch, images: Sequence[Image], counts: Counts | None
         seconds=epoch.seconds,
         closed=epoch.learned_at is not None,
         note=(epoch.report or {}).get("note") or "",
+        drawn=len(images),
+        best=epoch.best_index,
     )

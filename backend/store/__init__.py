@@ -11,9 +11,10 @@ from backend.run.records import Annotation, Claim, Epoch, Hint, Image, Run
 from backend.settings import Settings
 from backend.store.labels import Labels
 from backend.store.leases import Leases
+from backend.store.runs import LATEST
 from backend.store.steps import Steps
 
-__all__ = ["Annotation", "Claim", "Epoch", "Hint", "Image", "Run", "Store"]
+__all__ = ["LATEST", "Annotation", "Claim", "Epoch", "Hint", "Image", "Run", "Store"]
 
 
 class Store(Labels, Leases, Steps):

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from backend.run.records import Annotation, Hint, Run
 from backend.run.states import State
+from backend.run.webhook_contract import ANNOTATION_CREATED
 from backend.store import tables
 from backend.store.rows import frozen_at, of_run, record, run_row, update
 from backend.store.runs import Runs
@@ -48,11 +49,28 @@ class Labels(Runs):
                     .limit(1)
                 )
             now = self._now()
+            about = annotation_ids[0] if len(annotation_ids) == 1 else None
             inserted = sa.insert(tables.hints).values(
-                run_id=run.id, epoch=epoch, action=action, received_at=now
+                run_id=run.id, epoch=epoch, action=action, received_at=now, annotation_id=about
             )
             number = connection.execute(inserted.returning(tables.hints.c.id)).scalar_one()
-            return Hint(number, run.id, epoch, action, now)
+            return Hint(number, run.id, epoch, action, now, about)
+
+    def unseen(self, run: Run) -> int:
+        """How many annotations of the present epoch Label Studio has told of that are not fetched
+        yet."""
+        hints, rows = tables.hints, tables.annotations
+        fetched = sa.select(rows.c.ls_id).where(
+            rows.c.run_id == run.id, rows.c.ls_id == hints.c.annotation_id
+        )
+        told = sa.select(sa.func.count(hints.c.annotation_id.distinct())).where(
+            hints.c.run_id == run.id,
+            hints.c.action == ANNOTATION_CREATED,
+            sa.or_(hints.c.epoch == run.epoch, hints.c.epoch.is_(None)),
+            ~fetched.exists(),
+        )
+        with self._read() as connection:
+            return connection.scalar(told) or 0
 
     def take_due(
         self, poll_seconds: float, hint_seconds: float = 0.5

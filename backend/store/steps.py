@@ -166,6 +166,18 @@ class Steps(Database):
                 update_epoch(connection, run, {"publishing": seconds}, published_at=self._now())
             return changed
 
+    def asked(self, run: Run, task_id: int | None) -> None:
+        """Remember the task in which people are asked which image of the present epoch is the best.
+
+        Raises:
+            RunChanged: the run is no longer as it was read.
+        """
+        with self._write() as connection:
+            current = run_row(connection, run.id, lock=True)
+            if (run.state, run.version) != (current.state, current.version):
+                raise RunChanged(f"Cannot ask for the best of the run {run.id}: it has gone on.")
+            update_epoch(connection, run, {}, question_task_id=task_id)
+
     def freeze(self, claim: Claim, rows: Iterable[Annotation], verdicts: Verdicts) -> bool:
         """Close the epoch with these verdicts, and freeze the annotations that count.
 

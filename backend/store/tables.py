@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -91,6 +92,7 @@ epochs = Table(
     Column("report", JSON),
     Column("best_index", Integer),
     Column("best_reason", Text),
+    Column("question_task_id", Integer),
 )
 
 images = Table(
@@ -130,6 +132,7 @@ annotations = Table(
     Column("frozen", Boolean, nullable=False),
     Column("late", Boolean, nullable=False),
     Column("late_value", String(8)),
+    Column("pick", Boolean, nullable=False, server_default=false()),
     Index("ix_annotations_run_id", "run_id", "epoch"),
 )
 
@@ -140,6 +143,7 @@ hints = Table(
     Column("run_id", ForeignKey("runs.id"), nullable=False),
     Column("epoch", Integer),
     Column("action", String(64), nullable=False),
+    Column("annotation_id", BigInteger),
     Column("received_at", UtcDateTime, nullable=False),
     Index("ix_hints_run_id", "run_id"),
 )

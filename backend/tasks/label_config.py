@@ -143,6 +143,18 @@ def gallery_controls(label_config: str) -> GalleryControls:
     return GalleryControls(found[GOOD_CONTROL].get("toName", ""))
 
 
+def asks_for_best(label_config: str, layout: Layout) -> bool:
+    """Whether the page can show the question which image is the best; one that somebody has made,
+    or that an earlier version has, may not."""
+    if layout == "gallery":
+        return True
+    controls = _parse(label_config, layout).iter("Choices")
+    return any(
+        control.get("name") == BEST_CONTROL and control.get("value") == "$marks"
+        for control in controls
+    )
+
+
 def _choices(from_name: str, to_name: str, values: Iterable[str]) -> dict[str, Any]:
     return {
         "from_name": from_name,

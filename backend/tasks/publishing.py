@@ -13,7 +13,7 @@ from backend.tasks.gallery import NONE_IS_GOOD
 from backend.tasks.images import gallery_key, image_url, parse_key
 from backend.tasks.predictions import Prediction, Predictions, good_from
 
-_NO_KEY = "f19"
+NO_KEY = "f19"
 """Hotkey of every choice of a gallery page. Without one Label Studio gives a letter or digit to the
 first 36, and whoever presses g out of habit would mark an image without looking at it."""
 
@@ -84,10 +84,10 @@ def tasks(
     if run.labelling.layout == "gallery":
         page = {
             **said,
-            "images": [_option(keys[i], image_url(settings, images[i].path)) for i in order],
+            "images": [option(keys[i], image_url(settings, images[i].path)) for i in order],
             "marks": [
-                *(_mark(keys[i], "\u2605") for i in order),
-                _mark(NONE_IS_GOOD, "none is good"),
+                *(mark(keys[i], "\u2605") for i in order),
+                mark(NONE_IS_GOOD, "none is good"),
             ],
             "hero_image_id": gallery_key(run.id, run.epoch),
         }
@@ -97,6 +97,7 @@ def tasks(
             {
                 **said,
                 "image": image_url(settings, images[i].path),
+                "marks": [],
                 "index": i,
                 "hero_image_id": keys[i],
             },
@@ -115,14 +116,16 @@ def best_so_far(epochs: Sequence[Epoch], epoch: int) -> tuple[int, int] | None:
     return None
 
 
-def _option(key: str, address: str) -> dict[str, str]:
-    source = escape(address)
-    html = f'<img class="thumb" src="{source}"><img class="large" loading="lazy" src="{source}">'
-    return {"value": key, "html": html, "hotkey": _NO_KEY}
+def option(key: str, address: str, of_class: str = "") -> dict[str, str]:
+    """An image of a gallery's page, to click."""
+    source, thumb = escape(address), f"thumb {of_class}".strip()
+    html = f'<img class="{thumb}" src="{source}"><img class="large" loading="lazy" src="{source}">'
+    return {"value": key, "html": html, "hotkey": NO_KEY}
 
 
-def _mark(value: str, text: str) -> dict[str, str]:
-    return {"value": value, "html": f"<span>{text}</span>", "hotkey": _NO_KEY}
+def mark(value: str, text: str) -> dict[str, str]:
+    """The star of an image of a gallery's page."""
+    return {"value": value, "html": f"<span>{text}</span>", "hotkey": NO_KEY}
 
 
 def _reference(settings: Settings, best: Image) -> str:

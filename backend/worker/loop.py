@@ -48,6 +48,7 @@ from backend.worker import first_trial, liveness
 from backend.worker.lease import LeaseKeeper, is_dead, process_name
 from backend.worker.poller import Poller, known_of, of_project
 from backend.worker.sample_rows import SampleRows
+from backend.worker.standing import Standing
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ class Worker:
         self._name = process_name()
         self._failures: dict[str, int] = {}
         self._poller = Poller(settings, store, self._ls)
+        self._standing = Standing(settings, store)
         self._ending = threading.Event()
         self._rows = SampleRows(settings, store, self._engine, self._needed)
 
@@ -117,6 +119,7 @@ class Worker:
         while not self._ending.wait(TICK_SECONDS):
             try:
                 reached = self.poll_once()
+                self._standing.tell(self._ls)
                 liveness.beat(self._settings)
             except Exception as error:
                 _log(error)

@@ -20,12 +20,14 @@ from backend.errors import (
 from backend.label_studio import Gateway
 from backend.labels import closing, collect
 from backend.labels.disagreements_tab import Disagreements
+from backend.labels.progress import decide_epoch
 from backend.outcomes import Way, outcome_of
 from backend.run.records import Hint, Run
 from backend.run.states import Event, State
 from backend.run.webhook_contract import START_TRAINING
 from backend.settings import Settings
 from backend.store import Store
+from backend.tasks.best_question import question_task
 from backend.tasks.images import missing_images, place_images
 
 logger = logging.getLogger(__name__)
@@ -104,7 +106,40 @@ class Poller:
                 self._note(run, str(error))
                 return
         if closing.close_if_labelled(self._store, run).state is State.labelling:
-            self._note(run, collected.lacking(run) or self._unfit(run))
+            lacking = collected.lacking(run) or self._ask_for_best(run, collected)
+            self._note(run, lacking or self._unfit(run))
+
+    def _ask_for_best(self, run: Run, collected: collect.Collected) -> str | None:
+        """Where all is judged and the best is not clear, let people be asked for it.
+
+        May be repeated and may be killed anywhere: a question that stands unanswered is the one.
+
+        Returns:
+            What to do where the project's page cannot ask; None if nothing is to be said.
+        """
+        rows = self._store.annotations(run.id, run.epoch)
+        decision = decide_epoch(self._store, run, run.epoch, rows)
+        if decision.labelled < len(decision.asked) or not decision.undecided:
+            return None
+        questions = collected.questions.get(run.epoch, [])
+        waiting = [task.task_id for task in questions if not task.annotations]
+        asked = min(waiting, default=None)
+        if asked is None:
+            images = self._store.images(run.id, run.epoch)
+            number = len(questions) + 1
+            question = question_task(self._settings, run, images, decision.undecided, number)
+            if self._store.run(run.id).version != run.version:
+                return None
+            asked = self._gateway().ask(of_project(run), question)
+        if self._store.epochs(run.id)[run.epoch].question_task_id != asked:
+            self._store.asked(run, asked)
+        if asked is not None:
+            return None
+        return (
+            "All images are judged and it is not clear which is the best, and the project's "
+            "labelling page cannot ask for it: call an image the best in the Data Manager, or "
+            f"`hero advance {run.id}`."
+        )
 
     def _unfit(self, run: Run) -> str | None:
         """Why people cannot label as they should, if they cannot; looked at once in a while."""

@@ -1,6 +1,7 @@
 """From a model's name to its files, and what can be known of it without weights."""
 
 import importlib
+import re
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -82,6 +83,24 @@ def load_schedule(config: RunConfig) -> Schedule:
 
 def prompt_warnings(model: Found, prompts: dict[str, str]) -> list[str]:
     """What the model's tokenizer cuts off the prompts, given by what they are; a sentence each."""
+    tokenizer, limit = _tokenizer(model)
+    limit = limit or int(tokenizer.model_max_length)
+    cut = (_cut(name, prompt, tokenizer, limit) for name, prompt in prompts.items())
+    return [text for text in cut if text]
+
+
+def words_in_parts(model: Found, prompt: str) -> list[str]:
+    """The prompt's words that the model's tokenizer has no token of its own for.
+
+    Where a model's vocabulary is whole words, it does not know these.
+    """
+    tokenizer, _ = _tokenizer(model)
+    words = dict.fromkeys(re.findall(r"\w+", prompt.lower()))
+    return [word for word in words if len(tokenizer.tokenize(word)) > 1]
+
+
+def _tokenizer(model: Found) -> tuple[PreTrainedTokenizerBase, int | None]:
+    """The model's tokenizer, and how many tokens the model reads if that is less than it says."""
     folder, limit = model.family.tokenizer_of(model.files.json)
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(model.files.tokenizer(folder)))
@@ -90,9 +109,7 @@ def prompt_warnings(model: Found, prompts: dict[str, str]) -> list[str]:
             f"The tokenizer of {model.files.name!r} cannot be loaded ({first_line(error)}); check "
             "that the pipeline is complete, or download it again."
         ) from error
-    limit = limit or int(tokenizer.model_max_length)
-    cut = (_cut(name, prompt, tokenizer, limit) for name, prompt in prompts.items())
-    return [text for text in cut if text]
+    return tokenizer, limit
 
 
 def _cut(name: str, prompt: str, tokenizer: PreTrainedTokenizerBase, limit: int) -> str | None:

@@ -16,6 +16,7 @@ from backend.label_studio import NewTask, Project, Server
 from backend.label_studio.leftovers import overlaps
 from backend.run.labelling import Labelling, Layout
 from backend.run.records import TaskLabels
+from backend.tasks.best_question import question_of
 from backend.tasks.images import image_key
 from backend.tasks.publishing import Shown
 
@@ -35,10 +36,12 @@ class FakeLabelStudio:
         self.trouble: Exception | None = None
         self.users_hidden = False
         self.page_problem = ""
+        self.page_asks = True
         self.meanwhile: Callable[[], object] | None = None
         """Called once, when the next answer is on its way."""
         self.connected: list[str] = []
         self.tabs: dict[str, list[str]] = {}
+        self.descriptions: list[str] = []
         self.maximum_annotations = 1
         self.overlaps: dict[int, int] = {}
         self.requests = 0
@@ -69,7 +72,8 @@ class FakeLabelStudio:
         self, project_id: int, run_id: str, epoch: int, tasks: Sequence[NewTask]
     ) -> dict[int, int]:
         self._ask()
-        there = [task.indexes for task in self.labels(project_id, run_id, epoch)]
+        judged = [t for t in self.labels(project_id, run_id, epoch) if not t.question]
+        there = [task.indexes for task in judged]
         for task in tasks:
             shown = Shown.by(task.data)
             assert shown is not None
@@ -79,8 +83,28 @@ class FakeLabelStudio:
         return {
             index: task.task_id
             for task in self.labels(project_id, run_id, epoch)
+            if not task.question
             for index in task.indexes
         }
+
+    def ask(self, project_id: int, question: NewTask) -> int | None:
+        self._ask()
+        if not self.page_asks:
+            return None
+        number = next(self._ids)
+        self.tasks[number] = dict(question.data)
+        self.overlaps[number] = 1
+        return number
+
+    def answer(self, index: int, person: int = 1) -> int:
+        """Somebody is asked for the best, and names an image."""
+        [(task_id, data)] = [
+            (number, data) for number, data in self.tasks.items()
+            if question_of(data) and number in self.unfinished()
+        ]  # fmt: skip
+        key = image_key(*question_of(data)[:2], index)  # type: ignore[index]
+        said = {"from_name": "best", "type": "choices", "value": {"choices": [key]}}
+        return self.annotate(task_id, [said], person)
 
     def labels(self, project_id: int, run_id: str, epoch: int) -> list[TaskLabels]:
         self._ask()
@@ -90,6 +114,9 @@ class FakeLabelStudio:
             if shown is not None and (shown.run_id, shown.epoch) == (run_id, epoch):
                 mine = [dict(a) for a in self.annotations.values() if a["task"] == task_id]
                 found.append(TaskLabels(task_id, epoch, shown.indexes, mine))
+            elif (asked := question_of(data)) and asked[:2] == (run_id, epoch):
+                mine = [dict(a) for a in self.annotations.values() if a["task"] == task_id]
+                found.append(TaskLabels(task_id, epoch, asked[2], mine, question=True))
         meanwhile, self.meanwhile = self.meanwhile, None
         if meanwhile is not None:
             meanwhile()
@@ -126,6 +153,10 @@ class FakeLabelStudio:
         if self.users_hidden:
             raise LabelStudioRefused("Cannot list the users; try again.")
         return self.people
+
+    def describe(self, project_id: int, run_id: str, text: str) -> None:
+        self._ask()
+        self.descriptions.append(text)
 
     def show_tab(self, project_id: int, title: str, keys: Sequence[str]) -> None:
         self._ask()
@@ -182,7 +213,7 @@ class FakeLabelStudio:
 
     def label_all(self, values: Sequence[str], epoch: int, person: int = 1) -> None:
         for task_id, data in list(self.tasks.items()):
-            if data["epoch"] == epoch:
+            if data["epoch"] == epoch and not question_of(data):
                 self.annotate(task_id, values[data["index"]], person)
 
     def _tick(self) -> str:

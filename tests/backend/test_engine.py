@@ -292,3 +292,11 @@ def test_how_large_a_pipelines_images_are(pipeline: Path, tmp_path: Path):
     assert size(tmp_path / "model") == (16, 24)
     unet.write_text(json.dumps({**fields, "sample_size": None}))
     assert size(tmp_path / "model") is None
+
+
+def test_words_that_the_bundled_model_does_not_know_are_named():
+    (note,) = check(make_config("tiny", prompt="a dragon on the Moon"))
+    assert "does not know 'dragon', 'moon'" in note
+    assert "1 hand" in note
+    known = "photo of three red roses in a vase, by a quiet spring"
+    assert check(make_config("tiny", prompt=known)) == []

@@ -20,6 +20,7 @@ class Vote:
     deleted: bool = False
     epoch: int = 0
     annotator: str | None = None
+    pick: bool = False
 
 
 def ballots(*images: str, epoch: int = 0, seconds: float = 0) -> list[Vote]:

@@ -108,7 +108,7 @@ def test_a_run_by_its_commands(service, tmp_path: Path):
     assert "50%" in hero("status", run.id)
 
     drawn = tmp_path / "drawn"
-    hero("generate", run.id, "-n", 2, "--noise", "bank", "--out", drawn)
+    hero("generate", run.id, "-n", 2, "--noise", "bank", "--out", tmp_path / "of the bank")
     hero("generate", run.id, "-n", 2, "--scheduler", "dpm++", "--prompt", "a cup", "--out", drawn)
     assert {path.name for path in drawn.iterdir()} == {"0000.png", "0001.png", "grid.png"}
     assert Image.open(drawn / "grid.png").width > 200

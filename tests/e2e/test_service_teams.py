@@ -99,9 +99,7 @@ def test_an_epoch_of_five_people(service: Service, pipeline: Path):
     dora.say(tasks[1], "bad")
     eventually(lambda: count_labels(store, run.id, 0).labelled == 4)
     eventually(lambda: count_labels(store, run.id, 0).bad == 3)
-    counts = count_labels(store, run.id, 0)
-    assert (store.run(run.id).state, counts.has_best) == (State.labelling, False)
-    ben.change(tasks[0], "best")
+    # What ann called the best is bad by the adjudicator, and one good image is left.
     service.wait(run, State.labelling, epoch=1)
 
     images = store.images(run.id, 0)

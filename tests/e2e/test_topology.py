@@ -30,7 +30,7 @@ def test_a_team_goes_through_an_epoch(tmp_path: Path):
             "--annotators-per-image", "2",
         )  # fmt: skip
         assert "8 labels in all" in started
-        assert f"Label at {team.url('8080')}/projects/" in started
+        assert f"images are there: {team.url('8080')}/projects/" in started
 
         invited = team.run("worker", "hero", "invite", "ada@example.com")
         link = re.search(rf"{team.url('8080')}(/user/signup/\S+)", invited)

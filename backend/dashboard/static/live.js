@@ -1,4 +1,5 @@
-// Asks for the page again while its run goes on, and changes in place what has changed.
+// Asks for the page again while its run goes on, and changes in place what has changed. A page that
+// nobody sees waits, unless its body says that it is looked at by its title (`data-unseen`).
 // The server answers 304 while nothing has. Without scripts the page is whole, but stands still.
 
 const lost = document.querySelector(".lost");
@@ -35,7 +36,14 @@ function morph(old, fresh) {
   while (old.childNodes.length > wanted.length) old.lastChild.remove();
 }
 
-async function look() {
+// One look after the other, so that no answer comes after a newer one.
+let looking = Promise.resolve();
+function look() {
+  looking = looking.then(lookNow, lookNow);
+  return looking;
+}
+
+async function lookNow() {
   const headers = tag ? { "If-None-Match": tag } : {};
   const answer = await fetch(location.href, { cache: "no-store", headers });
   lost.hidden = true;
@@ -46,18 +54,19 @@ async function look() {
   document.title = fresh.title;
   morph(document.getElementById("content"), fresh.getElementById("content"));
   document.body.dataset.live = fresh.body.dataset.live;
+  document.dispatchEvent(new Event("looked"));
 }
 
 async function watch() {
   const seconds = Number(document.body.dataset.live);
   if (!seconds) return; // the run has ended
   let wait = seconds;
-  if (!document.hidden) {
+  if (!document.hidden || "unseen" in document.body.dataset) {
     try {
       await look();
     } catch {
       lost.hidden = false;
-      wait = 5 * seconds;
+      wait = Math.max(5 * seconds, 2);
     }
   }
   setTimeout(watch, 1000 * wait);

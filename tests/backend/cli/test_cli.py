@@ -135,9 +135,26 @@ def test_only_an_email_address_is_invited(hero, monkeypatch):
 def test_watch_ends_with_the_run(hero, known):
     store, run = known
     store.transition(run, Event.stop)
-    answer = hero("watch", run.id)
+    for answer in (hero("watch", run.id), hero("watch")):
+        assert answer.exit_code == 0
+        assert "stopped" in answer.output
+
+
+@pytest.mark.parametrize("command", ["export", "agreement", "repair"])
+def test_the_newest_run_is_taken_where_none_is_named(hero, known, command):
+    _, run = known
+    assert run.id in hero(command).stderr
+
+
+@pytest.mark.parametrize("command", ["pause", "resume", "stop"])
+def test_a_run_is_named_where_that_ends_or_holds_it(hero, known, command):
+    assert "RUN" in hero(command).stderr
+
+
+def test_a_link_leads_to_the_page_to_label_on(hero, known):
+    answer = hero("link", "--label")
     assert answer.exit_code == 0
-    assert "stopped" in answer.output
+    assert "/login?token=" in answer.output
 
 
 @pytest.mark.parametrize(
@@ -233,7 +250,7 @@ def test_start_makes_no_trial_where_the_worker_is_elsewhere(hero, monkeypatch, c
     answer = hero("start", "--prompt", "a cat", "--model", "some/hub-model")
     assert asked[0]["sample_batch_size"] == "auto"
     assert "not tried here, since the worker runs on gpu-server: it is tried by" in answer.stderr
-    answer = hero("start", "--prompt", "a cat")
+    answer = hero("start", "a cat")
     assert asked[1]["sample_batch_size"] == 32
     assert "so what an epoch takes is not known" in answer.stderr
 
@@ -309,6 +326,12 @@ def test_generate_writes_every_image_and_the_grid(hero, known, monkeypatch, tmp_
         "0000.png", "0001.png", "0002.png", "grid.png",
     ]  # fmt: skip
     assert asked == {"prompt": "a red rose", "noise": "bank", "scheduler": "dpm++", "seed": 4}
+    again = hero("generate", known[1].id, "--out", folder)
+    assert again.exit_code == 2
+    assert "holds images already" in again.stderr
+    places = [hero("generate", "-n", 1, "--prompt", said).output for said in ("a", "b", "c")]
+    assert len(set(places)) == 3
+    assert places[2].strip().endswith("seed-0-3")
 
 
 def test_ctrl_c_is_status_130(hero, monkeypatch):
@@ -357,3 +380,9 @@ def test_agreement_of_an_epoch_that_nobody_labelled(hero, known):
     answer = hero("agreement", run.id, "--epoch", 2)
     assert answer.exit_code == 2
     assert "nobody has labelled it; epochs with labels: 1." in answer.stderr
+
+
+def test_a_prompt_is_said_once(hero):
+    answer = hero("start", "a cat", "--prompt", "a dog")
+    assert answer.exit_code == 2
+    assert "two prompts" in answer.stderr

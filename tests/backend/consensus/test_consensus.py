@@ -41,7 +41,7 @@ def test_a_skip_or_an_unknown_value_takes_the_earlier_label_back(value):
 
 def test_deleting_the_later_one_brings_the_earlier_back():
     votes = [Vote(1, 0, 7, "good"), Vote(2, 0, 7, "bad", START + timedelta(1), deleted=True)]
-    assert decide(votes, 1).verdicts == ("good",)
+    assert decide(votes, 2).verdicts == ("good", None)
 
 
 def test_votes_without_an_account_are_one_persons():
@@ -71,7 +71,7 @@ def test_an_image_that_is_none_of_the_epochs_is_left_out():
         ("majority", ["g", "b", "gb", "ggb", "gbb", "ggbb"], "gbbgbb"),
         ("any-good", ["g", "b", "gb", "ggb", "gbb", "bbb"], "gbgggb"),
         ("all-good", ["g", "b", "gb", "ggb", "gbb", "ggg"], "gbbbbg"),
-        ("dawid-skene", ["ggg", "bbb"], "gb"),
+        ("dawid-skene", ["ggg", "ggg", "bbb"], "ggb"),
     ],
 )
 def test_policies(policy, images, expected):
@@ -110,14 +110,17 @@ def test_crowd_kit_is_not_loaded_where_nothing_has_to_be_merged(policy):
 @pytest.mark.parametrize(
     ("images", "predictions", "best", "reason"),
     [
-        (["g", "b"], (), None, "nobody chose"),
+        (["g", "g"], (), None, "nobody chose"),
+        (["g", "-"], (), None, "nobody chose"),
+        (["g", "b"], (), 0, "the only good image"),
         (["g", "t"], (), 1, "most best-votes (1)"),
         (["tgg", "gtt"], (), 1, "most best-votes (2)"),
         (["tgb", "gtg"], (), 1, "largest share of good votes (100%) of 2 images"),
         (["gt", "tg"], (0.1, 0.2), 1, "most like the best so far (0.20) of 2 images"),
         (["gt", "tg"], (0.2, 0.2), 0, "the first of 2 images"),
         (["gt", "tg"], (), 0, "the first of 2 images"),
-        (["bbt", "ggg"], (), None, "every image that was chosen as the best is bad"),
+        (["bbt", "ggg", "ggg"], (), None, "every image that was chosen as the best is bad"),
+        (["bbt", "ggg"], (), 1, "the only good image"),
         (["bbt", "tgg"], (), 1, "most best-votes (1)"),
     ],
 )
@@ -126,6 +129,62 @@ def test_best(images, predictions, best, reason):
     assert decision.best_index == best
     assert reason in decision.best_reason
     assert decision.verdicts.count("best") == (best is not None)
+
+
+@pytest.mark.parametrize(
+    ("images", "candidates"),
+    [
+        (["g", "b", "g"], (0, 2)),  # a forgotten best
+        (["t", "b", "g"], ()),
+        (["t", "b", "t"], (0, 2)),  # one person calls two the best
+        (["t", "-t", "g"], (0, 1)),  # two people share the images, each has a best
+        (["tg", "gt", "gg"], (0, 1)),
+        (["tgg", "gtt", "ggg"], ()),
+        (["tgb", "gtg", "ggg"], ()),  # the share of good votes decides
+        (["bbt", "ggg", "ggg"], (1, 2)),
+        (["b", "b", "b"], ()),
+        (["g", "b", "b"], ()),
+    ],
+)
+def test_people_are_asked_where_the_best_is_not_clear(images, candidates):
+    decision = decide(ballots(*images), 3)
+    assert decision.undecided == candidates
+    assert decision.complete is not bool(candidates)
+
+
+def test_an_answer_decides_and_judges_nothing_else():
+    votes = ballots("tb", "gt", "gg")
+    picked = replace(votes[-1], ls_id=999, index=2, value="best", pick=True, updated_at=LATER)
+    decision = decide([*votes, picked], 3)
+    assert (decision.best_index, decision.undecided) == (2, ())
+    assert "asked for the best: p2@x" in decision.best_reason
+    assert decision.voters == decide(votes, 3).voters
+    assert (999, 2) in decision.counted
+
+
+def test_an_answer_that_does_not_count_decides_nothing():
+    votes = ballots("g", "g")
+    answer = replace(votes[0], ls_id=999, value="best", pick=True)
+    for useless in (
+        replace(answer, deleted=True),
+        replace(answer, value=None),
+        replace(answer, index=1, annotator="stranger@x"),
+    ):
+        plan = Labelling(annotators=("p1@x",))
+        assert decide([*votes, useless], 2, plan).undecided == (0, 1)
+    bad = decide([*ballots("b", "g", "g"), answer], 3)
+    assert bad.undecided == (1, 2)
+
+
+def test_an_adjudicators_answer_outweighs_the_others():
+    votes = ballots("g", "g")
+    answer = replace(votes[0], pick=True, value="best")
+    said = [
+        replace(answer, ls_id=900 + n, index=index, annotator_id=n, annotator=who)
+        for n, (index, who) in enumerate([(0, "a@x"), (0, "b@x"), (1, "lead@x")])
+    ]
+    assert decide([*votes, *said], 2).best_index == 0
+    assert decide([*votes, *said], 2, Labelling(adjudicators=("lead@x",))).best_index == 1
 
 
 def test_a_choice_as_the_best_settles_a_tie_where_no_good_image_was_chosen():
@@ -189,7 +248,8 @@ def test_the_last_of_two_adjudicators_has_the_last_word():
     [
         (["t", "b"], {}, True),
         (["t", "-"], {}, False),
-        (["g", "b"], {}, False),
+        (["g", "b"], {}, True),
+        (["g", "g"], {}, False),
         (["b", "b"], {}, True),
         (["tg", "bb"], {"annotators_per_image": 2}, True),
         (["tg", "b-"], {"annotators_per_image": 2}, False),

@@ -29,8 +29,9 @@ def path_of(link: str) -> str:
 class TestWithoutCookie:
     def test_pages_ask_who_one_is(self, stranger: FlaskClient, made: MadeRun):
         run, epoch = f"/runs/{made.id}", f"/runs/{made.id}/epochs/1"
+        label = f"{run}/label"
         pictures = (f"{epoch}/images/0", f"{epoch}/thumbnails/0", f"{epoch}/mosaic")
-        for path in ("/runs", run, epoch, *pictures, "/runs/nothing"):
+        for path in ("/runs", run, label, epoch, *pictures, "/runs/nothing"):
             for headers in ({}, basic(), {"Host": "localhost:9090"}, {"Cookie": "hero_pages=x"}):
                 answer = stranger.get(path, headers=headers)
                 assert answer.status_code == 401
@@ -58,6 +59,13 @@ class TestLink:
         assert answer.headers["Referrer-Policy"] == "no-referrer"
         assert stranger.get(f"/runs/{made.id}").status_code == 200
         assert stranger.get(f"/runs/{made.id}/epochs/1/images/0").status_code == 200
+
+    def test_it_can_lead_to_the_page_to_label_on(
+        self, stranger: FlaskClient, settings: Settings, made: MadeRun
+    ):
+        answer = stranger.get(path_of(access.link(settings, made.id, to_label=True)))
+        assert answer.headers["Location"] == f"/runs/{made.id}/label"
+        assert stranger.get(f"/runs/{made.id}/label").status_code == 200
 
     def test_nobody_uses_it_again(self, settings: Settings, store: Store):
         link = path_of(access.link(settings))

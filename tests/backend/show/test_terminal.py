@@ -67,8 +67,8 @@ def test_labels_are_counted_and_the_best_is_asked_for(store, labelling):
     view = run_view.read(store, labelling.id)
     assert view.progress == (3, 4)
     assert view.awaited == "best missing, 1 annotator"
-    _labels(store, labelling, {3: "bad"})
-    assert "choose the best" in run_view.read(store, labelling.id).awaited
+    _labels(store, labelling, {3: "good"})
+    assert "which of 2 good images is the best" in run_view.read(store, labelling.id).awaited
     text = _text(terminal.render(view))
     assert "http://label-studio/projects/3" in text
     assert "◉ label" in text

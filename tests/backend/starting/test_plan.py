@@ -57,7 +57,7 @@ def test_the_example_shows_every_option():
 
 
 def test_the_file_takes_what_the_command_takes():
-    options = set(inspect.signature(start).parameters) - {"config", "setting", "no_trial"}
+    options = set(inspect.signature(start).parameters) - {"config", "setting", "no_trial", "words"}
     options |= {"set"}
     assert options | {"format"} == set(file_keys())
 

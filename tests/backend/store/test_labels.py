@@ -42,6 +42,14 @@ class TestLabels:
         unknown = store.hint(5, "ANNOTATIONS_DELETED", annotation_ids=[999])
         assert unknown is not None and unknown.epoch is None
 
+    def test_what_was_told_and_not_fetched_is_counted(self, store: Store, clock: Clock):
+        run = carry_to_labelling(store, project_id=5)
+        label(store, run, ["good"], clock)
+        for number in (1, 2**40, 2**40, 3):
+            store.hint(5, "ANNOTATION_CREATED", task_id=102, annotation_ids=[number])
+        store.hint(5, "ANNOTATION_UPDATED", task_id=102, annotation_ids=[4])
+        assert store.unseen(run) == 2
+
     def test_a_hint_of_a_strange_project(self, store: Store):
         assert store.hint(99, "ANNOTATION_CREATED") is None
 

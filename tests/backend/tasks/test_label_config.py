@@ -69,7 +69,7 @@ def test_what_is_missing_is_named(config: str, missing: str):
     ("config", "missing"),
     [
         ("<View>", "not XML"),
-        (template(), 'no <Choices name="good" value="$images" choice="multiple"/> and no'),
+        (template(), 'no <Choices name="good" value="$images" choice="multiple"/>;'),
         (template("gallery").replace('name="best"', 'name="top"'), 'no <Choices name="best"'),
         (template("gallery").replace('"$marks"', '"$other"'), 'value="$marks"'),
     ],

@@ -49,6 +49,7 @@ class TestCircle:
             "criteria": "",
             "reference": "",
             "epoch": 0,
+            "marks": [],
             "index": 1,
             "hero_image_id": f"{run.id}/0/0001",
             "score": None,

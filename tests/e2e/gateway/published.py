@@ -15,6 +15,7 @@ def tasks(run_id: str, n: int = 4, epoch: int = 0) -> list[NewTask]:
                 "prompt": "one rose",
                 "criteria": "",
                 "reference": "",
+                "marks": [],
                 "epoch": epoch,
                 "index": index,
                 "hero_image_id": f"{run_id}/{epoch}/{index:04d}",

@@ -1,0 +1,223 @@
+"""What the page to label on says of a run at one moment. Reads only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from math import ceil
+from typing import Literal
+from urllib.parse import quote, urlsplit
+
+from backend.dashboard.facts import Samples, read_samples
+from backend.labels import progress_text
+from backend.run.records import Counts, Run
+from backend.run.states import ENDED, WORK, State
+from backend.settings import Settings
+from backend.show import next_batch, run_view
+from backend.show.run_view import EpochLine, RunView
+from backend.store import Store
+from backend.worker.sample_rows import missing_rows
+
+Phase = Literal["label", "wait", "held", "over"]
+"""label: there is something to label; wait: the run does something, and goes on by itself; held: it
+waits for a person; over: it has ended."""
+
+_DOING = {
+    State.generating: "drawing",
+    State.publishing: "nearly there",
+    State.learning: "learning",
+}
+FEW = 3
+"""So few tasks from the end of a batch the page listens for each, so that it changes before Label
+Studio says that no tasks are left."""
+PATIENCE = timedelta(minutes=10)
+"""So long after the end the last samples are waited for."""
+
+
+@dataclass(frozen=True)
+class LabellingPage:
+    """A run as somebody who labels it wants to see it."""
+
+    view: RunView
+    unseen: int
+    """Annotations that Label Studio has told of and that are not fetched yet."""
+    share_done: float | None
+    """How much of the time until the next batch is over."""
+    samples: tuple[Samples, ...]
+    """After the end: what the model drew before, and what it draws now."""
+    samples_come: bool
+    """Whether the last of them are still being drawn."""
+
+    @property
+    def run(self) -> Run:
+        """The run itself."""
+        return self.view.run
+
+    @property
+    def phase(self) -> Phase:
+        """What the page is for now."""
+        if self.run.state in ENDED:
+            return "over"
+        if self.run.state in WORK or (self.run.state is State.labelling and self._all_is_told):
+            return "wait"
+        if self.run.state is State.labelling and (self._tasks_left or self.asked):
+            return "label"
+        return "held"
+
+    @property
+    def _counts(self) -> Counts:
+        counts = self.view.counts
+        assert counts is not None
+        return counts
+
+    @property
+    def _tasks_left(self) -> int:
+        """Tasks that have to be submitted until the batch is labelled, as far as was fetched."""
+        votes = self._counts.votes_needed - self._counts.votes
+        in_a_task = self._counts.total if self.run.labelling.layout == "gallery" else 1
+        return ceil(votes / max(in_a_task, 1))
+
+    @property
+    def _all_is_told(self) -> bool:
+        """Whether, by what Label Studio has told, the batch is labelled or may well be."""
+        if self._tasks_left:
+            return self._tasks_left <= self.unseen
+        # The question which image is the best comes after the next look, or is answered already.
+        coming = self.view.question_task_id is None and not self.run.error
+        return self._counts.complete or coming or (self.asked and self.unseen > 0)
+
+    @property
+    def asked(self) -> bool:
+        """Whether all is judged, and people are asked which image is the best."""
+        return self.view.question_task_id is not None and not self._tasks_left
+
+    @cached_property
+    def left(self) -> int:
+        """Images that wait for a label."""
+        counts = self._counts
+        told = self.unseen if self.run.labelling.layout == "image" else 0
+        return max(counts.total - counts.labelled - told, 0)
+
+    @property
+    def batch(self) -> str:
+        """Changes when Label Studio has to be asked for other tasks."""
+        question = f"-{self.view.question_task_id}" if self.phase == "label" and self.asked else ""
+        return f"{self.run.project_id}-{self.run.epoch}{question}"
+
+    @property
+    def title(self) -> str:
+        """For the browser's tab: `64 to label`, `learning, 40 s`."""
+        if self.phase == "label":
+            return "which is the best?" if self.asked else f"{self.left} to label"
+        if self.phase != "wait":
+            return "best is missing" if self.run.state is State.labelling else str(self.run.state)
+        doing = _DOING.get(self.run.state, "nearly there")
+        if self.view.seconds_left is None:
+            return doing
+        return f"{doing}, {progress_text.duration(self.view.seconds_left)}"
+
+    @property
+    def line(self) -> str:
+        """`epoch 2 of 8, image 12 of 64, best: not yet`"""
+        counts, epoch = self._counts, f"epoch {self.view.epoch} of {self.run.epochs}"
+        if self.asked:
+            return f"{epoch}, one question left: which of {counts.undecided} images is the best?"
+        if self.run.labelling.layout == "gallery":
+            return f"{epoch}, {counts.total} images on one page"
+        if counts.votes_needed > counts.total or len(counts.annotators) > 1:
+            where = f"{counts.total - self.left} of {counts.total} labelled"
+        else:
+            where = f"image {min(counts.total - self.left + 1, counts.total)} of {counts.total}"
+        return f"{epoch}, {where}, best: {'chosen' if counts.has_best else 'not yet'}"
+
+    @property
+    def several(self) -> bool:
+        """Whether others may still label when somebody's own part is done."""
+        counts = self._counts
+        return counts.votes_needed > counts.total or len(counts.annotators) > 1
+
+    @property
+    def awaited(self) -> str:
+        """Who or what the run waits for."""
+        if self.run.state is State.labelling and self.phase == "wait":
+            counts = self._counts
+            more = counts.undecided and not self._tasks_left and not self.unseen
+            return "one question comes" if more else "all labels are there; one moment"
+        return self.view.awaited
+
+    @property
+    def tell(self) -> str:
+        """For a notification, when the phase or the batch changes."""
+        return f"{self.title} · {self.run.title}"
+
+    @property
+    def last(self) -> EpochLine | None:
+        """The last batch that was judged."""
+        judged = [line for line in self.view.lines if line.judged and self._is_past(line)]
+        return judged[-1] if judged else None
+
+    @property
+    def first(self) -> EpochLine | None:
+        """The first batch that was judged."""
+        return next((line for line in self.view.lines if line.judged), None)
+
+    def _is_past(self, line: EpochLine) -> bool:
+        return self.run.state is not State.labelling or line.number <= self.run.epoch
+
+    @property
+    def seconds(self) -> float | None:
+        """After how long a browser should ask again; None if nothing will change."""
+        if self.phase == "over":
+            return 3 if self.samples_come else None
+        return 0.5 if self.run.state is State.labelling and self.phase == "wait" else 1
+
+    @property
+    def nears_end(self) -> bool:
+        """Whether the next few tasks may be the last of the batch."""
+        return self.phase == "label" and self._tasks_left <= FEW
+
+
+def read_labelling_page(settings: Settings, store: Store, run_id: str) -> LabellingPage:
+    """The page as it is now.
+
+    Raises:
+        RunNotFound, RunAmbiguous: no run, or several, of that id.
+    """
+    view = run_view.read(store, run_id)
+    over = view.run.state in ENDED
+    rows = read_samples(settings, view.run) if over else ()
+    return LabellingPage(
+        view=view,
+        unseen=store.unseen(view.run) if view.run.state is State.labelling else 0,
+        share_done=next_batch.share_done(view.run, view.seconds_left, store.now()),
+        samples=before_and_after(rows),
+        samples_come=view.run.state is State.finished
+        and store.now() - view.run.updated_at < PATIENCE
+        and bool(missing_rows(settings, view.run)),
+    )
+
+
+def pulse(store: Store, run_id: str) -> str:
+    """Changes as soon as Label Studio tells of a label; costs far less than the page."""
+    run = store.run(run_id)
+    return f"{run.version}-{run.polled_at}-{store.unseen(run)}"
+
+
+def before_and_after(rows: Sequence[Samples]) -> tuple[Samples, ...]:
+    """The first and the last row, from the same noises."""
+    return (rows[0], rows[-1]) if len(rows) > 1 else ()
+
+
+def stream(settings: Settings, run: Run) -> str | None:
+    """Where Label Studio gives a person one task after the other; by its login page, which leads on
+    who is logged in already."""
+    if run.project_url is None:
+        return None
+    tasks = f"{urlsplit(run.project_url).path}/data/?labeling=1"
+    return f"{settings.public_label_studio_url}/user/login/?next={quote(tasks, safe='')}"
+
+
+def origin(url: str) -> str:
+    """The scheme and the host of an address."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

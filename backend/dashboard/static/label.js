@@ -1,0 +1,107 @@
+// Shows Label Studio's own page while there is something to label, asks it for the next batch when
+// that is there, and tells those who look elsewhere. What stands beside it is changed by live.js.
+
+const stage = document.getElementById("stage");
+const apart = document.getElementById("apart");
+const sound = document.getElementById("sound");
+const notify = document.getElementById("notify");
+const framed = stage !== null && sameSite(new URL(stage.dataset.stream), location);
+let shown = null; // the batch that stands in the frame
+let told = null; // the phase and the batch that were told last
+let heard = null; // the last pulse
+let audio = null;
+
+// A frame of another site would have no cookies, and so nobody could log in there.
+function sameSite(one, other) {
+  if (one.protocol !== other.protocol) return false;
+  const names = ({ hostname }) => [hostname, hostname.split(".").slice(1).join(".")];
+  const isAddress = /^[\d.]+$|:/;
+  if (isAddress.test(one.hostname) || isAddress.test(other.hostname)) return one.hostname === other.hostname;
+  return one.hostname === other.hostname
+    || names(one).some((name) => name.includes(".") && names(other).includes(name));
+}
+
+function follow() {
+  const { phase, batch, tell } = document.getElementById("label").dataset;
+  const labelling = phase === "label";
+  if (stage) {
+    apart.hidden = framed || !labelling;
+    stage.hidden = !framed || !labelling;
+    const wanted = framed && labelling ? batch : null;
+    if (shown !== wanted) {
+      shown = wanted;
+      // `replace`, so that the browser's Back leads out of this page and not through its batches.
+      stage.contentWindow.location.replace(wanted === null ? "about:blank" : stage.dataset.stream);
+    }
+    if (!stage.hidden && document.activeElement !== stage) hand();
+  }
+  document.body.classList.toggle("framed", framed && labelling);
+  const now = `${phase} ${labelling ? batch : ""}`;
+  if (told !== null && told !== now && phase !== "wait") call(tell);
+  told = now;
+}
+
+// Near the end of a batch each label is seen at once, before Label Studio says that none is left.
+async function listen() {
+  const { pulse } = document.getElementById("label").dataset;
+  let wait = 1000;
+  if (pulse && !document.hidden) {
+    try {
+      const beat = await (await fetch(pulse, { cache: "no-store" })).text();
+      if (beat !== heard) await look();
+      heard = beat;
+      wait = 120;
+    } catch { } // live.js says that the connection is lost
+  }
+  setTimeout(listen, wait);
+}
+
+// The keys go to Label Studio, unless somebody uses a switch of this page. Not again and again: that
+// would take the focus from a field in the frame, such as that of the password.
+function hand() {
+  if ([document.body, stage, null].includes(document.activeElement)) stage.focus();
+}
+
+function call(text) {
+  if (sound.checked) beep();
+  if (notify.checked && (document.hidden || !document.hasFocus())) {
+    const note = new Notification(text, { tag: location.pathname, icon: "/runs-assets/icon.svg" });
+    note.onclick = () => { window.focus(); note.close(); };
+  }
+}
+
+function beep() {
+  audio ??= new AudioContext();
+  audio.resume();
+  for (const [frequency, after] of [[660, 0], [880, 0.16]]) {
+    const tone = audio.createOscillator();
+    const loudness = audio.createGain();
+    const begin = audio.currentTime + after;
+    tone.frequency.value = frequency;
+    loudness.gain.setValueAtTime(0.12, begin);
+    loudness.gain.exponentialRampToValueAtTime(0.001, begin + 0.3);
+    tone.connect(loudness).connect(audio.destination);
+    tone.start(begin);
+    tone.stop(begin + 0.3);
+  }
+}
+
+function remember(box) {
+  box.checked = localStorage.getItem(`hero-${box.id}`) === "on";
+  box.addEventListener("change", () => localStorage.setItem(`hero-${box.id}`, box.checked ? "on" : "off"));
+}
+
+remember(sound);
+remember(notify);
+sound.addEventListener("change", () => { if (sound.checked) beep(); });
+const able = window.isSecureContext && "Notification" in window; // browsers show none of http pages
+document.getElementById("notify-label").hidden = !able;
+if (!able || Notification.permission !== "granted") notify.checked = false;
+notify.addEventListener("change", async () => {
+  if (notify.checked && (await Notification.requestPermission()) !== "granted") notify.checked = false;
+});
+document.getElementById("switches").hidden = false;
+stage?.addEventListener("load", () => { if (!stage.hidden) hand(); });
+document.addEventListener("looked", follow);
+follow();
+listen();
