@@ -90,13 +90,11 @@ class Worker:
         poller.start()
         while not self._ending.is_set():
             try:
-                worked = self.work_once()
+                if not self.work_once():
+                    self._rest()
             except Exception as error:
                 _log(error)
                 self._ending.wait(TROUBLE_PAUSE_SECONDS)
-            else:
-                if not worked:
-                    self._rest()
 
     def end(self) -> None:
         """Let both loops end after what they are doing."""

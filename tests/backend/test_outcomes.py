@@ -70,6 +70,7 @@ def test_what_passes_waits(error: Exception):
     [
         (answered(302), NotLabelStudio),
         (answered(200, "<html>a login</html>"), NotLabelStudio),
+        (httpx.TooManyRedirects("a login that leads to itself"), NotLabelStudio),
         (TypeError("argument of type 'NoneType' is not iterable"), NotLabelStudio),
         (AttributeError("'NoneType' object has no attribute 'release'"), NotLabelStudio),
         (answered(413, "<html>too large</html>"), RequestTooLarge),
