@@ -153,7 +153,7 @@ class Invariants:
                 seen = (epoch.learned_at, epoch.report, files)
                 if self._learned.setdefault(place, seen) != seen:
                     yield Broken(LEARNED, f"{place}: {self._learned[place]} became {seen}")
-        if run.epoch != learned:
+        if not run.epoch <= learned <= self.store.run(run.id).epoch:
             yield Broken(LEARNED, f"{run.id} stands at epoch {run.epoch} and learned {learned}")
 
     def _files(self, run: Run) -> Iterator[Broken]:

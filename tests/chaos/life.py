@@ -214,9 +214,11 @@ class Life:
         with ExitStack() as resting:
             for person in self.people:
                 resting.enter_context(person.gate)
+            found = self._invariants.look()
             until = time.monotonic() + PUT_IN_ORDER_SECONDS
-            while (found := self._invariants.look()) and time.monotonic() < until:
+            while found and time.monotonic() < until:
                 self._wait(1)
+                found = self._invariants.look()
         return found
 
     # -- keeping everything up -------------------------------------------------------------
