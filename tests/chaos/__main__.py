@@ -36,6 +36,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=results.RESULT)
     said = parser.parse_args()
     faulthandler.register(signal.SIGUSR1)  # says where it stands
+    for ends in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ends, _leave)
     kept = KeptRuns.beside(said.out)
     until = time.monotonic() + 60 * said.minutes
     with ExitStack() as exit:
@@ -59,6 +61,10 @@ def main() -> None:
                 life.live(said.rounds, partial(_tell, name))
                 kept.add(name, Run(spec, life.row()))
     results.write(said.out, kept, f"python -m tests.chaos {' '.join(sys.argv[1:])}".rstrip())
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit("Ended; lives that are over are kept, and the next start goes on from there.")
 
 
 def _postgres() -> Postgres:

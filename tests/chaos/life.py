@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
 from pydantic import SecretStr
 
-from backend.errors import DiskFull, StoreError, WrongState
+from backend.errors import DiskFull, LabelStudioError, StoreError, WrongState
 from backend.local.processes import free_port
 from backend.run.labelling import Labelling
 from backend.run.records import Run
@@ -176,11 +177,15 @@ class Life:
     # -- a round ---------------------------------------------------------------------------
 
     def _start_runs(self) -> None:
+        ready = f"{self.settings.backend_url}/ready"
+        while not self._answers(ready):
+            self._wait(0.2)
         unfinished = [run for run in self.runs() if run.state is not State.finished]
         for _ in range(RUNS - len(unfinished)):
             number, self.counts.runs = self.counts.runs, self.counts.runs + 1
             plan = Labelling(annotators_per_image=1 + number % 2)
-            run = start_run(self.settings, self.store, configuration(number), labelling=plan)
+            start = partial(start_run, self.settings, self.store, configuration(number))
+            run = self._patiently(partial(start, labelling=plan))
             home = self._folder / "undisturbed"
             self._undisturbed[run.id] = Undisturbed(home, run)
 
@@ -238,7 +243,7 @@ class Life:
             if process.alive:
                 continue
             if (status := process.ended_by_itself) is not None:
-                said = f"{process.name} ended with {status}, see {process.log}"
+                said = f"{process.name} ended with status {status}"
                 self.counts.broken.append(Broken(LIVES, said))
             process.start()
         runs = self.runs()
@@ -249,6 +254,12 @@ class Life:
                 self.transition(run, Event.resume)
         for person in self.people:
             person.tell(runs, self._frozen_epochs(runs))
+
+    def _answers(self, address: str) -> bool:
+        try:
+            return httpx.get(address, timeout=5).is_success
+        except httpx.TransportError:
+            return False
 
     def _frozen_epochs(self, runs: list[Run]) -> set[tuple[str, int]]:
         return {
@@ -278,14 +289,14 @@ class Life:
         return Process(name, module, env, self._folder / f"{name}.log")
 
     def _patiently(self, attempt: Callable[[], Made]) -> Made:
-        """Of people and supervisors, who try again while the database is in trouble."""
+        """Of people and supervisors, who try again while something is in trouble."""
         until = time.monotonic() + 60
         while True:
             try:
                 return attempt()
             except WrongState:
                 raise
-            except (StoreError, DiskFull):
+            except (StoreError, DiskFull, LabelStudioError):
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.2)
