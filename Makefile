@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 BIN := .venv/bin
 FAST := not slow and not label_studio and not browser and not postgres
 
-.PHONY: check test test-fast lint format env system demo up bench
+.PHONY: check test test-fast lint format env system demo up bench chaos
 
 check: lint test
 
@@ -46,3 +46,6 @@ up: env
 bench: env
 	$(BIN)/python -m benchmarks.tiny --seeds 1,2,3
 	$(BIN)/python -m benchmarks.speed
+
+chaos: env system
+	$(BIN)/python -m tests.chaos $(CHAOS)

@@ -7,11 +7,22 @@ resume` or `hero stop`. What is not in the table fails, with a traceback in the 
 """
 
 import errno
+import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 from backend import errors
 from backend.files import causes, is_disk_full
+
+logger = logging.getLogger(__name__)
+
+Made = TypeVar("Made")
+
+RETRY_SECONDS = 5.0
+"""Between two attempts of a process that starts."""
 
 
 class Way(StrEnum):
@@ -86,3 +97,18 @@ def outcome_of(error: BaseException) -> Outcome:
         if isinstance(cause, OSError) and cause.errno in _DISK:
             return _DISK[cause.errno]
     return FAIL
+
+
+def untroubled(what: str, attempt: Callable[[], Made]) -> Made:
+    """`attempt()`, again and again while what keeps a starting process from it passes by itself, or
+    can be mended beside it. Settings are read once, so wrong ones are raised."""
+    while True:
+        try:
+            return attempt()
+        except errors.SettingsInvalid:
+            raise
+        except (errors.HeroServiceError, OSError) as error:
+            if outcome_of(error).way is Way.fail:
+                raise
+            logger.warning("cannot %s yet, and try again: %s", what, error)
+            time.sleep(RETRY_SECONDS)

@@ -63,6 +63,11 @@ class KeptRuns:
             found.append(packed)
         return found
 
+    def all(self) -> dict[str, Run]:
+        """Every run, by name; a part before the packed one of its name."""
+        parts = (_from_json(part.read_text()) for part in self.parts.glob("*.json"))
+        return {**self._read(), **dict(parts)}
+
     def add(self, name: str, run: Run) -> None:
         """Keep a run as a part; one of the same name is replaced."""
         part = self._part(name)

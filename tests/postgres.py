@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -37,8 +38,17 @@ class Postgres:
         data = ["-D", str(self.home / "data")]
         self._run("initdb", *data, "-U", "hero", *secret, "-E", "UTF8", "--no-sync")
         address = f"-c listen_addresses=127.0.0.1 -p {port}" if port else "-c listen_addresses=''"
-        options = f"{address} -c unix_socket_directories='{self.home}' -c fsync=off"
-        self._run("pg_ctl", *data, "-w", "-l", str(self.home / "log"), "-o", options, "start")
+        self._options = f"{address} -c unix_socket_directories='{self.home}' -c fsync=off"
+        self.start()
+
+    def start(self) -> None:
+        """Starts the server, and waits until it answers."""
+        data, log = str(self.home / "data"), str(self.home / "log")
+        self._run("pg_ctl", "-D", data, "-w", "-l", log, "-o", self._options, "start")
+
+    def end(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+        """Ends the server and keeps its data; `immediate` is as if it had crashed."""
+        self._run("pg_ctl", "-D", str(self.home / "data"), "-w", "-m", mode, "stop")
 
     def new_database(self, name: str) -> str:
         """The URL of an empty database, for a server without a password."""
@@ -47,7 +57,7 @@ class Postgres:
 
     def stop(self) -> None:
         """Ends the server; its data goes."""
-        self._run("pg_ctl", "-D", str(self.home / "data"), "-m", "immediate", "stop")
+        self.end("immediate")
         shutil.rmtree(self.home)
 
     def _run(self, program: str, *arguments: str) -> None:

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import shutil
+from pathlib import Path
 
 from backend.doctor.finding import Note
 from backend.errors import SettingsInvalid
@@ -88,16 +89,8 @@ def gpu() -> str:
 
 def disk(settings: Settings) -> str:
     """There is room for a run."""
-    try:
-        settings.home.mkdir(parents=True, exist_ok=True)
-        trial = settings.home / ".doctor"
-        trial.write_text("")
-        trial.unlink()
-    except OSError as error:
-        raise SettingsInvalid(
-            f"{settings.home} cannot be written ({error.strerror}); correct its owner or mode, or "
-            "set HERO_HOME to another folder."
-        ) from error
+    for folder in (settings.home, settings.images_dir):
+        _try_to_write(folder)
     free = shutil.disk_usage(settings.home).free / 1e9
     if free < LEAST_FREE_GIGABYTES:
         raise SettingsInvalid(
@@ -105,6 +98,19 @@ def disk(settings: Settings) -> str:
             f"{LEAST_FREE_GIGABYTES:.0f} GB, or set HERO_HOME to another disk."
         )
     return f"{free:.0f} GB free in {settings.home}"
+
+
+def _try_to_write(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        trial = folder / ".doctor"
+        trial.write_text("")
+        trial.unlink()
+    except OSError as error:
+        raise SettingsInvalid(
+            f"{folder} cannot be written ({error.strerror}); correct its owner or mode, or set "
+            "HERO_HOME to another folder."
+        ) from error
 
 
 def database(settings: Settings) -> str:

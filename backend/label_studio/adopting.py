@@ -10,7 +10,7 @@ from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
 
 from backend.errors import BadInput, ProjectTaken
-from backend.label_studio.errors import Errors
+from backend.label_studio.errors import MISUNDERSTOOD, Errors
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def adopted(
                 for each in ids - connected[kind]:
                     _connection_kinds(client)[kind].delete(each)
             client.projects.update(project_id, **{name: getattr(before, name) for name in fields})
-        except (ApiError, httpx.TransportError) as error:
+        except (ApiError, httpx.HTTPError, *MISUNDERSTOOD) as error:
             logger.warning("the project %s was not put back as it was: %s", project_id, error)
         raise
 

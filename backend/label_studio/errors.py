@@ -58,7 +58,7 @@ class Errors:
             self.refuse(what, error, not_found)
         except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError) as error:
             raise self.unreachable(error) from error
-        except MISUNDERSTOOD as error:
+        except (httpx.TooManyRedirects, *MISUNDERSTOOD) as error:
             raise self.not_label_studio() from error
 
     def refuse(self, what: str, error: ApiError, not_found: Exception | None) -> None:

@@ -4,7 +4,6 @@ import ipaddress
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 from label_studio_sdk.core.api_error import ApiError
 
 from backend.errors import ImageUnresolvable, SettingsInvalid
@@ -35,20 +34,19 @@ class Wiring(Projects):
             storages = self._client.import_storage.local.list(project=project_id)
         if any(storage.path == path for storage in storages):
             return
-        try:
-            self._client.import_storage.local.create(
-                project=project_id, path=path, use_blob_urls=True, title=ML_TITLE
-            )
-        except ApiError as error:
-            if error.status_code != 400:
-                self._errors.refuse("let Label Studio serve the images", error, None)
-            raise ImageUnresolvable(
-                f"Label Studio cannot show images from {path}: it says {words_of(error)!r}; "
-                "start it with LOCAL_FILES_SERVING_ENABLED=true and LOCAL_FILES_DOCUMENT_ROOT="
-                f"{self._settings.files_root}, or set HERO_IMAGE_STORE=signed-urls."
-            ) from error
-        except httpx.TransportError as error:
-            raise self._errors.unreachable(error) from error
+        with self._asking("let Label Studio serve the images", project_id):
+            try:
+                self._client.import_storage.local.create(
+                    project=project_id, path=path, use_blob_urls=True, title=ML_TITLE
+                )
+            except ApiError as error:
+                if error.status_code != 400:
+                    raise
+                raise ImageUnresolvable(
+                    f"Label Studio cannot show images from {path}: it says {words_of(error)!r}; "
+                    "start it with LOCAL_FILES_SERVING_ENABLED=true and LOCAL_FILES_DOCUMENT_ROOT="
+                    f"{self._settings.files_root}, or set HERO_IMAGE_STORE=signed-urls."
+                ) from error
 
     def connect_backend(self, project_id: int) -> None:
         """Register this backend's webhook and model in the project, at its present address.

@@ -6,7 +6,10 @@ import signal
 import sys
 from types import FrameType
 
+from backend import logs
+from backend.outcomes import untroubled
 from backend.settings import Settings, ensure_secrets
+from backend.store import Store
 from backend.web.app import DOOR, create_app
 from backend.web.serving import server
 
@@ -22,8 +25,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, end)
     os.umask(0o077)
     _give_memory_back()
-    settings = ensure_secrets(Settings.load())
-    app = create_app(settings)
+    settings = Settings.load()
+    logs.configure(settings.log_level)
+    settings = untroubled("keep the secrets", lambda: ensure_secrets(settings))
+    store = untroubled("open the database", lambda: Store.open(settings))
+    app = create_app(settings, store)
     server(app, settings.host, settings.port, app.extensions[DOOR].known).run()
 
 

@@ -38,12 +38,13 @@ from backend.web import login
 from backend.web.body import MAX_BODY_BYTES, project_id, read_json
 from backend.web.credentials import Door
 from backend.web.ml_backend import HeroModel, versions_of
+from backend.web.readiness import Readiness
 
 logger = logging.getLogger(__name__)
 
 DOOR = "hero_door"
 """The app's `Door`, among its extensions."""
-_OPEN = ("health", "image", "webhook", dashboard.ASSETS)
+_OPEN = ("health", "ready", "image", "webhook", dashboard.ASSETS)
 """The endpoints that need no login, or look at who asks themselves."""
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -71,6 +72,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     attempts = Attempts()
     door = app.extensions[DOOR] = Door(settings, attempts)
     metrics = _Metrics(store)
+    is_ready = Readiness(store)
     app.register_blueprint(dashboard.pages(settings, store))
     app.register_blueprint(login.login(settings, attempts))
 
@@ -114,6 +116,10 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         if request.path == "/" and wanted == "text/html":
             return redirect("/runs")
         return {"status": "UP", "model_class": HeroModel.__name__}
+
+    @app.get("/ready")
+    def ready() -> tuple[dict[str, str], int]:
+        return ({"status": "READY"}, 200) if is_ready() else ({"status": "NO DATABASE"}, 503)
 
     @app.post("/setup")
     def setup() -> dict[str, str]:

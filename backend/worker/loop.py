@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from backend import logs
 from backend.engine import Engine
@@ -34,7 +34,7 @@ from backend.errors import (
 from backend.files import is_disk_full
 from backend.label_studio import Gateway
 from backend.labels import closing, collect
-from backend.outcomes import Outcome, Way, outcome_of
+from backend.outcomes import Outcome, Way, outcome_of, untroubled
 from backend.repair import mend, unmended
 from backend.run.records import Claim, Epoch, Image, Run
 from backend.run.states import WORK, Event, State
@@ -51,8 +51,6 @@ from backend.worker.sample_rows import SampleRows
 from backend.worker.standing import Standing
 
 logger = logging.getLogger(__name__)
-
-Made = TypeVar("Made")
 
 TICK_SECONDS = 0.5
 """How often the worker looks for something to do: a query of a millisecond."""
@@ -92,13 +90,11 @@ class Worker:
         poller.start()
         while not self._ending.is_set():
             try:
-                worked = self.work_once()
+                if not self.work_once():
+                    self._rest()
             except Exception as error:
                 _log(error)
                 self._ending.wait(TROUBLE_PAUSE_SECONDS)
-            else:
-                if not worked:
-                    self._rest()
 
     def end(self) -> None:
         """Let both loops end after what they are doing."""
@@ -355,18 +351,6 @@ def _log(error: Exception) -> None:
         logger.warning("%s", error)
     else:
         logger.error("the worker goes on after", exc_info=error)
-
-
-def untroubled(what: str, attempt: Callable[[], Made]) -> Made:
-    """`attempt()`, again and again while what keeps it from success passes by itself."""
-    while True:
-        try:
-            return attempt()
-        except (HeroServiceError, OSError) as error:
-            if outcome_of(error).way is Way.fail:
-                raise
-            logger.warning("cannot %s yet, and try again: %s", what, error)
-            time.sleep(TROUBLE_PAUSE_SECONDS)
 
 
 def _leave(*_: object) -> None:

@@ -21,7 +21,7 @@ from backend.errors import (
     RunChanged,
 )
 from backend.label_studio.errors import Errors, retry_after
-from backend.outcomes import OUTCOMES, Way, outcome_of
+from backend.outcomes import OUTCOMES, Way, outcome_of, untroubled
 from backend.store.database import _as_ours
 
 GONE = ProjectGone("gone")
@@ -70,6 +70,7 @@ def test_what_passes_waits(error: Exception):
     [
         (answered(302), NotLabelStudio),
         (answered(200, "<html>a login</html>"), NotLabelStudio),
+        (httpx.TooManyRedirects("a login that leads to itself"), NotLabelStudio),
         (TypeError("argument of type 'NoneType' is not iterable"), NotLabelStudio),
         (AttributeError("'NoneType' object has no attribute 'release'"), NotLabelStudio),
         (answered(413, "<html>too large</html>"), RequestTooLarge),
@@ -160,3 +161,22 @@ def test_a_whole_answer_is_no_trouble():
     ours = Errors("http://studio", "http://backend", personal=False)
     with ours.translated("look", GONE):
         assert SimpleNamespace(release="1").release
+
+
+def test_a_process_that_starts_waits_for_what_passes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("backend.outcomes.RETRY_SECONDS", 0)
+    troubles: list[Exception] = [
+        errors.DatabaseUnavailable("away"),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ]
+
+    def attempt() -> str:
+        if troubles:
+            raise troubles.pop(0)
+        return "opened"
+
+    assert untroubled("open it", attempt) == "opened"
+    for raised in (errors.SettingsInvalid("no address"), errors.BadInput("no"), ValueError("no")):
+        troubles.append(raised)
+        with pytest.raises(type(raised)):
+            untroubled("open it", attempt)

@@ -4,7 +4,6 @@ Its database is made once (half a minute of migrations) and kept in pytest's cac
 then starts on a copy of it, in a few seconds.
 """
 
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from backend.label_studio.browser_session import Member, invitation
 from backend.local.label_studio_server import LocalLabelStudio
 from backend.local.processes import free_port, stop
 from backend.settings import LABEL_STUDIO_VERSION
+from tests.label_studio_data import kept_label_studio
 
 
 @dataclass
@@ -56,29 +56,6 @@ class RunningLabelStudio:
         return member.http
 
 
-def _empty_database(cache: Path, workshop: Path) -> Path:
-    """A folder with a migrated Label Studio in which nothing has happened yet."""
-    kept = cache / "data"
-    if not (kept / "account.json").exists():
-        server = LocalLabelStudio(
-            workshop / "data",
-            files_root=workshop / "files",
-            log=workshop / "first-start.log",
-            port=free_port(),
-        )
-        try:
-            server.start()
-        finally:
-            stop([server.child])
-        copy = cache / f"data-{os.getpid()}"
-        shutil.copytree(workshop / "data", copy)
-        try:
-            copy.rename(kept)
-        except OSError:  # another session was quicker
-            shutil.rmtree(copy)
-    return kept
-
-
 @pytest.fixture(scope="session")
 def empty_label_studio(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -86,7 +63,7 @@ def empty_label_studio(
     """A data folder to copy: the first start has been made and nothing has happened since."""
     assert request.config.cache is not None
     cache = request.config.cache.mkdir(f"label-studio-{LABEL_STUDIO_VERSION}")
-    return _empty_database(cache, tmp_path_factory.mktemp("first-start"))
+    return kept_label_studio(cache, tmp_path_factory.mktemp("first-start"))
 
 
 @pytest.fixture(scope="session")

@@ -66,10 +66,12 @@ def test_a_team_goes_through_an_epoch(tmp_path: Path):
         assert httpx.get(f"{team.url('9090')}/metrics").status_code == 401
 
 
-def label(person: Member, project_id: int, verdicts: list[str]) -> None:
+def label(
+    person: Member, project_id: int, verdicts: list[str], *, count: int | None = None
+) -> None:
     """As at the labelling page: the image is looked at, then judged."""
     control = verdict_control(template())
-    for _ in verdicts:
+    for _ in verdicts[:count]:
         task = person.next_task(project_id)
         assert person.image(task["data"]["image"]).startswith(b"\x89PNG")
         result = [control.result(verdicts[task["data"]["index"]])]

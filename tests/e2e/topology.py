@@ -8,8 +8,10 @@ are replaced.
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,8 @@ class Topology:
         self._ports = {port: str(processes.free_port()) for port in PORTS}
         self._dockerfile = (ROOT / "Dockerfile").read_text()
         self._exit = ExitStack()
+        self._postgres: Postgres | None = None
+        self.volumes = folder / "volumes"
 
     def __enter__(self) -> "Topology":
         return self
@@ -49,8 +53,8 @@ class Topology:
         self._exit.close()
 
     def start(self) -> None:
-        """Each service as soon as those that it depends on are healthy."""
-        waiting = dict(self.services)
+        """Each service that does not run, as soon as those that it depends on are healthy."""
+        waiting = {name: service for name, service in self.services.items() if not self._runs(name)}
         while waiting:
             name = next(
                 name
@@ -62,22 +66,47 @@ class Topology:
                 on["condition"] == "service_healthy"
                 for on in service.get("depends_on", {}).values()
             )
-            if name == "db":
-                self._start_database(service)
-            else:
-                command = self.here(service.get("command") or self._image_command())
-                log = self.folder / f"{name}.log"
-                child = Child(name, command, self.environment(name), log, self.folder)
-                self.children[name] = child
-                child.start()
-            self._wait_until_healthy(name)
+            self.start_alone(name)
+
+    def start_alone(self, name: str) -> None:
+        """One service, whatever it depends on."""
+        service = self.services[name]
+        if name == "db":
+            self._start_database(service)
+        else:
+            command = self.here(service.get("command") or self._image_command())
+            log = self.folder / f"{name}.log"
+            child = Child(name, command, self.environment(name), log, self.folder)
+            self.children[name] = child
+            child.start()
+        self._wait_until_healthy(name)
+
+    def down(self) -> None:
+        """End all services, and delete what is in their volumes."""
+        processes.stop(list(self.children.values()))
+        self.children.clear()
+        self._exit.close()
+        shutil.rmtree(self.volumes)
+
+    def _runs(self, name: str) -> bool:
+        if name == "db":
+            return self._postgres is not None
+        return name in self.children and self.children[name].alive
 
     def run(self, service: str, *command: str) -> str:
         """`docker compose exec SERVICE COMMAND`; what it prints."""
+        return self.pipe(service, command, b"").decode()
+
+    def pipe(self, service: str, command: Sequence[str], said: bytes) -> bytes:
+        """`docker compose exec -T SERVICE COMMAND`, with its standard input and output."""
         answer = subprocess.run(
-            command, env=self.environment(service), capture_output=True, text=True, cwd=self.folder
+            self.here(list(command)),
+            input=said,
+            env=self._inside(service),
+            capture_output=True,
+            cwd=self.folder,
         )
-        assert answer.returncode == 0, f"{answer.stdout}\n{answer.stderr}"
+        assert answer.returncode == 0, (answer.stdout + answer.stderr).decode(errors="replace")
         return answer.stdout
 
     def environment(self, name: str) -> dict[str, str]:
@@ -90,6 +119,15 @@ class Topology:
             env |= dict(pair.split("=", 1) for pair in self.here(line.split()))
         values = self.services[name]["environment"]
         return env | {key: self.here([str(value)])[0] for key, value in values.items()}
+
+    def _inside(self, name: str) -> dict[str, str]:
+        """The variables of a program that is started in the service's container."""
+        env = self.environment(name)
+        if name == "db" and self._postgres is not None:
+            env["PATH"] = f"{self._postgres.binaries}:{env['PATH']}"
+            env |= {"PGHOST": "127.0.0.1", "PGPORT": self._ports["5432"]}
+            env["PGPASSWORD"] = env["POSTGRES_PASSWORD"]
+        return env
 
     def here(self, words: list[str]) -> list[str]:
         """Hosts, ports and volumes of the containers, as those of this machine."""
@@ -106,7 +144,7 @@ class Topology:
         text = re.sub(rf"\b({hosts})(?=:\d)", "127.0.0.1", text)
         text = re.sub(rf"\b({'|'.join(PORTS)})\b", lambda port: self._ports[port[0]], text)
         for path in ("/data/hero", "/label-studio/data"):
-            text = text.replace(path, str(self.folder / "volumes" / path.strip("/")))
+            text = text.replace(path, str(self.volumes / path.strip("/")))
         return text
 
     def _image_command(self) -> list[str]:
@@ -117,7 +155,7 @@ class Topology:
         env = service["environment"]
         assert env["POSTGRES_USER"] == "hero"
         server = Postgres(password=env["POSTGRES_PASSWORD"], port=int(self._ports["5432"]))
-        self._exit.callback(server.stop)
+        self._exit.callback(self._stop_database, server)
         self._postgres = server
         with psycopg.connect(
             host="127.0.0.1", port=self._ports["5432"], user="hero", dbname="postgres",
@@ -127,13 +165,14 @@ class Topology:
             for config in service["configs"]:
                 connection.execute(self._file["configs"][config["source"]]["content"])
 
+    def _stop_database(self, server: Postgres) -> None:
+        server.stop()
+        self._postgres = None
+
     def _wait_until_healthy(self, name: str) -> None:
         kind, *check = self.services[name]["healthcheck"]["test"]
         assert kind == "CMD"
-        env = self.environment(name)
-        if name == "db":
-            env["PATH"] = f"{self._postgres.binaries}:{env['PATH']}"
-            env |= {"PGHOST": "127.0.0.1", "PGPORT": self._ports["5432"]}
+        env = self._inside(name)
         child = self.children.get(name)
         assert processes.wait_until(
             lambda: subprocess.run(self.here(check), env=env, capture_output=True).returncode == 0,

@@ -77,6 +77,14 @@ def test_links_that_only_containers_can_follow_are_a_note(settings):
     assert services.label_studio(outer, HERE)
 
 
+def test_images_that_cannot_be_written_are_a_line(settings):
+    settings.home.mkdir(parents=True)
+    settings.images_dir.write_text("a file where the folder should be")
+    *_, last = examine(settings)
+    assert (last.name, last.level) == ("home folder", "FAIL")
+    assert f"{settings.images_dir} cannot be written" in last.detail
+
+
 def test_a_worker_is_missed(settings):
     with pytest.raises(HeroServiceError, match="hero up"):
         services.worker(settings)

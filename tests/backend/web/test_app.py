@@ -15,6 +15,7 @@ from itsdangerous import Signer
 from pydantic import SecretStr
 
 from backend.dashboard.access import COOKIE, new_cookie
+from backend.errors import DatabaseUnavailable
 from backend.run.labelling import Labelling
 from backend.run.records import Run
 from backend.run.states import Event, State
@@ -22,6 +23,7 @@ from backend.settings import Settings
 from backend.store import Store
 from backend.tasks.images import gallery_key, image_key, image_url
 from backend.tasks.label_config import template
+from backend.web import readiness
 from backend.web.app import create_app
 from tests.backend.conftest import CONFIG, Clock
 from tests.backend.web.knocking import JSON, SECRET, basic
@@ -65,6 +67,24 @@ class TestProtocol:
     @pytest.mark.parametrize("path", ["/health", "/"])
     def test_health_needs_no_password(self, client: FlaskClient, path: str):
         assert client.get(path).get_json()["status"] == "UP"
+
+    def test_ready_asks_the_database(
+        self, client: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch
+    ):
+        answers: list[Exception | None] = [DatabaseUnavailable("away"), None]
+
+        def work_waits() -> bool:
+            if error := answers.pop(0):
+                raise error
+            return False
+
+        monkeypatch.setattr(store, "work_waits", work_waits)
+        monkeypatch.setattr(readiness, "LASTS_SECONDS", -1.0)
+        assert client.get("/ready").status_code == 503
+        assert client.get("/ready").get_json() == {"status": "READY"}
+        monkeypatch.setattr(readiness, "LASTS_SECONDS", 60.0)
+        assert client.get("/ready").status_code == 200
+        assert answers == []
 
     def test_setup_answers_the_models_version(self, client: FlaskClient, run: Run):
         body = {"project": "7.1795403510", "schema": template(), "access_token": "x"}
@@ -381,7 +401,7 @@ class TestGuessing:
 
 
 @pytest.mark.parametrize(
-    "path", ["/health", "/metrics", "/nowhere", "/images/x", "/runs", "/login"]
+    "path", ["/health", "/ready", "/metrics", "/nowhere", "/images/x", "/runs", "/login"]
 )
 def test_every_answer_has_the_headers(client: FlaskClient, path: str):
     headers = client.get(path).headers

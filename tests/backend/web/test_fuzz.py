@@ -102,6 +102,7 @@ def knock(app: tuple[Flask, Settings, MadeRun], count: int) -> list[int]:
         [
             "/",
             "/health",
+            "/ready",
             "/setup",
             "/predict",
             "/webhook",
