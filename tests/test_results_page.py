@@ -89,11 +89,9 @@ def test_the_table_of_the_readme(task: str):
     readme = (ROOT / "README.md").read_text()
     row = re.search(rf"^\| `{CELLS[f'{task}/hero']['prompt']}` \| (.*) \|$", readme, re.M)
     assert row is not None
-    assert [number(cell) for cell in row[1].split(" | ")] == [
-        percent(pretrained, f"{task}/hero"),
-        percent(success, f"{task}/hero"),
-        percent(success, f"{task}/hero+"),
-    ]
+    before, hero, *_ = map(number, row[1].split(" | "))
+    assert before == percent(pretrained, f"{task}/hero")
+    assert hero == percent(success, f"{task}/hero")
 
 
 TABLE2 = {
