@@ -131,7 +131,7 @@ def test_diffusers_draws_the_same_images_with_the_lora(folder, tmp_path, make_co
 
     without = draw()
     pipe.load_lora_weights(path)
-    torch.testing.assert_close(draw(), ours.latents, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(draw(), ours.latents, atol=1e-4, rtol=1e-4)
     assert not torch.allclose(without, ours.latents, atol=1e-2)
 
 
