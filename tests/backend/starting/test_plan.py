@@ -52,6 +52,7 @@ def test_the_example_shows_every_option():
         "width",
         "memory",
         "project",
+        "until",
     }
     assert shown == set(file_keys())
 
