@@ -29,7 +29,7 @@ from hero_engine.methods.feedback_method import FeedbackMethod
 from hero_engine.methods.hero_plus_settings import HeroPlusSettings
 from hero_engine.methods.pretrained_pull import Compared, compared, latents_in_a_pass
 from hero_engine.methods.prior import draw_prior, prior_prompt
-from hero_engine.methods.rollback import under
+from hero_engine.methods.rollback import Rollback, under
 from hero_engine.methods.standing import HALF, Standing, came_back
 from hero_engine.methods.workload import Workload
 from hero_engine.report import OnProgress, Report, reporting
@@ -48,6 +48,8 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         self.replay = Replay.empty(self.policy.latent_shape)
         self.prior: Float[Tensor, "prior channel height width"] | None = None
         self.standing = Standing()
+        if self.settings.keep_best:
+            self.rollback = Rollback(0.0)
 
     @contextlib.contextmanager
     def run_model(self) -> Iterator[None]:

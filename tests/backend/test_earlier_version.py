@@ -63,6 +63,8 @@ STATES = {
 BIT_EQUAL = tuple(STATES)
 """The runs that become what the old code makes of them, to the last bit: those of hero have to, the
 others may be taken out where a method is changed on purpose."""
+RECIPE = {"keep_best", "until", "held_share", "denoising_repeats", "step_back_drop"}
+"""Settings of hero+ that a new run takes from this version's recipe, where a file is silent."""
 LETTERS = {"g": "good", "b": "bad"}
 
 
@@ -365,7 +367,9 @@ def test_what_was_learned_is_exported(untouched: Home, tmp_path: Path, name: str
 def test_a_run_yaml_means_what_it_meant(untouched: Home, name: str):
     plan, config = make_plan(untouched.settings, {}, WRITTEN / "runs" / f"{name}.yaml")
     run = untouched.run(name)
-    assert read_config(run.config) == config.replaced(format=1)
+    ours, theirs = config.flat(), read_config(run.config).flat()
+    differ = {name for name in ours if ours[name] != theirs[name]} - {"format"}
+    assert differ <= (RECIPE if config.method.name == "hero+" else set())
     assert config.model.name == "tiny"
     assert plan.labelling == run.labelling
     assert (plan.title or config.prompt) == run.title

@@ -30,6 +30,7 @@ PAGES = (
     "first-run",  # the last one: it stops the run
 )
 ELSEWHERE = {
+    "git pull": "a newer version, which no test can know",
     "docker compose": "tests/e2e/test_topology.py runs the same commands as plain processes",
     "python -m benchmarks.research": "trains for minutes; tests/benchmarks/test_research.py has it",
     "git checkout 9425af8": "the version that has the settings which were removed",

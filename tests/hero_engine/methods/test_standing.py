@@ -146,6 +146,14 @@ def test_people_draw_with_the_judged_model_and_the_run_goes_on_with_the_new_one(
     assert torch.equal(lora_of(run), second)
 
 
+def test_what_steps_back_is_the_standing_alone(make_config):
+    run = Method.create(make_config(**FEW, step_back_drop=0.1))
+    for count in (5, 6, 4):
+        report = run.learn(run.generate(), good(count))
+    assert report.stepped_back
+    assert "So the model after epoch 1 came back." in report.note
+
+
 def test_after_one_epoch_people_get_what_it_made(run):
     run.learn(run.generate(), good(5))
     made = lora_of(run)
