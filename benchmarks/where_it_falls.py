@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -40,7 +39,7 @@ LESS_GUIDANCE = 2.0
 
 @dataclass(frozen=True)
 class Ways:
-    """A model's predictions, put together in several ways."""
+    """A run's predictions, put together in several ways; each follows what the run learns."""
 
     method: HeroPlus
     empty: Denoiser
@@ -48,7 +47,7 @@ class Ways:
 
     @classmethod
     def of(cls, method: HeroPlus) -> Ways:
-        """Of a run's model as it stands."""
+        """Of a run."""
         denoiser = method.policy.denoiser
         return cls(method, denoiser("", guided=False), denoiser(method.prompt, guided=False))
 
@@ -124,18 +123,18 @@ def main() -> None:
         ["drawn", "good", "spread", *(f"{head} wrong" for head in heads)],
     )
     scale = method.config.sampling.guidance_scale
-    rows: list[tuple[str, Callable[[Ways], Denoiser]]] = [
-        ("as it is", lambda ways: ways.guided(scale)),
-        (f"guidance {LESS_GUIDANCE:g} for {scale:g}", lambda ways: ways.guided(LESS_GUIDANCE)),
-        ("empty caption: pretrained", lambda ways: ways.empty_of_the_pretrained(scale)),
-        ("cleaner half: pretrained", lambda ways: ways.cleaner_half_of_the_pretrained(scale)),
-    ]
-    add_row(table, "pretrained", method, Ways.of(method).guided(scale), judge, wanted)
+    ways = Ways.of(method)
+    add_row(table, "pretrained", method, ways.guided(scale), judge, wanted)
     for _ in range(said.epochs):
         batch = method.generate()
         method.learn(batch, label(method, batch))
-    for name, way in rows:
-        add_row(table, name, method, way(Ways.of(method)), judge, wanted)
+    for name, denoise in (
+        ("as it is", ways.guided(scale)),
+        (f"guidance {LESS_GUIDANCE:g} for {scale:g}", ways.guided(LESS_GUIDANCE)),
+        ("empty caption: pretrained", ways.empty_of_the_pretrained(scale)),
+        ("cleaner half: pretrained", ways.cleaner_half_of_the_pretrained(scale)),
+    ):
+        add_row(table, name, method, denoise, judge, wanted)
     out = RESULTS / "where_it_falls.json"
     result = {"command": command("where_it_falls"), "header": table.header, "rows": table.rows}
     out.write_text(json.dumps(result, indent=1) + "\n")

@@ -153,11 +153,10 @@ class Method(ABC, Generic[Settings]):
                 f"resume from the checkpoint of epoch {batch.epoch}, or send that epoch's batch."
             )
         feedback = feedback.check(batch)
-        n = len(batch.images)
         report = Report(
             epoch=batch.epoch,
             success_rate=success_rate(feedback.good),
-            success_rate_fresh=success_rate(feedback.good[n - self._fresh(n) :]),
+            success_rate_fresh=success_rate(self._fresh_verdicts(feedback)),
             diversity=in_batch_diversity(batch.latents.flatten(1)),
         )
         self._keep(batch, feedback)
@@ -279,6 +278,11 @@ class Method(ABC, Generic[Settings]):
     def _fresh(self, n: int) -> int:
         """How many images of this epoch's batch, its last ones, are drawn from N(0, I)."""
         return n
+
+    def _fresh_verdicts(self, feedback: Feedback) -> tuple[bool | None, ...]:
+        """What was said of the batch's images from N(0, I), before anything is learned from it."""
+        n = len(feedback.good)
+        return feedback.good[n - self._fresh(n) :]
 
     def _batch_noises(self, n: int) -> Float[Tensor, "n channel height width"]:
         """The noises of this epoch's batch: N(0, I), unless the method knows better ones."""

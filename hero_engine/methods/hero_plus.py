@@ -85,7 +85,7 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
     def _learn(
         self, batch: Batch, feedback: Feedback, report: Report, on_progress: OnProgress | None
     ) -> None:
-        fresh = feedback.good[len(batch.images) - self._fresh(len(batch.images)) :]
+        fresh = self._fresh_verdicts(feedback)
         appraisal = self._appraise(batch, feedback, report, on_progress)
         self._remember(batch, feedback, appraisal, report)
         summary, nothing_to_learn = appraisal.summary, report.note
