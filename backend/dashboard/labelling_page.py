@@ -124,7 +124,7 @@ class LabellingPage:
             return f"{epoch}, one question left: which of {counts.undecided} images is the best?"
         if self.run.labelling.layout == "gallery":
             return f"{epoch}, {counts.total} images on one page"
-        if counts.votes_needed > counts.total or len(counts.annotators) > 1:
+        if self.several:
             where = f"{counts.total - self.left} of {counts.total} labelled"
         else:
             where = f"image {min(counts.total - self.left + 1, counts.total)} of {counts.total}"

@@ -59,6 +59,13 @@ class Run:
         return int(self.config["epochs"])
 
     @property
+    def shown_epoch(self) -> int:
+        """The epoch people see: counted from 1, never beyond the last that was made."""
+        if self.state is State.finished:
+            return self.epoch
+        return min(self.epoch + 1, self.epochs)
+
+    @property
     def ends_when_good_enough(self) -> bool:
         """Whether the run ends once its labels prove that the model is as good as it asks for."""
         return bool(self.config.get("until", NEVER) != NEVER)

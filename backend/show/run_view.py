@@ -82,9 +82,7 @@ class RunView:
     @property
     def epoch(self) -> int:
         """The epoch people see: counted from 1, never beyond the last that was made."""
-        if self.run.state is State.finished:
-            return self.run.epoch
-        return min(self.run.epoch + 1, self.run.epochs)
+        return self.run.shown_epoch
 
     @property
     def progress(self) -> tuple[int, int] | None:

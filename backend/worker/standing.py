@@ -32,8 +32,7 @@ class Descriptions(Protocol):
 
 def description(settings: Settings, run: Run) -> str:
     """Where a run stands, where it is labelled, and what its images should show."""
-    epoch = min(run.epoch + 1, run.epochs)
-    said = f"Epoch {epoch} of {run.epochs}: {SENTENCE[run.state].replace('`', '')}."
+    said = f"Epoch {run.shown_epoch} of {run.epochs}: {SENTENCE[run.state].replace('`', '')}."
     if run.state not in ENDED:
         said += f" Label at {settings.label_url(run.id)}, which goes on from batch to batch."
     return f"{said} Prompt: {run.prompt}"

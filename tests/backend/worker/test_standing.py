@@ -1,9 +1,11 @@
 """A project's description says how its run stands."""
 
+from dataclasses import replace
+
 import pytest
 
 from backend.run.records import Run
-from backend.run.states import Event
+from backend.run.states import Event, State
 from backend.settings import Settings
 from backend.store import Store
 from backend.worker import standing
@@ -39,6 +41,11 @@ def test_it_follows_the_run(
     store.transition(run.id, Event.stop)
     told.tell(lambda: source)
     assert source.descriptions[-1] == f"Epoch 1 of 2: stopped. Prompt: {run.prompt}"
+
+
+def test_a_run_that_ended_early_ended_in_its_last_epoch(settings: Settings, run: Run):
+    finished = replace(run, state=State.finished, epoch=1)
+    assert standing.description(settings, finished).startswith("Epoch 1 of 2: finished.")
 
 
 def test_label_studio_may_be_away(
