@@ -24,6 +24,7 @@ from backend.settings import Settings
 from hero_engine.config import RunConfig as RunConfig
 from hero_engine.errors import HeroError
 from hero_engine.methods import make_config as configs
+from hero_engine.methods.hero_plus_settings import HeroPlusSettings
 from hero_engine.methods.make_config import Setting
 from hero_engine.methods.table import METHODS
 from hero_engine.models.names import bundled
@@ -118,6 +119,12 @@ def unusual(stored: Mapping[str, Any]) -> list[tuple[str, Any, Any, str]]:
         for each in settings
         if each.name in stored and stored[each.name] != each.default
     ]
+
+
+def kept_prompts(stored: Mapping[str, Any]) -> tuple[str, ...]:
+    """The prompts that a run keeps as they are while it learns its own."""
+    config = read_config(stored)
+    return config.method.kept(config.prompt) if isinstance(config.method, HeroPlusSettings) else ()
 
 
 def check(config: RunConfig) -> list[str]:

@@ -3,7 +3,8 @@
     python -m benchmarks.prompts [--seeds 9101] [--only "cat|hand"] [--model tiny-sd3] [--finished]
 
 A simulated annotator without errors labels until the run ends by itself, or for 512 labels. Then
-200 images from fresh noises of the run's model are judged, beside 200 of the pretrained one. One
+200 images from fresh noises of the run's model are judged, beside 200 of the pretrained one.
+No other prompts are kept as they are (`benchmarks.kept_prompts` measures what that does). One
 process a core; finished runs are kept beside the result file.
 """
 
@@ -126,7 +127,7 @@ def main() -> None:
     arguments = parser.parse_args()
     out = RESULTS / f"{slug(f'prompts-{arguments.model}')}.json"
     configs = [
-        preset("tiny", model=arguments.model, prompt=prompt, seed=int(seed))
+        preset("tiny", model=arguments.model, prompt=prompt, seed=int(seed), keep="none")
         for seed in arguments.seeds.split(",")
         for prompt in tasks()
         if re.search(arguments.only, prompt)

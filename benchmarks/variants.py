@@ -30,6 +30,7 @@ class Variant:
 
 
 _PLUS: dict[str, Any] = {
+    "keep": "none",
     "method": "hero+",
     "held_share": 0.0,
     "keep_best": False,

@@ -74,6 +74,15 @@ def start(
             "is good: 0.95 (the default of hero+), another share, or never.",
         ),
     ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PROMPT",
+            rich_help_panel=TEACH,
+            help="A prompt that shall stay as it is (hero+). May be repeated. Left out, prompts "
+            "next to the run's own are kept: fewer, more, another colour. none keeps none.",
+        ),
+    ] = None,
     height: Annotated[
         int | None,
         typer.Option(
@@ -235,6 +244,7 @@ def start(
         "images": images,
         "epochs": epochs,
         "until": until,
+        "keep": keep or None,
         "steps": steps,
         "trained_steps": trained_steps,
         "method": method,
@@ -325,7 +335,7 @@ def _described(settings: Settings, run: Run) -> str:
     return (
         f"Run [bold]{run.id}[/] has started: {run.epochs} epochs of {run.images_per_epoch} images, "
         f"{labels} labels in all{_or_fewer(run)}.\n"
-        f"{escape(_labelled_how(plan))}\nMethod: {run.config['method']}.\n{_takes(run)}"
+        f"{escape(_labelled_how(plan))}\nMethod: {run.config['method']}.\n{_kept(run)}{_takes(run)}"
         "Label on this page, which goes on from batch to batch. The link works once; "
         f"`hero link {run.id} --label` prints another:\n"
         f"{access.link(ensure_secrets(settings), run.id, to_label=True)}\n"
@@ -337,6 +347,14 @@ def _or_fewer(run: Run) -> str:
     if not run.ends_when_good_enough:
         return ""
     return f", or fewer once they prove that {float(run.config['until']):.0%} are good"
+
+
+def _kept(run: Run) -> str:
+    """Which prompts shall stay as they are, as a line."""
+    from backend import engine
+
+    kept = engine.kept_prompts(run.config)
+    return f"Kept as they are: {escape('; '.join(kept))}.\n" if kept else ""
 
 
 def _takes(run: Run) -> str:

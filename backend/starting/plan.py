@@ -25,6 +25,7 @@ ENGINE_FIELDS = {
     "images": "images_per_epoch",
     "epochs": "epochs",
     "until": "until",
+    "keep": "keep",
     "steps": "num_inference_steps",
     "trained_steps": "trained_steps",
     "method": "method",
@@ -51,6 +52,9 @@ class Plan(Labelling):
     epochs: int | None = Field(None, description="Batches that are drawn and labelled.")
     until: float | str | None = Field(
         None, description="When the run is good enough: a share of good images, or never."
+    )
+    keep: list[str] | str | None = Field(
+        None, description="Prompts that shall stay as they are; or none."
     )
     steps: int | None = Field(None, description="Denoising steps per image.")
     trained_steps: int | None = Field(None, description="Steps of each image that are trained on.")

@@ -32,6 +32,7 @@ ENHANCED: dict[str, str] = {
 The paper's are GPT-4's for Stable Diffusion."""
 
 FIRST_PLUS: dict[str, Any] = {
+    "keep": "none",
     "method": "hero+",
     "held_share": 0.0,
     "keep_best": False,

@@ -43,6 +43,8 @@ def check_run(config: RunConfig) -> list[str]:
         prompts["instance prompt"] = settings.instance_prompt
     if isinstance(settings, DreamBoothSettings | HeroPlusSettings):
         prompts["class prompt"] = settings.class_prompt
+    if isinstance(settings, HeroPlusSettings) and not isinstance(settings.keep, str):
+        prompts |= {f"kept prompt {number}": kept for number, kept in enumerate(settings.keep, 1)}
     for name, prompt in prompts.items():
         check_text(name, prompt)
     warnings = prompt_warnings(model, prompts)

@@ -70,7 +70,7 @@ _BATCH_SIZES = {"sample_batch_size": 8, "forward_batch_size": 2}
 """The same, of every method: there was no `auto` then."""
 
 
-_NEW = {"hero+": {"held_share": 0.0, "keep_best": False, "until": "never"}}
+_NEW = {"hero+": {"held_share": 0.0, "keep_best": False, "until": "never", "keep": "none"}}
 """What runs of a method did before there was such a setting."""
 
 

@@ -8,7 +8,8 @@ people's verdicts do not speak for (`standing.py`, `docs/research.md`).
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain, islice
 from math import ceil
 from typing import Any
@@ -27,7 +28,7 @@ from hero_engine.methods.base import timed
 from hero_engine.methods.denoising_loss import Kind, Losses, Term
 from hero_engine.methods.feedback_method import FeedbackMethod
 from hero_engine.methods.hero_plus_settings import HeroPlusSettings
-from hero_engine.methods.pretrained_pull import Compared, compared, latents_in_a_pass
+from hero_engine.methods.pretrained_pull import Compared, Pull, compared, latents_in_a_pass
 from hero_engine.methods.prior import draw_prior, prior_prompt
 from hero_engine.methods.rollback import Rollback, under
 from hero_engine.methods.standing import HALF, Standing, came_back
@@ -38,6 +39,10 @@ from hero_engine.storage.batch import Batch, Feedback
 CHAMPION = "champion-"
 """Begins the names of a checkpoint's files that hold the model which people's verdicts speak for,
 where it is not the one that the run goes on with."""
+
+
+Draws = Callable[[int], Float[Tensor, "n channel height width"]]
+"""So many of the good latents, by chance."""
 
 
 class HeroPlus(FeedbackMethod[HeroPlusSettings]):
@@ -181,51 +186,69 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         return steps
 
     def _terms(self, denoise: Denoiser, steps: int) -> Iterator[denoising_loss.Terms]:
-        """What each step learns from: good latents, noised and as noise alone, and the pretrained
-        model's own."""
+        """What each step learns from: good latents, noised and as noise alone, and what is held to
+        the pretrained model."""
         settings, generator = self.settings, self._stream("denoising")
-        process, size = self.policy.forward_process, settings.denoising_batch_size
+        size = settings.denoising_batch_size
         latents = self.replay.good_latents
         weights = rarity(latents.flatten(1))
-        first, learned, held = self._first_step_latents(size), self._learned, self._held_latents
-        of_prior = self.policy.denoiser(prior_prompt(self.policy, settings), guided=False)
-        losses, hold, pull = self._losses(denoise), _pull(denoise), _pull(of_prior)
-
-        def good() -> list[Noised]:
-            z_0 = draw(latents, weights, size - first, generator)
-            parts = [process.noised(z_0, generator, learned)]
-            if first:
-                z_0 = draw(latents, weights, first, generator)
-                parts.append(process.noise_only(z_0, generator))
-            return self._passes(parts)
-
-        def cleaner() -> list[Noised]:
-            if not held:
-                return []
-            z_0 = draw(latents, weights, held, generator)
-            return [process.noised(z_0, generator, (0.0, settings.held_share))]
-
-        def known() -> list[Noised]:
-            if self.prior is None:
-                return []
-            rows = torch.randint(len(self.prior), (size,), generator=generator)
-            return self._passes(self._noised(self.prior[rows], first, generator))
-
+        draws = partial(draw, latents, weights, generator=generator)
+        pulls = self._pulls(denoise, draws, generator)
+        losses = self._losses(denoise)
         at_a_time = max(1, latents_in_a_pass(self.config.sampling) // size)
         for ahead in torch.arange(steps).split(at_a_time):
-            drawn = [(good(), cleaner(), known()) for _ in ahead]
-            goods, cleaners, knowns = zip(*drawn, strict=True)
-            for of_good, of_cleaner, of_known in zip(
-                self._targets(denoise, goods),
-                self._with_pretrained(denoise, cleaners),
-                self._with_pretrained(of_prior, knowns),
-                strict=True,
-            ):
-                yield [
-                    *_as_terms(of_good, losses),
-                    *_as_terms(of_cleaner, hold, settings.held_weight),
-                    *_as_terms(of_known, pull, settings.preservation_weight),
-                ]
+            drawn = [(self._good(draws, generator), list(pulls(step))) for step in ahead.tolist()]
+            goods, pulled = zip(*drawn, strict=True)
+            targets = self._targets(denoise, goods)
+            for of_good, held in zip(targets, self._held_terms(pulled), strict=True):
+                yield [*_as_terms(of_good, losses), *held]
+
+    def _good(self, draws: Draws, generator: torch.Generator) -> list[Noised]:
+        """A step's good latents, noised and as noise alone."""
+        process, size = self.policy.forward_process, self.settings.denoising_batch_size
+        first = self._first_step_latents(size)
+        parts = [process.noised(draws(size - first), generator, self._learned)]
+        if first:
+            parts.append(process.noise_only(draws(first), generator))
+        return self._passes(parts)
+
+    def _pulls(
+        self, denoise: Denoiser, draws: Draws, generator: torch.Generator
+    ) -> Callable[[int], Iterator[Pull]]:
+        """What a step, by its number, holds to the pretrained model: the cleaner noise levels, the
+        prior, and one of the kept prompts in turn."""
+        settings, process = self.settings, self.policy.forward_process
+        size, held = settings.denoising_batch_size, self._held_latents
+        first, few = self._first_step_latents(size), ceil(size / 2)
+        of_prior = self.policy.denoiser(prior_prompt(self.policy, settings), guided=False)
+        of_kept = [self.policy.denoiser(each, guided=False) for each in settings.kept(self.prompt)]
+
+        def of_step(step: int) -> Iterator[Pull]:
+            if held:
+                part = process.noised(draws(held), generator, (0.0, settings.held_share))
+                yield Pull(denoise, [part], settings.held_weight)
+            if self.prior is not None:
+                rows = torch.randint(len(self.prior), (size,), generator=generator)
+                parts = self._passes(self._noised(self.prior[rows], first, generator))
+                yield Pull(of_prior, parts, settings.preservation_weight)
+            if of_kept:
+                parts = self._noised(draws(few), self._first_step_latents(few), generator)
+                of_one = of_kept[step % len(of_kept)]
+                yield Pull(of_one, self._passes(parts), settings.keep_weight)
+
+        return of_step
+
+    def _held_terms(self, steps: Sequence[Sequence[Pull]]) -> list[list[Term[Compared]]]:
+        """The terms of several steps' pulls. The pretrained model's predictions are made together
+        for all latents of one prompt."""
+        every = list(chain(*steps))
+        made: dict[int, list[Compared]] = {}
+        for denoise in dict.fromkeys(pull.denoise for pull in every):
+            own = [number for number, pull in enumerate(every) if pull.denoise is denoise]
+            parts = self._with_pretrained(denoise, [every[number].parts for number in own])
+            made |= dict(zip(own, parts, strict=True))
+        terms = (_held(pull, made[number]) for number, pull in enumerate(every))
+        return [list(chain(*islice(terms, len(step)))) for step in steps]
 
     def _noised(
         self, z_0: Float[Tensor, "batch c h w"], first: int, generator: torch.Generator
@@ -312,9 +335,11 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
             self.standing = Standing.of(facts["standing"], under(CHAMPION, tensors))
 
 
-def _pull(denoise: Denoiser) -> Losses[Compared]:
-    """The pull to the pretrained model alone."""
-    return lambda part: part.change(denoise(part.z_t, part.timesteps))
+def _held(pull: Pull, parts: Sequence[Compared]) -> list[Term[Compared]]:
+    """A pull to the pretrained model, whose predictions are known."""
+    return _as_terms(
+        parts, lambda part: part.change(pull.denoise(part.z_t, part.timesteps)), pull.weight
+    )
 
 
 def _as_terms(parts: Sequence[Kind], losses: Losses[Kind], weight: float = 1.0) -> list[Term[Kind]]:

@@ -1,12 +1,15 @@
 """Settings of hero+. The defaults are the recipe that measured best (docs/research.md)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from hero_engine.config import not_blank
+from hero_engine.methods.neighbours import neighbours
 from hero_engine.methods.shared_settings import DenoisingSettings, FeedbackSettings
 
 USUAL_UNTIL = 0.95
+KEEP_WORDS = ("neighbours", "none")
 
 
 class HeroPlusSettings(DenoisingSettings, FeedbackSettings):
@@ -60,6 +63,17 @@ class HeroPlusSettings(DenoisingSettings, FeedbackSettings):
         description="Weight of the same on prior_images latents that the pretrained model drew for "
         "class_prompt.",
     )
+    keep: Literal["neighbours", "none"] | tuple[str, ...] = Field(
+        "neighbours",
+        description="Prompts that shall stay as they are. neighbours are those next to the run's "
+        "own: fewer, more, another colour, no place, the bare noun.",
+    )
+    keep_weight: float = Field(
+        1.0,
+        ge=0.0,
+        description="Weight of the squared difference to the pretrained model for those prompts, "
+        "on the good latents.",
+    )
     held_share: float = Field(
         0.5,
         ge=0.0,
@@ -84,6 +98,27 @@ class HeroPlusSettings(DenoisingSettings, FeedbackSettings):
         "success rate on fresh noises is at least this, wrongly in at most 5 of 100 runs of a "
         "model that just misses it. never goes on to the last epoch.",
     )
+
+    @field_validator("keep", mode="before")
+    @classmethod
+    def _one(cls, value: Any) -> Any:
+        """One prompt alone, or one of the words in a list."""
+        if isinstance(value, str) and value not in KEEP_WORDS:
+            return (value,)
+        if isinstance(value, list | tuple) and len(value) == 1 and value[0] in KEEP_WORDS:
+            return value[0]
+        return value
+
+    @field_validator("keep")
+    @classmethod
+    def _not_blank(cls, value: Any) -> Any:
+        return value if isinstance(value, str) else tuple(not_blank(each) for each in value)
+
+    def kept(self, prompt: str) -> tuple[str, ...]:
+        """The prompts that a run on `prompt` keeps as they are."""
+        if self.keep == "none":
+            return ()
+        return tuple(neighbours(prompt)) if self.keep == "neighbours" else self.keep
 
     @property
     def left_from(self) -> float:

@@ -31,6 +31,17 @@ class Compared(Noised):
         return squared_errors(prediction, self.pretrained)
 
 
+@dataclass(frozen=True)
+class Pull:
+    """A part of a step's loss that holds the model to the pretrained one."""
+
+    denoise: Denoiser
+    """The network for the prompt that is held."""
+    parts: Sequence[Noised]
+    """On which latents."""
+    weight: float
+
+
 def latents_in_a_pass(sampling: SamplingSettings) -> int:
     """As many as the network gets at once when images are drawn, guidance included."""
     return sampling.images_at_once * (2 if sampling.guidance_scale > 1 else 1)

@@ -63,7 +63,7 @@ STATES = {
 BIT_EQUAL = tuple(STATES)
 """The runs that become what the old code makes of them, to the last bit: those of hero have to, the
 others may be taken out where a method is changed on purpose."""
-RECIPE = {"keep_best", "until", "held_share", "denoising_repeats", "step_back_drop"}
+RECIPE = {"keep_best", "until", "held_share", "denoising_repeats", "step_back_drop", "keep"}
 """Settings of hero+ that a new run takes from this version's recipe, where a file is silent."""
 LETTERS = {"g": "good", "b": "bad"}
 

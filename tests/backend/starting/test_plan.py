@@ -53,6 +53,7 @@ def test_the_example_shows_every_option():
         "memory",
         "project",
         "until",
+        "keep",
     }
     assert shown == set(file_keys())
 

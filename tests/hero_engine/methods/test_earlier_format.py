@@ -39,7 +39,14 @@ def test_a_configuration_of_every_method_keeps_what_it_was_set_to(method):
     assert {name: flat[name] for name in kept} == kept
     new = {name: flat[name] for name in set(flat) - set(kept) - {"format"}}
     later = dict.fromkeys(("height", "width", "revision", "pipeline_config"))
-    as_it_was = {"held_share": 0.0, "held_weight": 10.0, "keep_best": False, "until": "never"}
+    as_it_was = {
+        "held_share": 0.0,
+        "held_weight": 10.0,
+        "keep_best": False,
+        "until": "never",
+        "keep": "none",
+        "keep_weight": 1.0,
+    }
     assert new == {**later, **(as_it_was if method == "hero+" else {}), "memory": "auto"}
     assert set(dropped) == (
         {"denoising_weights", "denoising_space", "snr_weighting", "inner_epochs"}

@@ -3,10 +3,12 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from hero_engine.diffusion.forward_process import squared_errors, v_weights
+from hero_engine.errors import ConfigError
 from hero_engine.feedback.replay import Replay, rarity
 from hero_engine.methods.base import Method
 from hero_engine.methods.hero import Hero
 from hero_engine.methods.hero_plus import HeroPlus
+from hero_engine.methods.make_config import read_config
 from hero_engine.storage.batch import Feedback
 
 HALF_GOOD = Feedback(good=(True, False, None, False) * 2, best=0)
@@ -22,6 +24,7 @@ PLAIN = {
     "pretrained_weight": 0.0,
     "held_share": 0.0,
     "keep_best": False,
+    "keep": "none",
 }
 """Steps on the denoising loss of the good latents, and nothing else."""
 
@@ -137,6 +140,61 @@ def test_a_pull_on_the_pretrained_models_own_latents_keeps_their_caption(create)
         assert (run.prior is None) == (weight == 0)
         changes.append(change_by_learning(run, "a rose"))
     assert 0 < changes[1] < 0.7 * changes[0]
+
+
+def test_a_kept_prompt_stays_nearer_to_what_it_was(create):
+    changes = []
+    for keep in ("none", ("a rose", "two roses")):
+        run = create(denoising_steps=8, denoising_lr=3e-3, keep=keep, keep_weight=1e4)
+        run.learn(run.generate(), ALL_GOOD)
+        changes.append([change_by_learning(run, caption) for caption in ("a rose", "two roses")])
+    assert all(0 < kept < 0.7 * free for free, kept in zip(*changes, strict=True))
+
+
+def test_kept_prompts_take_turns_on_half_as_many_latents(create):
+    run = create(keep=("a rose", "two roses"), first_step_share=0.25)
+    run.replay = Replay(torch.zeros(8, 4, 8, 8), torch.tensor([True] * 8))
+    with torch.no_grad():
+        for parameter in run.policy.parameters:
+            torch.nn.init.normal_(parameter, std=0.5)
+        steps = list(run._terms(run.policy.denoiser(run.prompt, guided=False), 3))
+        for step, caption in zip(steps, ("a rose", "two roses", "a rose"), strict=True):
+            _, kept = step
+            assert (len(kept.latents), kept.weight) == (4, 1.0)
+            assert kept.latents.timesteps[3] >= run.schedule.timesteps[0]
+            denoise = run.policy.denoiser(caption, guided=False)
+            change = kept.latents.change(denoise(kept.latents.z_t, kept.latents.timesteps))
+            torch.testing.assert_close(kept.losses(kept.latents), change)
+            with run.policy.pretrained():
+                held = denoise(kept.latents.z_t, kept.latents.timesteps)
+            torch.testing.assert_close(kept.latents.pretrained, held)
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"),
+    [
+        ("neighbours", ("two roses", "rose")),
+        ("none", ()),
+        ("a tulip", ("a tulip",)),
+        (["none"], ()),
+        (["a tulip ", "rose"], ("a tulip", "rose")),
+    ],
+)
+def test_what_is_kept_is_said_or_lies_next_to_the_prompt(make_config, keep, kept):
+    config = make_config(method="hero+", keep=keep, prompt="one rose")
+    assert config.method.kept(config.prompt) == kept
+    assert read_config(config.flat())[0] == config
+
+
+def test_an_earlier_run_keeps_nothing(make_config):
+    stored = make_config(method="hero+").flat()
+    del stored["keep"]
+    assert read_config(stored)[0].method.kept("one rose") == ()
+
+
+def test_a_kept_prompt_is_not_blank(make_config):
+    with pytest.raises(ConfigError, match="keep: must not be empty"):
+        make_config(method="hero+", keep=[" "])
 
 
 def test_the_pretrained_models_own_latents_are_drawn_once(create, tmp_path):
