@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -265,6 +266,30 @@ def sample(
         return hero.sample(
             n, prompt=prompt, noise=noise, scheduler=scheduler, seed=seed, on_image=on_image
         )
+
+
+def sample_of(
+    settings: Settings,
+    run: Run,
+    epoch: int | None,
+    n: int,
+    *,
+    prompt: str,
+    seed: int,
+    on_image: Callable[[int, Any], None],
+) -> None:
+    """Draw n images from the run's model as it stood after so many epochs, or from the base model
+    under it where `epoch` is None. The same seed gives every model the same noises.
+
+    Raises:
+        BadInput, EngineFailed
+    """
+    with engine_errors():
+        hero = _load(settings, replace(run, epoch=0 if epoch is None else epoch))
+        said = None if epoch is not None and prompt == run.prompt else prompt
+        with hero.policy.pretrained() if epoch is None else hero.run_model():
+            hero.sample(n, prompt=said, seed=seed, on_image=on_image)
+    _free_memory()
 
 
 def export_lora(settings: Settings, run: Run, path: Path, labels: int) -> Path:

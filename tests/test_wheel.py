@@ -54,6 +54,7 @@ def test_it_holds_all_files_of_a_package_but_sample_pictures(names: set[str], pa
     [
         "backend/tasks/label_config.xml",
         "backend/tasks/label_config_gallery.xml",
+        "backend/tasks/label_config_pairs.xml",
         "backend/dashboard/templates/run.html",
         "backend/dashboard/static/dashboard.css",
         "backend/store/migrations/versions/0001_runs.py",

@@ -2,7 +2,18 @@
 
 import os
 
-from backend.cli import agreement, importing, looking, methods, model, runs, start, teams, up
+from backend.cli import (
+    agreement,
+    compare,
+    importing,
+    looking,
+    methods,
+    model,
+    runs,
+    start,
+    teams,
+    up,
+)
 from backend.cli.shared import app, err, out
 
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -11,6 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 __all__ = [
     "agreement",
     "app",
+    "compare",
     "err",
     "importing",
     "looking",

@@ -19,6 +19,7 @@ def commands(run: Run) -> list[tuple[str, str]]:
         found += [
             ("draw with what it has learned", f"hero generate {run.id} -n 16 --noise bank"),
             ("take the LoRA", f"hero export {run.id} --what lora"),
+            ("let people compare it blind with the base model", f"hero compare {run.id}"),
         ]
     found.append(("keep this page as one file", f"hero export {run.id} --what report"))
     return found

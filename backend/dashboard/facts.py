@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from backend.comparing.collect import results
+from backend.comparing.result import Result
 from backend.dashboard import miniatures
 from backend.dashboard.epochs import EpochFacts, annotations_by_epoch, epochs_of
 from backend.labels import progress_text
@@ -54,6 +56,8 @@ class RunFacts:
     annotations: tuple[Annotation, ...]
     pixelated: bool
     """Whether the images are so small that they are shown pixel by pixel."""
+    comparisons: tuple[Result, ...] = ()
+    """What has come of its blind comparisons, the newest first."""
 
     @property
     def run(self) -> Run:
@@ -161,6 +165,7 @@ def read_run(settings: Settings, store: Store, run_id: str) -> RunFacts:
         settings=_unusual(run),
         annotations=tuple(row for rows in annotations.values() for row in rows),
         pixelated=_is_pixelated(settings, epochs),
+        comparisons=results(store, run.id),
     )
 
 

@@ -37,6 +37,8 @@ KINDS = {
     "verdicts": Kind("every judged image, with votes, verdict and reward", TABLE),
     "preferences": Kind("pairs of a chosen and a rejected image, in Pick-a-Pic's columns",
                         ("parquet", "hf", "csv", "json", "jsonl")),
+    "comparisons": Kind("the blind comparisons: every pair, with the votes on it", TABLE,
+                        fetched=True),
     "agreement": Kind("how much the annotators agree, with figures for each", ("json", "csv"),
                       fetched=True),
     "images": Kind("the images, with their verdicts in metadata.jsonl", ("hf",)),
@@ -87,13 +89,18 @@ def export(
 
 
 def fetch(settings: Settings, store: Store, run: Run) -> str | None:
-    """Bring the annotations of all epochs up to date; why not, if Label Studio cannot be asked."""
+    """Bring the annotations of all epochs, and the votes of all comparisons, up to date; why not,
+    if Label Studio cannot be asked."""
+    from backend.comparing.collect import fetch_votes
     from backend.label_studio import Gateway
     from backend.labels import collect
 
     published = {image.epoch for image in store.images(run.id) if image.task_id is not None}
     try:
-        collect.reconcile(store, Gateway(settings), run, published)
+        gateway = Gateway(settings)
+        collect.reconcile(store, gateway, run, published)
+        for comparison in store.comparisons(run.id):
+            fetch_votes(store, gateway, comparison)
     except (LabelStudioError, SettingsInvalid) as error:
         return str(error)
     return None

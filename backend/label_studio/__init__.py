@@ -2,6 +2,7 @@
 
 from backend.label_studio.connection import Server
 from backend.label_studio.data_manager import DataManager
+from backend.label_studio.pairs import Pairs
 from backend.label_studio.people import People
 from backend.label_studio.projects import Project
 from backend.label_studio.tasks import Tasks
@@ -12,5 +13,5 @@ from backend.tasks.publishing import NewTask
 __all__ = ["Gateway", "NewTask", "Project", "Server", "check_backend_url"]
 
 
-class Gateway(Wiring, Tasks, People, DataManager, Trials):
+class Gateway(Pairs, Wiring, Tasks, People, DataManager, Trials):
     """One Label Studio, with one user's token."""

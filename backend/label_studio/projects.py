@@ -45,19 +45,20 @@ class Projects(Connection):
             labelling: the run's plan; the defaults if None.
             pixelated: see `label_config.template`.
         """
-        with self._asking("look for the run's project"):
+        fields = _project_fields(run_id, prompt, labelling or Labelling(), pixelated)
+        title = f"{run_id}: {prompt}" if title == prompt else title
+        return self._marked(f"{MARK}{run_id}.", title, fields)
+
+    def _marked(self, mark: str, title: str, fields: dict[str, Any]) -> Project:
+        """The project whose description begins with that mark; made if there is none."""
+        with self._asking("look for the project"):
             listed: Iterable[Any] = self._client.projects.list(include="id,description")
             for project in listed:
-                if (project.description or "").startswith(f"{MARK}{run_id}."):
+                if (project.description or "").startswith(mark):
                     self._make_tab(project.id)
                     return Project(project.id, self.project_url(project.id), created=False)
-        fields = _project_fields(run_id, prompt, labelling or Labelling(), pixelated)
         with self._asking("create the project"):
-            made = self._client.projects.create(
-                title=_title(f"{run_id}: {prompt}" if title == prompt else title),
-                **fields,
-                request_options=ONCE,
-            )
+            made = self._client.projects.create(title=_title(title), **fields, request_options=ONCE)
         assert made.id is not None
         self._make_tab(made.id)
         return Project(made.id, self.project_url(made.id), created=True)

@@ -27,9 +27,17 @@ class Wiring(Projects):
             ImageUnresolvable, LabelConfigUnusable, ProjectGone
         """
         self.check_page(project_id, layout)
+        self.connect_storage(project_id, run_id)
+
+    def connect_storage(self, project_id: int, name: str) -> None:
+        """Let Label Studio see the images of a run, or of a comparison, by its name.
+
+        Raises:
+            ImageUnresolvable, ProjectGone
+        """
         if self._settings.image_store != "local-files":
             return
-        path = str(storage_folder(self._settings, run_id))
+        path = str(storage_folder(self._settings, name))
         with self._asking("read the project's storages"):
             storages = self._client.import_storage.local.list(project=project_id)
         if any(storage.path == path for storage in storages):
@@ -55,11 +63,15 @@ class Wiring(Projects):
             SettingsInvalid: Label Studio takes no webhook at such an address.
             PrivateAddressRefused, BackendUnreachable, ProjectGone
         """
+        self.connect_webhook(project_id)
+        with self._asking("register the ML backend", project_id):
+            self._ensure_ml_backend(project_id)
+
+    def connect_webhook(self, project_id: int) -> None:
+        """Register this backend's webhook alone; raises as `connect_backend`."""
         check_backend_url(self._settings.backend_url)
         with self._asking("register the webhook", project_id):
             self._ensure_webhook(project_id)
-        with self._asking("register the ML backend", project_id):
-            self._ensure_ml_backend(project_id)
 
     def is_connected(self, project_id: int) -> bool:
         """Whether the project tells this backend of labels, with our secret.

@@ -24,15 +24,19 @@ from backend.consensus import BAD, GOOD
 from backend.errors import LabelStudioRefused
 from backend.files import write_text
 from backend.label_studio.browser_session import Member, invitation
+from backend.run.comparison import TIE
 from backend.tasks.best_question import question_of
 from backend.tasks.gallery import BEST_CONTROL
 from backend.tasks.label_config import VerdictControl, template, verdict_control
-from tinyworld.annotator import Annotator
+from backend.tasks.pairs import choice, pair_of
+from tinyworld.annotator import Annotator, Opinion
 from tinyworld.judge import Judge
 
 NAMES = ("anna", "ben")
 ERROR_RATE = 0.02
 PACE_SECONDS = 0.05
+_SAME_LIKING = 1.0
+"""So near are the likings of two images between which they see no difference."""
 _IDLE_SECONDS = 0.2
 _LONGEST_CHOICE_SECONDS = 1.0
 _PATIENCE = 60
@@ -69,6 +73,10 @@ class Person:
             if question_of(task["data"]):
                 self._choose_best(task, stop)
                 continue
+            if pair_of(task["data"]):
+                self._compare(task, stop)
+                count += 1
+                continue
             opinion = self._annotator.opinion(self._look(task["data"]["image"]))
             stop.wait(opinion.seconds)
             verdict = GOOD if opinion.good else BAD
@@ -87,6 +95,16 @@ class Person:
         best = max(opinions, key=lambda key: opinions[key].liking)
         said = {"from_name": BEST_CONTROL, "to_name": self._control.to_name, "type": "choices"}
         self.member.annotate(task["id"], [{**said, "value": {"choices": [best]}}], seconds)
+
+    def _compare(self, task: dict[str, Any], stop: threading.Event) -> None:
+        """Says which of two images is better, or that there is no difference to speak of."""
+        left, right = (
+            self._annotator.opinion(self._look(_source(option["html"])))
+            for option in task["data"]["options"][:2]
+        )
+        stop.wait(left.seconds + right.seconds)
+        said = preferred(left, right)
+        self.member.annotate(task["id"], choice(said), lead_time=left.seconds + right.seconds)
 
     def _look(self, address: str) -> Image.Image:
         return Image.open(io.BytesIO(self.member.image(address)))
@@ -127,6 +145,10 @@ class Annotators:
                 time.sleep(1)
         if self._work is None:
             self._work = self._pool.submit(self._label, project_id)
+
+    def answer_all(self, project_id: int) -> None:
+        """Lets them answer all that stands in the project, and waits for it."""
+        self._label(project_id)
 
     def close(self) -> None:
         """Sends them home."""
@@ -175,6 +197,16 @@ def _come_in(url: str, owner_token: str, email: str, password: str) -> Member:
     except LabelStudioRefused:
         link = invitation(url, {"Authorization": f"Token {owner_token}"})
         return Member.sign_up(url, link, email, password)
+
+
+def preferred(left: Opinion, right: Opinion) -> str:
+    """left, right or tie: a good image is better than a bad one, and of two alike the one that
+    they like clearly more."""
+    if left.good != right.good:
+        return "left" if left.good else "right"
+    if abs(left.liking - right.liking) < _SAME_LIKING:
+        return TIE
+    return "left" if left.liking > right.liking else "right"
 
 
 def _source(html: str) -> str:

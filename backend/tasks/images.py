@@ -56,13 +56,13 @@ def parse_key(key: str) -> tuple[str, int, int] | None:
     return run_id, int(epoch), int(index)
 
 
-def storage_folder(settings: Settings, run_id: str) -> Path:
-    """The run's folder that Label Studio may serve; made if missing.
+def storage_folder(settings: Settings, name: str) -> Path:
+    """The folder of a run, or of a comparison, that Label Studio may serve; made if missing.
 
     Raises:
         ImageUnresolvable: it does not lie below Label Studio's LOCAL_FILES_DOCUMENT_ROOT.
     """
-    folder = settings.images_dir / run_id
+    folder = settings.images_dir / name
     if not folder.is_relative_to(settings.files_root) or folder == settings.files_root:
         raise ImageUnresolvable(
             f"Label Studio cannot show images from {folder}: they do not lie below "
@@ -71,7 +71,7 @@ def storage_folder(settings: Settings, run_id: str) -> Path:
             "the images, or set HERO_IMAGE_STORE=signed-urls."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    _readable(settings.images_dir, folder)
+    readable(settings.images_dir, folder)
     return folder
 
 
@@ -142,7 +142,7 @@ def place_images(settings: Settings, source: Path, run_id: str, epoch: int) -> l
         if not (folder / name).exists():
             with whole(folder / name) as partial:
                 _link_or_copy(source / name, partial)
-    _readable(settings.images_dir, folder.parent, folder, *(folder / name for name in names))
+    readable(settings.images_dir, folder.parent, folder, *(folder / name for name in names))
     return [image_path(run_id, epoch, index) for index in range(len(names))]
 
 
@@ -151,7 +151,7 @@ def missing_images(settings: Settings, images: Iterable[Image]) -> list[Image]:
     return [image for image in images if not (settings.images_dir / image.path).exists()]
 
 
-def _readable(*paths: Path) -> None:
+def readable(*paths: Path) -> None:
     """Label Studio may run as another user. Whether it may enter the home folder is for people to
     say, who can give that alone the right."""
     for path in paths:

@@ -16,6 +16,7 @@ TEMPLATES: dict[Layout, str] = {
     "image": "label_config.xml",
     "gallery": "label_config_gallery.xml",
 }
+PAIRS = "label_config_pairs.xml"
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,16 @@ def template(layout: Layout = "image", *, pixelated: bool = False) -> str:
         layout: see `backend.run.labelling`.
         pixelated: show each pixel as a square: for images so small that enlarging blurs them.
     """
+    return _page(TEMPLATES[layout], pixelated)
+
+
+def pairs_template(*, pixelated: bool = False) -> str:
+    """The page on which two images are compared; `pixelated` as in `template`."""
+    return _page(PAIRS, pixelated)
+
+
+def _page(name: str, pixelated: bool) -> str:
     here = Path(__file__).parent
-    name = TEMPLATES[layout]
     packaged = here / name
     page = (packaged if packaged.exists() else here.parents[1] / name).read_text()
     if not pixelated:

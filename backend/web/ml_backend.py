@@ -79,7 +79,7 @@ class HeroModel:
 
         Raises:
             BadWebhook: the payload names no project.
-            RunNotFound: the project is no run's.
+            RunNotFound: the project is no run's, and no comparison's.
         """
         project = data.get("project")
         project_id = project.get("id") if isinstance(project, Mapping) else project
@@ -89,6 +89,9 @@ class HeroModel:
                 "'Send payload' for it in Label Studio."
             )
         run = self._store.run_of_project(project_id)
+        if run is None and (compared := self._store.comparison_of_project(project_id)):
+            self._store.look_at_comparison(compared)
+            return {"status": "noted", "comparison": compared.id}
         if run is None:
             raise RunNotFound(
                 f"Cannot follow the webhook {event}: no run belongs to project {project_id}; "

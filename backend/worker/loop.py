@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from backend import logs
+from backend.comparing.collect import fetch_due
 from backend.engine import Engine
 from backend.engine_files import read_predictions
 from backend.errors import (
@@ -124,8 +125,10 @@ class Worker:
                 self._ending.wait(TROUBLE_PAUSE_SECONDS)
 
     def poll_once(self) -> bool:
-        """Fetch the labels of every run that is due; False if Label Studio could not be asked."""
-        return self._poller.poll_once()
+        """Fetch the labels of every run, and the votes of every comparison, that is due; False if
+        Label Studio could not be asked."""
+        reached = self._poller.poll_once()
+        return fetch_due(self._store, self._ls, self._settings.poll_seconds) and reached
 
     # -- steps -----------------------------------------------------------------------------
 

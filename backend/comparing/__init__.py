@@ -1,0 +1,1 @@
+"""The blind comparison of two models: drawn, put before people, counted."""
