@@ -22,11 +22,10 @@ def in_words(tally: Tally) -> str:
 def render(result: Result) -> RenderableType:
     """What is compared, how far it is, who won, and how each person voted."""
     comparison = result.comparison
+    models = f"{_begun(result.ours)} against {result.theirs}"
     parts: list[RenderableType] = [
         Text.assemble((comparison.prompt, "bold"), (f"  {comparison.id}", "dim")),
-        Text(
-            f"{_begun(result.ours)} against {result.theirs}: {comparison.pairs} pairs of the same noises."
-        ),
+        Text(f"{models}: {comparison.pairs} pairs of the same noises."),
     ]
     if not result.complete:
         parts.append(Text(f"{result.judged} of {comparison.pairs} pairs are judged.", "yellow"))

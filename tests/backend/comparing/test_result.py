@@ -1,0 +1,71 @@
+"""What votes on pairs amount to."""
+
+import pytest
+from scipy.stats import norm
+
+from backend.comparing.result import decided, result_of
+from tests.backend.comparing.compared import again, comparison, votes
+
+
+@pytest.fixture
+def run_id(store, config):
+    return store.create_run(config).id
+
+
+def test_ties_stand_beside_the_share(store, run_id):
+    made = comparison(store, run_id, sides="lrlrlrlrlr")
+    result = result_of(made, votes(made, *"+++++++-=="))
+    tally = result.tally
+    assert (tally.wins, tally.losses, tally.ties) == (7, 1, 2)
+    assert tally.share == 7 / 8
+    assert result.complete
+    z, n, share = norm.ppf(0.975), 8, 7 / 8
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5
+    assert tally.interval == pytest.approx((middle - half, middle + half))
+    assert result.verdict == "People prefer the model after epoch 2."
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [
+        ("+" * 10, "People prefer the model after epoch 2."),
+        ("-" * 10, "People prefer the base model."),
+        ("+-+-+-+-+-", "These pairs do not tell which of the two is better."),
+        ("=" * 10, ""),
+    ],
+)
+def test_the_verdict_says_what_the_interval_allows(store, run_id, said, verdict):
+    made = comparison(store, run_id, sides="lr" * 5)
+    assert result_of(made, votes(made, *said)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("++-", "run"),
+        ("--+", "against"),
+        ("==+", "tie"),
+        ("+-=", "tie"),
+        ("+=+", "run"),
+    ],
+)
+def test_most_of_several_people_decide(store, run_id, said, expected):
+    made = comparison(store, run_id, people=3, sides="r")
+    assert decided(made, votes(made, said)) == {0: expected}
+
+
+def test_a_pair_counts_once_it_has_all_its_votes(store, run_id):
+    made = comparison(store, run_id, people=2, sides="lrl")
+    result = result_of(made, votes(made, "++", "+.", "+x"))
+    assert result.judged == 1 and not result.complete
+    ann, ben = result.people["ann@example.com"], result.people["ben@example.com"]
+    assert (ann.wins, ben.wins) == (3, 1)
+
+
+def test_of_a_persons_votes_the_latest_counts(store, run_id):
+    made = comparison(store, run_id, sides="l")
+    (first,) = votes(made, "+")
+    changed = again(first, "-", made)
+    assert decided(made, [changed, first]) == {0: "against"}
+    assert decided(made, [again(first, "x", made), first]) == {0: "run"}
