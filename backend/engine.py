@@ -222,6 +222,11 @@ def check_model(model: str, revision: str | None = None) -> str:
     return "; ".join([f"{model}{said}{drawn}", *warnings])
 
 
+def learns_from_images(method: str) -> bool:
+    """Whether a method can learn from judged images without the steps that drew them."""
+    return METHODS[method].settings.learns_from_images
+
+
 def is_bundled(model: str) -> bool:
     """Whether a model comes with an installed package."""
     return bundled(model) is not None
@@ -402,6 +407,9 @@ class Engine:
         self, run: Run, on_progress: OnProgress, look: Callable[[Path], None] = lambda folder: None
     ) -> None:
         with self._using(run) as hero:
+            if run.parent_id is not None and run.epoch == 0:
+                # From here on nothing is read of the run before.
+                hero.save(checkpoint_folder(self._settings, run.id, 0), once=True)
             batch = hero.generate(on_progress=_reporting(on_progress))
             folder = batch_folder(self._settings, run.id, run.epoch)
             with whole_folder(folder, once=True) as partial:
@@ -492,13 +500,20 @@ class Engine:
 
 
 def _load(settings: Settings, run: Run) -> "Method[Any]":
-    """The run's model before its present epoch; the pretrained one at the beginning."""
+    """The run's model before its present epoch; at the beginning the pretrained one, or that of the
+    run that it goes on from."""
     from hero_engine import Method
 
     checkpoint = checkpoint_folder(settings, run.id, run.epoch)
-    if run.epoch == 0 and not checkpoint.exists():
-        return Method.create(configs.read_config(run.config)[0])
-    return Method.resume(checkpoint)
+    if run.epoch or checkpoint.exists():
+        return Method.resume(checkpoint)
+    config = configs.read_config(run.config)[0]
+    if run.parent_id is None:
+        return Method.create(config)
+    from hero_engine.methods.going_on import go_on_from
+
+    parent = checkpoint_folder(settings, run.parent_id, run.parent_epoch or 0)
+    return go_on_from(parent, config, with_labels=run.parent_labels)
 
 
 @contextmanager

@@ -117,6 +117,8 @@ class MethodSettings(Part):
 
     needs_log_probs: ClassVar[bool] = False
     """Whether it learns from the log-probabilities of the batch's denoising steps."""
+    learns_from_images: ClassVar[bool] = False
+    """Whether judged images are enough for it, without the steps in which they were drawn."""
 
     name: str = Field(description="What learns from the feedback: `hero methods` lists them.")
 

@@ -15,6 +15,7 @@ from backend.store import Store
 
 if TYPE_CHECKING:
     from backend.engine import Forecast, RunConfig
+    from backend.starting.going_on import Inherited
 
 TEACH, DRAW, LABEL, ELSE = "What to teach", "How it draws and learns", "How people label", "Other"
 """The panels of `hero start --help`."""
@@ -58,6 +59,24 @@ def start(
             rich_help_panel=TEACH, help="Of a model on the hub: a branch, a tag or a commit."
         ),
     ] = None,
+    from_run: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="RUN[:EPOCH]",
+            rich_help_panel=TEACH,
+            help="Go on with the model that another run has learned. All that is not said is as "
+            "in that run; prompt, criteria and people may be others.",
+        ),
+    ] = None,
+    with_labels: Annotated[
+        bool,
+        typer.Option(
+            "--with-labels",
+            rich_help_panel=TEACH,
+            help="With --from: learn from the labels of that run, too (hero+).",
+        ),
+    ] = False,
     images: Annotated[
         int | None, typer.Option(rich_help_panel=DRAW, help="Images per epoch.")
     ] = None,
@@ -238,6 +257,8 @@ def start(
         "preset": preset,
         "model": model,
         "revision": revision,
+        "from": from_run,
+        "with_labels": with_labels or None,
         "height": height,
         "width": width,
         "memory": memory,
@@ -265,11 +286,17 @@ def start(
 
 def _start(options: dict[str, Any], file: Path | None, *, trial: bool) -> str:
     from backend import engine
+    from backend.starting.going_on import inherited
     from backend.starting.plan import make_plan
     from backend.starting.start_run import missing_people, reach, start_run, untested_version
 
     settings = Settings.load()
-    plan, config = make_plan(settings, options, file)
+
+    def inherit(said: str) -> "Inherited":
+        with open_store(settings) as store:
+            return inherited(settings, store, said)
+
+    plan, config = make_plan(settings, options, file, inherit)
     for warning in [*plan.notes, *engine.check(config)]:
         err.print(f"[yellow]Note:[/] {escape(warning)}")
     reach(settings)
@@ -286,6 +313,7 @@ def _start(options: dict[str, Any], file: Path | None, *, trial: bool) -> str:
             labelling=plan.labelling,
             project_id=plan.project,
             forecast=forecast,
+            parent=plan.parent,
         )
     for note in (untested_version(settings), missing_people(settings, plan.labelling)):
         if note:
@@ -335,12 +363,20 @@ def _described(settings: Settings, run: Run) -> str:
     return (
         f"Run [bold]{run.id}[/] has started: {run.epochs} epochs of {run.images_per_epoch} images, "
         f"{labels} labels in all{_or_fewer(run)}.\n"
-        f"{escape(_labelled_how(plan))}\nMethod: {run.config['method']}.\n{_kept(run)}{_takes(run)}"
+        f"{_goes_on_from(run)}{escape(_labelled_how(plan))}\n"
+        f"Method: {run.config['method']}.\n{_kept(run)}{_takes(run)}"
         "Label on this page, which goes on from batch to batch. The link works once; "
         f"`hero link {run.id} --label` prints another:\n"
         f"{access.link(ensure_secrets(settings), run.id, to_label=True)}\n"
         f"Or in Label Studio itself, once the images are there: {run.project_url}"
     )
+
+
+def _goes_on_from(run: Run) -> str:
+    if run.parent_id is None:
+        return ""
+    labels = " and its labels" if run.parent_labels else ""
+    return f"It goes on from the model of {run.parent_id} after epoch {run.parent_epoch}{labels}.\n"
 
 
 def _or_fewer(run: Run) -> str:

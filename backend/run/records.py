@@ -52,6 +52,12 @@ class Run:
     forecast: dict[str, Any] | None = None
     """What an epoch takes, as the trial found (`hero_engine.trial.forecast.Forecast.to_dict()`);
     None where none was made."""
+    parent_id: str | None = None
+    """The run from whose model it goes on; None for one that began with the pretrained model."""
+    parent_epoch: int | None = None
+    """After how many epochs of that run."""
+    parent_labels: bool = False
+    """Whether it learns from the labels of that run, too."""
 
     @property
     def epochs(self) -> int:

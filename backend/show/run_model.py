@@ -13,12 +13,14 @@ class RunModel:
     """The model that is exported and drawn with, where the method keeps a record of it."""
 
     epoch: int
-    """After how many epochs it was made; 0 is the pretrained one."""
+    """After how many epochs it was made; 0 is the one that the run began with."""
     good: int
     judged: int
     """Its images from fresh noises, and how many of them people called good."""
     good_enough: bool
     """Whether they prove that it is as good as the run asks for."""
+    goes_on: bool = False
+    """Whether the run began with what another one had learned."""
 
     @property
     def rate(self) -> str:
@@ -34,17 +36,18 @@ class RunModel:
     @property
     def sentence(self) -> str:
         """Which it is, and why."""
-        which = f"the one after epoch {self.epoch}" if self.epoch else "the pretrained one"
+        began = "the one that it began with" if self.goes_on else "the pretrained one"
+        which = f"the one after epoch {self.epoch}" if self.epoch else began
         return f"The run's model is {which}: {self.rate}."
 
 
-def run_model(epochs: Sequence[Epoch]) -> RunModel | None:
+def run_model(epochs: Sequence[Epoch], *, goes_on: bool = False) -> RunModel | None:
     """As the latest epoch that was learned from says; None where no record is kept."""
     reports = [epoch.report for epoch in epochs if epoch.report is not None]
-    return _of(reports[-1]) if reports else None
+    return _of(reports[-1], goes_on) if reports else None
 
 
-def _of(report: Mapping[str, Any]) -> RunModel | None:
+def _of(report: Mapping[str, Any], goes_on: bool) -> RunModel | None:
     if report.get("model_epoch") is None:
         return None
     return RunModel(
@@ -52,4 +55,5 @@ def _of(report: Mapping[str, Any]) -> RunModel | None:
         report["model_good"],
         report["model_judged"],
         bool(report.get("good_enough")),
+        goes_on,
     )

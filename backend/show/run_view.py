@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from backend.labels import progress_text
 from backend.labels.progress import count_labels
+from backend.run.chain import Chain
 from backend.run.records import Counts, Epoch, Image, Run
 from backend.run.states import State
 from backend.show import forecast, next_batch
@@ -73,6 +74,8 @@ class RunView:
     """The task in which people are asked which image of that epoch is the best, if they are."""
     seconds_left: float | None = None
     """Until there is something to label again, or the run has ended; None where nothing tells."""
+    chain: Chain = field(default_factory=Chain)
+    """The runs that it goes on from, and those that go on from it."""
 
     @property
     def stage(self) -> State:
@@ -155,12 +158,13 @@ def read(store: Store, run_id: str) -> RunView:
     epochs = store.epochs(run.id)
     lines = tuple(_line(run, epoch, images[epoch.epoch], counts) for epoch in epochs)
     left = next_batch.seconds_left(run, epochs, store.now())
-    model = run_model(epochs)
+    model = run_model(epochs, goes_on=run.parent_id is not None)
+    chain = store.chain(run)
     if stage is not State.labelling:
-        return RunView(run, lines, None, model, seconds_left=left)
+        return RunView(run, lines, None, model, seconds_left=left, chain=chain)
     asked = epochs[run.epoch].question_task_id if run.epoch < len(epochs) else None
     question = asked if counts and counts.undecided else None
-    return RunView(run, lines, counts, model, question, left)
+    return RunView(run, lines, counts, model, question, left, chain)
 
 
 def _line(run: Run, epoch: Epoch, images: Sequence[Image], counts: Counts | None) -> EpochLine:

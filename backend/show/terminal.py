@@ -33,6 +33,7 @@ def render(view: RunView, *, notes: tuple[str, ...] = ()) -> RenderableType:
             _head(view),
             Text(),
             _circle(view),
+            *(Text(said, style="dim") for said in view.chain.sentences),
             *([Text(f"drawing and learning: {view.takes}", style="dim")] if view.takes else []),
             _progress(view),
             *(Text(said, style="yellow") for said in view.notices),

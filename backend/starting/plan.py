@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,9 +11,11 @@ from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, field_vali
 
 from backend import engine
 from backend.errors import BadInput
+from backend.run.chain import Parent
 from backend.run.labelling import Labelling, make_labelling
 from backend.settings import Settings
 from backend.starting.criteria import default_criteria
+from backend.starting.going_on import Inherited, nothing_to_inherit
 
 ENGINE_FIELDS = {
     "prompt": "prompt",
@@ -48,6 +50,10 @@ class Plan(Labelling):
     width: int | None = Field(None, description="Width of the images, in pixels.")
     memory: str | None = Field(None, description="How the model is held in memory.")
     preset: str | None = Field(None, description="Named hyper-parameters.")
+    from_run: str | None = Field(
+        None, alias="from", description="The run, or RUN:EPOCH, from whose model to go on."
+    )
+    with_labels: bool = Field(False, description="Learn from the labels of that run, too.")
     images: int | None = Field(None, description="Images per epoch.")
     epochs: int | None = Field(None, description="Batches that are drawn and labelled.")
     until: float | str | None = Field(
@@ -71,6 +77,17 @@ class Plan(Labelling):
 
     _notes: list[str] = PrivateAttr(default_factory=list)
 
+    _parent: Parent | None = PrivateAttr(default=None)
+
+    def keep_parent(self, inherited: Inherited) -> None:
+        """Remember which run this one goes on from."""
+        self._parent = Parent(inherited.run_id, inherited.epoch, self.with_labels)
+
+    @property
+    def parent(self) -> Parent | None:
+        """The run that this one goes on from, if it does."""
+        return self._parent
+
     @property
     def notes(self) -> list[str]:
         """What people should know of how the options were read."""
@@ -87,9 +104,11 @@ class Plan(Labelling):
         fields = self.model_dump(include=set(Labelling.model_fields), exclude_unset=True)
         return make_labelling(**fields)
 
-    def engine_fields(self, settings: Settings) -> tuple[str | None, dict[str, Any]]:
+    def engine_fields(
+        self, settings: Settings, inherited: Inherited | None = None
+    ) -> tuple[str | None, dict[str, Any]]:
         """The preset (the bundled model's if neither preset nor model is said), and what
-        replaces its fields.
+        replaces its fields; of a run that goes on, no preset, and what it inherits.
 
         Raises:
             BadInput: there is no prompt.
@@ -98,6 +117,8 @@ class Plan(Labelling):
         fields = {name: value for name, value in said.items() if value is not None}
         fields |= self.hyper_parameters
         preset = self.preset
+        if inherited is not None:
+            return None, inherited.with_changes(fields)
         if preset is None and "prompt" not in fields:
             raise BadInput(
                 "Cannot start a run without a prompt: say --prompt '...', or a --preset."
@@ -117,9 +138,16 @@ class Plan(Labelling):
 
 
 def make_plan(
-    settings: Settings, options: Mapping[str, Any], file: Path | None = None
+    settings: Settings,
+    options: Mapping[str, Any],
+    file: Path | None = None,
+    inherit: Callable[[str], Inherited] = nothing_to_inherit,
 ) -> tuple[Plan, engine.RunConfig]:
-    """The run's plan, and the engine's configuration; options win over the file.
+    """The run's plan, and the engine's configuration; options win over the file, and both over what
+    is inherited.
+
+    Args:
+        inherit: from RUN or RUN:EPOCH to what a run inherits that goes on from there.
 
     Raises:
         BadInput: one sentence that names what cannot be used, where it stands, and what can.
@@ -137,6 +165,9 @@ def make_plan(
 
     for key, value in merged.items():
         _check_text(place(key), value)
+    inherited = inherit(str(merged["from"])) if merged.get("from") else None
+    if inherited is not None:
+        merged = inherited.labelling_with(merged)
     try:
         plan = Plan(**merged)
     except ValidationError as error:
@@ -146,7 +177,12 @@ def make_plan(
             for problem in error.errors()
         )
         raise BadInput(f"Cannot start the run: {problems}.") from error
-    preset, fields = plan.engine_fields(settings)
+    preset, fields = plan.engine_fields(settings, inherited)
+    if inherited is not None:
+        inherited.check(plan.preset, fields, with_labels=plan.with_labels)
+        plan.keep_parent(inherited)
+    elif plan.with_labels:
+        raise BadInput(f"Cannot start the run: {place('with_labels')} needs --from RUN.")
     if file is not None and plan.format == 1:
         _leave_out_foreign(plan, preset, fields, options, file)
     try:

@@ -9,6 +9,7 @@ from backend.engine import image_size
 from backend.errors import HeroServiceError
 from backend.label_studio import Gateway, Project
 from backend.label_studio.adopting import taken
+from backend.run.chain import Parent
 from backend.run.labelling import Labelling
 from backend.run.records import Run
 from backend.settings import Settings, ensure_secrets
@@ -35,6 +36,7 @@ def start_run(
     labelling: Labelling | None = None,
     project_id: int | None = None,
     forecast: Mapping[str, Any] | None = None,
+    parent: Parent | None = None,
 ) -> Run:
     """Make the run's project in Label Studio, connect it to this backend, and hand it to the worker.
 
@@ -44,6 +46,7 @@ def start_run(
         labelling: how people label it; the defaults if None.
         project_id: an empty project to take instead of a new one.
         forecast: what an epoch takes, if the model was tried.
+        parent: the run from whose model it goes on.
 
     Raises:
         LabelStudioError, SettingsInvalid, ImageUnresolvable: nothing is left behind, and a project
@@ -65,6 +68,7 @@ def start_run(
             project_id=project.id,
             project_url=project.url,
             forecast=forecast,
+            parent=parent,
         )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from backend.errors import ProjectTaken, RunAmbiguous, RunNotFound
+from backend.run.chain import Chain, Parent
 from backend.run.labelling import Labelling
 from backend.run.records import Annotation, Epoch, Image, Run
 from backend.run.states import State
@@ -19,6 +20,8 @@ from backend.store import tables
 from backend.store.database import Database
 from backend.store.rows import frozen_at, of_run, record, run_row, update
 
+LONGEST_CHAIN = 100
+"""So many runs before one are looked up."""
 LATEST = "latest"
 """Stands for the newest run, where a person names one."""
 
@@ -43,6 +46,7 @@ class Runs(Database):
         project_id: int | None = None,
         project_url: str | None = None,
         forecast: Mapping[str, Any] | None = None,
+        parent: Parent | None = None,
     ) -> Run:
         """A new run, ready to be worked on.
 
@@ -53,6 +57,7 @@ class Runs(Database):
             title: what people call it; the prompt by default.
             run_id: from `new_run_id`, if its project exists already.
             forecast: what an epoch takes, if the model was tried.
+            parent: the run that it goes on from.
 
         Raises:
             ProjectTaken: the project is another run's.
@@ -73,6 +78,7 @@ class Runs(Database):
             "updated_at": now,
             "fencing_token": 0,
             "forecast": None if forecast is None else dict(forecast),
+            **(parent.columns if parent else {}),
         }
         with self._taking(values["id"], project_id) as connection:
             connection.execute(sa.insert(tables.runs).values(values))
@@ -111,6 +117,20 @@ class Runs(Database):
         """All runs, the newest first."""
         query = sa.select(tables.runs).order_by(tables.runs.c.created_at.desc(), tables.runs.c.id)
         return self._records(Run, query)
+
+    def chain(self, run: Run) -> Chain:
+        """The runs that a run goes on from, one after the other, and those that go on from it."""
+        before: list[Parent] = []
+        at = run
+        while at.parent_id is not None and len(before) < LONGEST_CHAIN:
+            before.append(Parent(at.parent_id, at.parent_epoch or 0, at.parent_labels))
+            try:
+                at = self.run(at.parent_id)
+            except RunNotFound:
+                break
+        query = sa.select(tables.runs).where(tables.runs.c.parent_id == run.id)
+        after = self._records(Run, query.order_by(tables.runs.c.created_at))
+        return Chain(tuple(before), tuple(each.id for each in after))
 
     def states(self) -> dict[str, State]:
         """Where each run stands, by id."""

@@ -72,8 +72,7 @@ class Method(ABC, Generic[Settings]):
 
         `parts` are what the method takes besides its configuration (`ddpo`: `reward`).
         """
-        module, name = METHODS[config.method.name].code.split(":")
-        return getattr(importlib.import_module(module), name)(config, **parts)
+        return class_of(config.method.name)(config, **parts)
 
     @staticmethod
     def resume(checkpoint: Path, **parts: Any) -> "Method[Any]":
@@ -107,6 +106,22 @@ class Method(ABC, Generic[Settings]):
                 f"({error}); was the model replaced? Put the old one back, or start a new run."
             ) from error
         return run
+
+    @classmethod
+    def lora_for_people(cls, saved: Checkpoint) -> dict[str, Tensor]:
+        """Of a checkpoint of this method, the LoRA of the model that people get (`run_model`)."""
+        return saved.tensors["lora"]
+
+    def recall(self, saved: Checkpoint) -> None:
+        """Take over what was judged until a checkpoint of the same method and prompt.
+
+        Raises `ConfigError`: the method learns from the steps in which images were drawn, and they
+        are of another model.
+        """
+        raise ConfigError(
+            f"The method {self.settings.name} cannot go on with earlier labels, since it learns "
+            "from the denoising steps of the images that its own model draws; use hero+."
+        )
 
     @property
     def prompt(self) -> str:
@@ -307,6 +322,13 @@ class Method(ABC, Generic[Settings]):
 
     def _stream(self, purpose: str) -> torch.Generator:
         return stream(self.config.seed, self.epoch, purpose)
+
+
+def class_of(method: str) -> type[Method[Any]]:
+    """The code of a method, by its name."""
+    module, name = METHODS[method].code.split(":")
+    found: type[Method[Any]] = getattr(importlib.import_module(module), name)
+    return found
 
 
 def adamw(

@@ -21,6 +21,7 @@ from torch import Tensor
 from hero_engine.config import RunConfig
 from hero_engine.diffusion.forward_process import Levels, Noised, squared_errors
 from hero_engine.diffusion.kernel import Denoiser
+from hero_engine.errors import ConfigError
 from hero_engine.feedback.replay import Replay, draw, rarity
 from hero_engine.feedback.summary import FeedbackSummary
 from hero_engine.methods import denoising_loss
@@ -35,6 +36,7 @@ from hero_engine.methods.standing import HALF, Standing, came_back
 from hero_engine.methods.workload import Workload
 from hero_engine.report import OnProgress, Report, reporting
 from hero_engine.storage.batch import Batch, Feedback
+from hero_engine.storage.checkpoint import Checkpoint
 
 CHAMPION = "champion-"
 """Begins the names of a checkpoint's files that hold the model which people's verdicts speak for,
@@ -69,6 +71,25 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
             yield
         finally:
             self._restore_policy(current)
+
+    @classmethod
+    def lora_for_people(cls, saved: Checkpoint) -> dict[str, Tensor]:
+        """That of the model that people's verdicts speak for."""
+        if "standing" in saved.facts:
+            standing = Standing.of(saved.facts["standing"], under(CHAMPION, saved.tensors))
+            if standing.tensors is not None and standing.of_run is not standing.current:
+                return standing.tensors["lora"]
+        return saved.tensors["lora"]
+
+    def recall(self, saved: Checkpoint) -> None:
+        """Learn from the images that were judged until that checkpoint, too."""
+        replay = Replay(**saved.tensors["replay"])
+        if replay.latents.shape[1:] != self.replay.latents.shape[1:]:
+            raise ConfigError(
+                "The run cannot go on with earlier labels, since its images have another size; "
+                "leave --with-labels out, or the size."
+            )
+        self.replay = replay
 
     def workload(self) -> Workload:
         """Of `denoising_steps` full steps."""

@@ -15,6 +15,8 @@ KEEP_WORDS = ("neighbours", "none")
 class HeroPlusSettings(DenoisingSettings, FeedbackSettings):
     """HERO's feedback, but the model learns by the denoising loss on the good images so far."""
 
+    learns_from_images = True
+
     name: Literal["hero+"] = "hero+"
     fresh_share: float = Field(
         0.5,

@@ -23,7 +23,8 @@ class Judged:
     """A model of the run, and what people said of its images from N(0, I)."""
 
     epoch: int = 0
-    """After how many epochs it was made; 0 is the pretrained one."""
+    """After how many epochs it was made; 0 is the one that the run
+    began with."""
     tally: Tally = field(default_factory=Tally)
 
 
@@ -107,7 +108,11 @@ def _judged(facts: Mapping[str, Any]) -> Judged:
 
 def came_back(challenger: Judged, champion: Judged) -> str:
     """A step back, for people."""
-    before = f"the model after epoch {champion.epoch}" if champion.epoch else "the pretrained model"
+    before = (
+        f"the model after epoch {champion.epoch}"
+        if champion.epoch
+        else "the model that the run began with"
+    )
     return (
         f"The last update did no good: {challenger.tally.good} of {challenger.tally.judged} images "
         f"from fresh noises are good, and {champion.tally.good} of {champion.tally.judged} were "

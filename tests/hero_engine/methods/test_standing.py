@@ -112,7 +112,7 @@ def test_a_step_back_says_what_was_seen():
     assert "50 of 64 images from fresh noises are good, and 60 of 64 were before it" in said
     assert said.endswith("So the model after epoch 2 came back.")
     assert came_back(Judged(1, Tally(1, 2)), Judged(0, Tally(2, 2))).endswith(
-        "So the pretrained model came back."
+        "So the model that the run began with came back."
     )
 
 
