@@ -313,6 +313,8 @@ def export_lora(settings: Settings, run: Run, path: Path, labels: int) -> Path:
         "hero.epochs": str(run.epoch),
         "hero.labels": str(labels),
     }
+    if run.parent_id is not None:
+        about["hero.goes_on_from"] = f"{run.parent_id}:{run.parent_epoch}"
     with engine_errors(), _run_model(settings, run) as hero:
         return hero.export_lora(path, about)
 

@@ -38,6 +38,7 @@ SCHEMA = pa.schema(
         ("deleted", pa.bool_()),
         ("doubt", pa.string()),
         ("pick", pa.bool_()),
+        ("goes_on_from", pa.string()),
     ]
 )
 
@@ -52,8 +53,13 @@ def rows(source: Source) -> list[dict[str, Any]]:
         raise source.nothing("nobody has labelled anything yet", "label some images")
     found = doubts(source.annotations, source.run.labelling)
     paths = {(image.epoch, image.index): image.path for image in source.images}
+    run = source.run
+    before = None if run.parent_id is None else f"{run.parent_id}:{run.parent_epoch}"
     return [
-        _row(row, paths.get((row.epoch, row.index)), found.get(row.ls_id))
+        {
+            **_row(row, paths.get((row.epoch, row.index)), found.get(row.ls_id)),
+            "goes_on_from": before,
+        }
         for row in source.annotations
     ]
 

@@ -21,6 +21,9 @@ def learned(settings, store, pipeline: Path | str, verdicts: list[str], best: in
         "learning_rate": 1e-2,
         **size,
     }
+    for foreign in engine_module.foreign_settings(None, fields):
+        if foreign not in size:
+            del fields[foreign]
     run = store.create_run(engine_module.make_config(**fields).flat())
     engine = Engine(settings)
     engine.generate(run, lambda *_: None)

@@ -5,11 +5,13 @@ from flask.testing import FlaskClient
 
 from backend.dashboard.facts import read_run
 from backend.dashboard.report import report
+from backend.run.chain import Parent
 from backend.run.states import Event
 from backend.settings import Settings
 from backend.show.pictures import wilson_interval
 from backend.store import Store
-from tests.backend.dashboard.reading import BALLOTS, get
+from tests.backend.comparing.compared import comparison, fill
+from tests.backend.dashboard.reading import BALLOTS, Page, get
 from tests.backend.fake_engine import FORECAST
 from tests.backend.made_runs import MadeRun
 
@@ -179,3 +181,41 @@ def test_facts_match_the_stores_own(settings: Settings, made: MadeRun):
     assert epoch.best is not None
     assert epoch.best.image.index == 0
     assert epoch.disputed == 1
+
+
+class TestComparison:
+    def test_who_was_preferred_with_the_interval(
+        self, client: FlaskClient, made: MadeRun, settings: Settings, store: Store
+    ):
+        assert "Blind comparison" not in get(client, f"/runs/{made.id}").text
+        compared = comparison(store, made.id, sides="lr" * 5)
+        fill(store, compared, "+++++++-==")
+        low, high = wilson_interval(7, 8)
+        run_page = get(client, f"/runs/{made.id}").text
+        written = " ".join(Page(report(settings, store, made.run)).text.split())
+        for text in (run_page, written):
+            assert "Blind comparison" in text
+            assert "The model after epoch 2 against the base model" in text
+            assert "preferred in 7 of 8 pairs" in text
+            assert f"{100 * low:.0f} % to {100 * high:.0f} %; 2 ties not counted" in text
+            assert "People prefer the model after epoch 2." in text
+            assert compared.sides not in text
+
+    def test_several_people_and_what_is_missing(
+        self, client: FlaskClient, made: MadeRun, store: Store
+    ):
+        compared = comparison(store, made.id, people=2, sides="lrl")
+        fill(store, compared, ["++", "+-", "+."])
+        text = get(client, f"/runs/{made.id}").text
+        assert "2 of 3 pairs are judged" in text
+        assert "ben@example.com" in text
+
+
+def test_the_runs_before_and_after_are_named(
+    client: FlaskClient, made: MadeRun, settings: Settings, store: Store
+):
+    later = store.create_run(made.run.config, parent=Parent(made.id, 1))
+    assert f"{later.id} goes on from it." in get(client, f"/runs/{made.id}").text
+    said = f"Goes on from {made.id} after epoch 1."
+    assert said in get(client, f"/runs/{later.id}").text
+    assert said in report(settings, store, later)

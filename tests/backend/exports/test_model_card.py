@@ -10,6 +10,8 @@ from backend.exports.model_card import Usage, model_card
 from backend.exports.target import MARK
 from backend.labels import closing
 from backend.run.states import Event
+from backend.store.rows import update
+from tests.backend.comparing.compared import comparison, fill
 from tests.backend.made_runs import MadeRun
 
 USAGE = Usage("pipe = ...\n", ("AUTOMATIC1111: put it into models/Lora, <lora:rose:1>",))
@@ -185,3 +187,31 @@ def test_a_bundled_model_and_one_of_the_hub(tmp_path, monkeypatch):
     (tmp_path / "somebody" / "no-such-roses").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     assert not describe_base({"model": "somebody/no-such-roses"}, online=False).on_hub
+
+
+def test_a_blind_comparison_without_names(made):
+    compared = comparison(made.store, made.id, people=2, sides="lr" * 3)
+    fill(made.store, compared, ["++", "++", "--", "+-", "++"])
+    said = section(card_of(made), "Blind comparison")
+    # Wilson's interval of 3 of 4 by hand, as above.
+    assert rows(said)[2] == [
+        *("the model after epoch 2", "the base model"),
+        *("3", "4", "75 %", "30 % to 95 %", "1", "2"),
+    ]
+    assert "5 of 6 pairs of the comparison with the base model are judged so far." in said
+    assert "@" not in said
+
+
+def test_no_comparison_no_section(made):
+    comparison(made.store, made.id)
+    assert "Blind comparison" not in card_of(made)
+
+
+def test_a_run_that_goes_on_names_the_run_before(made):
+    before = made.store.create_run(made.run.config)
+    with made.store._write() as connection:
+        update(connection, made.id, parent_id=before.id, parent_epoch=3)
+    text = card_of(made, pictures=("before.png", "after.png"))
+    assert f"Goes on from {before.id} after epoch 3." in section(text, "Training")
+    assert "The model that the run began with:" in text
+    assert "the base model's" not in text

@@ -46,6 +46,8 @@ def test_the_example_of_the_documentation_is_a_plan(settings: Settings):
 
 def test_the_example_shows_every_option():
     shown = yaml.safe_load(EXAMPLE.read_text()).keys() | {
+        "from",
+        "with_labels",
         "model",
         "revision",
         "height",
@@ -60,7 +62,7 @@ def test_the_example_shows_every_option():
 
 def test_the_file_takes_what_the_command_takes():
     options = set(inspect.signature(start).parameters) - {"config", "setting", "no_trial", "words"}
-    options |= {"set"}
+    options = options - {"from_run"} | {"set", "from"}
     assert options | {"format"} == set(file_keys())
 
 
