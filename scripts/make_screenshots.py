@@ -1,13 +1,16 @@
 """Makes the documentation's pictures: `python scripts/make_screenshots.py [HERO_HOME]`.
 
 `labelling.png` and `gallery.png` are the labelling pages of two short runs that are started for it
-and taken away again; `finished-run.png` puts the first and last grid of the home's finished demo
-beside its curve, where there is one. Afterwards `python scripts/compress_pictures.py docs/*.png`.
+and taken away again, and `compare.png` is a pair of the first one's model; `finished-run.png` puts
+the first and last grid of the home's finished demo beside its curve, where there is one. Afterwards
+`python scripts/compress_pictures.py docs/*.png`.
 """
 
 import json
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from backend import engine
+from backend.comparing import carry_out
 from backend.label_studio import Gateway
 from backend.label_studio.browser_session import Member
 from backend.local import processes
@@ -33,12 +37,12 @@ HEIGHT = 620
 
 
 def main() -> None:
-    """Makes all three."""
+    """Makes all of them."""
     home = Path(sys.argv[1] if len(sys.argv) > 1 else ".hero")
     if (home / "demo" / "report.json").exists():
         finished_run(home / "demo", DOCS / "finished-run.png")
     with interruptible(), Stack(home, say=print) as stack:
-        labelling(stack, "image", 24, DOCS / "labelling.png")
+        labelling(stack, "image", 24, DOCS / "labelling.png", DOCS / "compare.png")
         labelling(stack, "gallery", 64, DOCS / "gallery.png")
 
 
@@ -58,8 +62,11 @@ def finished_run(demo: Path, target: Path) -> None:
     sheet.save(target, optimize=True)
 
 
-def labelling(stack: Stack, layout: Layout, images: int, target: Path) -> None:
-    """A layout's page in a run's second epoch, when there is a best image so far."""
+def labelling(
+    stack: Stack, layout: Layout, images: int, target: Path, compared: Path | None = None
+) -> None:
+    """A layout's page in a run's second epoch, when there is a best image so far; and a pair of the
+    model that the run has by then."""
     config = engine.make_config("tiny", images_per_epoch=images, epochs=2, seed=3)
     plan = Labelling(layout=layout, criteria=default_criteria(config.prompt))
     store = Store.open(stack.settings)
@@ -68,7 +75,10 @@ def labelling(stack: Stack, layout: Layout, images: int, target: Path) -> None:
         wait(store, run, epoch=0)
         label(stack, store, run)
         wait(store, run, epoch=1)
-        photograph(stack.address, run, opinions(stack, store, run, epoch=1), target)
+        with logged_in(stack.address) as page:
+            photograph(page, run, opinions(stack, store, run, epoch=1), target)
+            if compared is not None:
+                photograph_pair(page, stack, store, store.run(run.id), compared)
     finally:
         store.transition(run.id, Event.stop)
         store.close()
@@ -112,8 +122,9 @@ def label(stack: Stack, store: Store, run: Run) -> None:
     member.close()
 
 
-def photograph(address: Address, run: Run, marks: Marks, target: Path) -> None:
-    """Logs in, opens the first task, begins to label it."""
+@contextmanager
+def logged_in(address: Address) -> Iterator[Page]:
+    """A page of Chromium, with the owner at it."""
     with sync_playwright() as playwright:
         chromium = shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
@@ -124,16 +135,35 @@ def photograph(address: Address, run: Run, marks: Marks, target: Path) -> None:
         page.fill("input[name=password]", address.password or "")
         page.keyboard.press("Enter")
         page.wait_for_url(lambda url: "login" not in url)
-        page.goto(f"{run.project_url}/data?labeling=1")
-        page.locator(".reference img").wait_for()
-        page.wait_for_timeout(3000)
-        if run.labelling.layout == "gallery":
-            click_images(page, marks)
-        else:
-            page.keyboard.press("g" if marks.good[0] else "b")
-        page.wait_for_timeout(1000)
-        page.screenshot(path=target)
+        yield page
         browser.close()
+
+
+def photograph(page: Page, run: Run, marks: Marks, target: Path) -> None:
+    """Opens the first task, begins to label it."""
+    page.goto(f"{run.project_url}/data?labeling=1")
+    page.locator(".reference img").wait_for()
+    page.wait_for_timeout(3000)
+    if run.labelling.layout == "gallery":
+        click_images(page, marks)
+    else:
+        page.keyboard.press("g" if marks.good[0] else "b")
+    page.wait_for_timeout(1000)
+    page.screenshot(path=target)
+
+
+def photograph_pair(page: Page, stack: Stack, store: Store, run: Run, target: Path) -> None:
+    """The first pair of a comparison with the base model, answered but not submitted."""
+    gateway = Gateway(stack.settings)
+    made = carry_out.chosen(store, run, pairs=4, seed=1)
+    made = carry_out.publish(stack.settings, store, gateway, made, lambda *_: None)
+    page.goto(carry_out.label_address(stack.settings, made))
+    page.get_by_alt_text("left image").wait_for()
+    page.wait_for_timeout(3000)
+    page.keyboard.press("1" if made.side_of_run(0) == "left" else "2")
+    page.wait_for_timeout(1000)
+    page.screenshot(path=target)
+    gateway.delete_project(made.project_id or 0)
 
 
 def click_images(page: Page, marks: Marks) -> None:

@@ -45,6 +45,11 @@ def chosen(
         return there
     model = model or parse_model(store, run, BASE)
     judged = run_model(store.epochs(run.id))
+    if judged and not judged.epoch and model.epoch is None and run.parent_id is None:
+        raise BadInput(
+            f"Cannot compare the run {run.id} with the base model: its labels speak for the base "
+            "model, so that is still the run's own; label another epoch."
+        )
     number = pairs or PAIRS
     return store.create_comparison(
         run.id,

@@ -66,7 +66,8 @@ class Result:
     @property
     def ours(self) -> str:
         """The run's model, in words."""
-        return f"the model after epoch {self.comparison.model_epoch}"
+        epoch = self.comparison.model_epoch
+        return f"the model after epoch {epoch}" if epoch else "the model that the run began with"
 
     @property
     def theirs(self) -> str:

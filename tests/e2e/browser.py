@@ -47,7 +47,7 @@ def press(page: Page, key: str) -> None:
     expect(page.locator(".hero input:checked")).to_have_count(0)
     page.keyboard.press(key)
     expect(page.locator(".hero input:checked")).to_have_count(1)
-    with _submitted(page):
+    with submitted(page):
         page.keyboard.press("Space")
     page.wait_for_timeout(300)
 
@@ -65,11 +65,12 @@ def click_best(page: Page, place: int) -> None:
 
 def submit(page: Page) -> None:
     """The Submit button; waits until Label Studio has taken the annotation."""
-    with _submitted(page):
+    with submitted(page):
         page.get_by_role("button", name=re.compile("^submit", re.IGNORECASE)).first.click()
 
 
-def _submitted(page: Page) -> Any:
+def submitted(page: Page) -> Any:
+    """Until Label Studio has taken an annotation."""
     return page.expect_response(
         lambda answer: (
             "/annotations" in answer.url and answer.request.method == "POST" and answer.ok

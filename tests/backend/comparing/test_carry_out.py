@@ -3,6 +3,7 @@
 import random
 
 import pytest
+import sqlalchemy as sa
 from PIL import Image
 
 from backend import engine
@@ -10,6 +11,7 @@ from backend.comparing import carry_out
 from backend.comparing.drawing import draw_pairs
 from backend.errors import BadInput
 from backend.run.comparison import ComparedModel
+from backend.store import tables
 from backend.tasks.pairs import choice, pair_of, pair_path, pair_task, read_choice
 from tests.backend.learned import learned
 
@@ -143,3 +145,13 @@ def test_a_task_and_what_it_says(settings, store, run):
     assert read_choice([*choice("left"), *choice("right")]) is None
     assert read_choice(choice("best")) is None
     assert read_choice(None) is None
+
+
+def test_a_run_whose_labels_speak_for_the_base_model_has_nothing_to_compare(store, run):
+    claimed = {"model_epoch": 0, "model_good": 3, "model_judged": 4}
+    with store._write() as connection:
+        connection.execute(
+            sa.insert(tables.epochs).values(run_id=run.id, epoch=0, seconds={}, report=claimed)
+        )
+    with pytest.raises(BadInput, match="still the run's own"):
+        carry_out.chosen(store, run)

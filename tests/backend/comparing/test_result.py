@@ -1,9 +1,13 @@
 """What votes on pairs amount to."""
 
+from io import StringIO
+
 import pytest
+from rich.console import Console
 from scipy.stats import norm
 
 from backend.comparing.result import decided, result_of
+from backend.comparing.terminal import in_words, render
 from tests.backend.comparing.compared import again, comparison, votes
 
 
@@ -69,3 +73,22 @@ def test_of_a_persons_votes_the_latest_counts(store, run_id):
     changed = again(first, "-", made)
     assert decided(made, [changed, first]) == {0: "against"}
     assert decided(made, [again(first, "x", made), first]) == {0: "run"}
+
+
+def test_the_terminal_shows_it_in_80_columns(store, run_id):
+    made = comparison(store, run_id, people=2, sides="lrlrlrlrlr")
+    console = Console(width=80, file=StringIO())
+    console.print(render(result_of(made, votes(made, *["++"] * 7, "--", "+-", "+."))))
+    assert isinstance(console.file, StringIO)
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    said = " ".join(text.split())
+    assert "9 of 10 pairs are judged." in said
+    assert "The model after epoch 2 was preferred in 7 of 8 pairs, 88% (53 to 98); 1 tie." in said
+    assert "ann@example.com 10 9 1 0" in said
+
+
+def test_before_anything_is_decided(store, run_id):
+    made = comparison(store, run_id, sides="lr")
+    assert in_words(result_of(made, []).tally) == "no pair is decided yet"
+    assert in_words(result_of(made, votes(made, "=")).tally) == "no pair is decided yet; 1 tie"
