@@ -58,6 +58,8 @@ class RunFacts:
     """Whether the images are so small that they are shown pixel by pixel."""
     comparisons: tuple[Result, ...] = ()
     """What has come of its blind comparisons, the newest first."""
+    projects: str = ""
+    """Where the projects of Label Studio are; a number follows."""
 
     @property
     def run(self) -> Run:
@@ -166,6 +168,7 @@ def read_run(settings: Settings, store: Store, run_id: str) -> RunFacts:
         annotations=tuple(row for rows in annotations.values() for row in rows),
         pixelated=_is_pixelated(settings, epochs),
         comparisons=results(store, run.id),
+        projects=f"{settings.public_label_studio_url}/projects",
     )
 
 
