@@ -410,8 +410,7 @@ class Engine:
     ) -> None:
         with self._using(run) as hero:
             if run.parent_id is not None and run.epoch == 0:
-                # From here on nothing is read of the run before.
-                hero.save(checkpoint_folder(self._settings, run.id, 0), once=True)
+                self.keep_beginning(run)
             batch = hero.generate(on_progress=_reporting(on_progress))
             folder = batch_folder(self._settings, run.id, run.epoch)
             with whole_folder(folder, once=True) as partial:
@@ -451,6 +450,15 @@ class Engine:
             write_text(path, checked_text(report.to_dict()))
             hero.save(checkpoint, once=True)
         return report.to_dict()
+
+    def keep_beginning(self, run: Run) -> None:
+        """Write down the model that a run goes on with, so that the run before may go.
+
+        Raises:
+            BadInput, EngineFailed, DiskFull: nothing was written.
+        """
+        with self._using(replace(run, epoch=0)) as hero:
+            hero.save(checkpoint_folder(self._settings, run.id, 0), once=True)
 
     @property
     def stands_at(self) -> tuple[str, int] | None:

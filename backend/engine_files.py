@@ -67,13 +67,14 @@ def read_report(settings: Settings, run_id: str, epoch: int) -> Report:
 
 
 def trouble_of_checkpoint(settings: Settings, run_id: str, epoch: int) -> str | None:
-    """What is wrong with a checkpoint's files, or its report; None if they are what was written,
-    by this version or an earlier or later one."""
+    """What is wrong with a checkpoint's files, or its report (the first has none); None if they are
+    what was written, by this version or an earlier or later one."""
     from hero_engine.storage.checkpoint import DAMAGED, checked_state
 
     try:
         checked_state(checkpoint_folder(settings, run_id, epoch))
-        read_report(settings, run_id, epoch)
+        if epoch:
+            read_report(settings, run_id, epoch)
     except CheckpointError:
         return None
     except (FilesDamaged, *DAMAGED) as error:

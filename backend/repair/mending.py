@@ -76,6 +76,21 @@ class Mender:
                 shutil.copyfile(source, partial)
             yield Found(f"image {image.index + 1} of epoch {epoch + 1}", trouble, mended=True)
 
+    def beginning(self) -> Iterator[Found]:
+        """The model that the run began with, if it goes on from another run, taken anew from
+        there if it is damaged."""
+        folder = checkpoint_folder(self.settings, self.run.id, 0)
+        if self.run.parent_id is None or not folder.exists():
+            return
+        trouble = trouble_of_checkpoint(self.settings, self.run.id, 0)
+        if trouble is not None:
+            yield self._made(
+                "the model that the run began with",
+                trouble,
+                [folder],
+                lambda: self.engine.keep_beginning(self.run),
+            )
+
     def checkpoint(self, epoch: int) -> Iterator[Found]:
         """The model after so many epochs, learned again if it is damaged, or missing though the run
         goes on from it."""
@@ -143,7 +158,7 @@ def mend(
     found: list[Found] = []
     drawn = len(store.epochs(run.id))
     for epoch in range(run.epoch + 1):
-        parts = [mender.checkpoint(epoch)] if epoch else []
+        parts = [mender.checkpoint(epoch) if epoch else mender.beginning()]
         needed = epoch == run.epoch < drawn
         parts += [mender.batch(epoch, needed=needed), mender.images(epoch)]
         for each in chain(*parts):

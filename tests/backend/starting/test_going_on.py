@@ -6,6 +6,7 @@ from backend import engine
 from backend.engine import Engine
 from backend.engine_files import checkpoint_folder
 from backend.errors import BadInput
+from backend.repair import mend
 from backend.run.chain import Chain, Parent
 from backend.run.labelling import Labelling
 from backend.show import run_view
@@ -128,3 +129,18 @@ def test_the_first_batch_is_the_earlier_models_and_nothing_is_read_of_it_later(
     worker = Engine(settings)
     report = worker.learn(run, ["bad"] * 4, None, lambda *_: None)
     assert report["updated"], "the earlier good images teach"
+
+
+def test_a_damaged_beginning_is_taken_anew(settings, store, pipeline):
+    first = learned(settings, store, pipeline, ["good", "bad", "best", "good"], 2, **PLUS)
+    run = store.create_run({**first.config, "seed": 1}, parent=Parent(first.id, 1))
+    worker = Engine(settings)
+    worker.generate(run, lambda *_: None)
+    file = checkpoint_folder(settings, run.id, 0) / "lora.safetensors"
+    before = file.read_bytes()
+    file.write_bytes(before[:-8])
+    found = mend(settings, store, worker, run, lambda *_: None)
+    assert [(each.what, each.mended) for each in found] == [
+        ("the model that the run began with", True)
+    ]
+    assert file.read_bytes() == before
