@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from backend import cli
+from backend import cli, engine
 from backend.cli.shared import PANELS
 from backend.errors import EngineFailed, LabelStudioUnreachable
 from backend.run.records import Run
@@ -19,7 +19,7 @@ from tests.backend.votes import annotations
 
 COMMANDS = [
     "up", "start", "runs", "status", "watch", "stop", "pause", "resume", "extend", "advance",
-    "generate", "export", "doctor", "demo", "invite", "agreement",
+    "generate", "compare", "export", "doctor", "demo", "invite", "agreement",
 ]  # fmt: skip
 
 
@@ -193,10 +193,12 @@ def _started(monkeypatch, config) -> list[dict]:
     """Lets `hero start` get as far as starting; the configurations it asked for."""
     asked = []
 
-    def start_run(settings, store, config, title, *, labelling, project_id, forecast):
-        asked.append({**config, "title": title, "forecast": forecast})
+    def start_run(settings, store, config, title, *, labelling, project_id, forecast, parent):
+        asked.append({**config, "title": title, "forecast": forecast, "parent": parent})
         url = "http://label-studio/projects/1"
-        return store.create_run(config, labelling=labelling, project_url=url, forecast=forecast)
+        return store.create_run(
+            config, labelling=labelling, project_url=url, forecast=forecast, parent=parent
+        )
 
     def try_out(config):
         sampling = config.sampling.model_copy(update={"sample_batch_size": 4})
@@ -288,6 +290,19 @@ def test_start_takes_the_default_model_of_the_settings(hero, monkeypatch, config
     assert asked[0]["guidance_scale"] == 5.0
     assert asked[1]["model"] == str(Path.cwd())
     assert asked[1]["prompt"] == "1 hand"
+
+
+def test_start_goes_on_from_another_run(hero, known, monkeypatch, config):
+    store, _ = known
+    asked = _started(monkeypatch, config)
+    before = store.create_run(engine.make_config("tiny", seed=3).flat())
+    with store._write() as connection:
+        update(connection, before.id, epoch=2)
+    said = hero("start", "--no-trial", "--from", f"{before.id}:1", "--criteria", "It is red.")
+    assert said.exit_code == 0, said.output
+    assert f"It goes on from the model of {before.id} after epoch 1.\n" in said.stdout
+    assert asked[0]["seed"] == 4
+    assert f"Goes on from {before.id} after epoch 1." in hero("status", "latest").output
 
 
 def test_errors_of_label_studio_have_status_one(hero, monkeypatch):
