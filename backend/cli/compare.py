@@ -80,9 +80,15 @@ def compare(
 
             judge_pairs(settings, run, comparison)
         result = collect.fetch_votes(store, gateway, comparison)
+        there = result.complete or gateway.has_project(comparison.project_id or 0)
     out.print()
     out.print(terminal.render(result))
-    if not result.complete:
+    if not there:
+        err.print(
+            "[yellow]Note:[/] its project in Label Studio is gone, so no more votes come; `hero "
+            f"compare {run.id} --new` makes another comparison."
+        )
+    elif not result.complete:
         address = carry_out.label_address(settings, comparison)
         out.print(f"\nJudge here: {address}", soft_wrap=True, markup=False)
         out.print(f"Then see the result: hero compare {escape(run.id)}", soft_wrap=True)

@@ -1,12 +1,13 @@
 """From a wish to pairs in Label Studio: each step can be interrupted and done again."""
 
+import logging
 import random
 import secrets
 from collections.abc import Callable
 
 from backend.comparing.drawing import OnDrawn, draw_pairs
 from backend.comparing.models import BASE, parse_model
-from backend.errors import BadInput
+from backend.errors import BackendUnreachable, BadInput, PrivateAddressRefused, SettingsInvalid
 from backend.label_studio import Gateway
 from backend.run.comparison import ComparedModel, Comparison
 from backend.run.records import Run
@@ -15,6 +16,8 @@ from backend.show.run_model import run_model
 from backend.starting.start_run import pixelated
 from backend.store import Store
 from backend.tasks.pairs import pair_task
+
+logger = logging.getLogger(__name__)
 
 PAIRS = 100
 """Unless a person says otherwise: an interval of about 10 % on either side."""
@@ -87,14 +90,17 @@ def publish(
         on_publish: called once all is drawn.
 
     Raises:
-        BadInput, EngineFailed, DiskFull, LabelStudioError, SettingsInvalid, ImageUnresolvable
+        BadInput, EngineFailed, DiskFull, LabelStudioError, ImageUnresolvable
     """
     draw_pairs(settings, store, comparison, on_drawn)
     on_publish()
     config = store.run(comparison.run_id).config
     project = gateway.ensure_pairs_project(comparison, pixelated=pixelated(config))
     gateway.connect_storage(project.id, comparison.id)
-    gateway.connect_webhook(project.id)
+    try:
+        gateway.connect_webhook(project.id)
+    except (BackendUnreachable, PrivateAddressRefused, SettingsInvalid) as error:
+        logger.warning("the votes come without webhooks, by the poll: %s", error)
     tasks = [pair_task(settings, comparison, pair) for pair in range(comparison.pairs)]
     gateway.publish_pairs(project.id, comparison, tasks)
     store.comparison_published(comparison, project.id)

@@ -28,19 +28,22 @@ PASSWORD = "passw0rd-X!"
 def service(label_studio) -> Iterator[Service]:
     home = label_studio.root / "compare"
     service = Service(home, label_studio, poll_seconds=3600, sample_row=0)
-    yield service.start()
+    yield service
     service.stop()
 
 
 @pytest.fixture(scope="module")
 def run(service: Service) -> Run:
-    """A finished run of the bundled model."""
+    """A finished run of the bundled model; no worker takes it up before it is."""
     prompt = {"prompt": "photo of one blue rose in a vase", "negative_prompt": ""}
     verdicts = ["good", "bad", "best", "good"]
-    run = learned(service.settings, service.store, "tiny", verdicts, 2, **prompt)
-    with service.store._write() as connection:
-        update(connection, run.id, state="finished", labelling={"criteria": "It is blue."})
-    return service.store.run(run.id)
+    try:
+        run = learned(service.settings, service.store, "tiny", verdicts, 2, **prompt)
+        with service.store._write() as connection:
+            update(connection, run.id, state="finished", labelling={"criteria": "It is blue."})
+        return service.store.run(run.id)
+    finally:
+        service.start()
 
 
 @pytest.fixture
@@ -142,3 +145,16 @@ def test_a_person_judges_by_keys(service: Service, run: Run, hero):
     assert [(vote.pair, vote.choice, vote.annotator) for vote in votes] == [
         (pair, said, "rosa@example.com") for pair, said in enumerate(("left", "tie", "right"))
     ]
+
+
+def test_a_project_that_somebody_deleted_keeps_its_votes(service: Service, run: Run, hero):
+    hero("compare", run.id, "--new", "--pairs", 2)
+    made = newest(service, run)
+    (first, _) = service.sdk.tasks.list(project=made.project_id)
+    service.sdk.annotations.create(first.id, result=choice("left"))
+    assert "1 of 2 pairs are judged" in hero("compare", run.id)
+    service.gateway.delete_project(made.project_id)
+    said = hero("compare", run.id)
+    assert "1 of 2 pairs are judged" in said
+    assert "its project in Label Studio is gone" in said
+    assert "Judge here" not in said
