@@ -2,7 +2,7 @@
 
 import os
 
-from backend.cli import agreement, importing, looking, methods, model, runs, start, teams, up
+from backend.cli import agreement, fleet, importing, looking, methods, model, runs, start, teams, up
 from backend.cli.shared import app, err, out
 
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -12,6 +12,7 @@ __all__ = [
     "agreement",
     "app",
     "err",
+    "fleet",
     "importing",
     "looking",
     "methods",
