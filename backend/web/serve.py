@@ -7,6 +7,7 @@ machines that may come and go.
 
 import threading
 
+from backend.errors import PortInUse
 from backend.run.states import State
 from backend.settings import Settings, ensure_secrets
 from backend.store import Store
@@ -18,11 +19,17 @@ STEPS = (State.publishing,)
 
 
 def serve() -> None:
-    """Serve and publish, until SIGTERM or Ctrl-C."""
+    """Serve and publish, until SIGTERM or Ctrl-C. Raises `PortInUse`."""
     worker = opened(STEPS)
     settings = ensure_secrets(Settings.load())
     app = create_app(settings, Store.open(settings))
-    listening = server(app, settings.host, settings.port, app.extensions[DOOR].known)
+    try:
+        listening = server(app, settings.host, settings.port, app.extensions[DOOR].known)
+    except OSError as error:
+        raise PortInUse(
+            f"The backend cannot listen on {settings.host}:{settings.port} ({error.strerror}): set "
+            "HERO_PORT to a free port, and HERO_HOST to an address of this machine."
+        ) from error
     threading.Thread(target=_publish, args=(worker,), name="publisher", daemon=True).start()
     listening.run()
 

@@ -22,6 +22,7 @@ VALUES = ["good", "bad", "best", "bad"]
 @pytest.fixture
 def service(label_studio) -> Iterator[Service]:
     made = Service(label_studio.root / "fleet", label_studio, poll_seconds=1)
+    made._server.server_close()  # `hero serve` takes its port
     yield made
     made.store.close()
 
@@ -50,7 +51,9 @@ def test_a_run_goes_round_while_workers_come_and_go(service: Service, tmp_path: 
     serve.start()
     try:
         health = f"{settings.backend_url}/health"
-        assert wait_until(lambda: answers(health), seconds=120, alive=lambda: serve.alive)
+        assert wait_until(lambda: answers(health), seconds=120, alive=lambda: serve.alive), (
+            serve.last_words()
+        )
         run = service.start_run("tiny", method="hero+", denoising_steps=2)
         for epoch in range(2):
             assert "Worked on 1 run" in worker_comes_and_goes(f"worker-{epoch}")

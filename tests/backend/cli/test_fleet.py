@@ -1,6 +1,7 @@
 """`hero serve` and `hero worker`."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,20 @@ def test_a_worker_with_nothing_to_do_says_so_and_ends(tmp_path: Path):
         check=True,
     )
     assert said.stdout == "There was nothing to do.\n"
+
+
+def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = subprocess.run(
+            [*HERO, "serve"],
+            env={**os.environ, "HERO_HOME": str(tmp_path), "HERO_PORT": str(port)},
+            capture_output=True,
+            text=True,
+        )
+    assert said.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in said.stderr
+    assert "Traceback" not in said.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
