@@ -5,6 +5,7 @@ import os
 from backend.cli import (
     agreement,
     compare,
+    fleet,
     importing,
     looking,
     methods,
@@ -24,6 +25,7 @@ __all__ = [
     "app",
     "compare",
     "err",
+    "fleet",
     "importing",
     "looking",
     "methods",

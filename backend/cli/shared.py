@@ -96,8 +96,8 @@ RunId = Annotated[
     typer.Argument(metavar="RUN", help="The run's id, the first letters of it, or latest."),
 ]
 STARTING, RUNS, LOOKING = "Starting", "Runs", "Looking"
-MODEL, TEAM = "The fine-tuned model", "Teams"
-PANELS = (STARTING, RUNS, LOOKING, MODEL, TEAM)
+MODEL, TEAM, FLEET = "The fine-tuned model", "Teams", "On several machines"
+PANELS = (STARTING, RUNS, LOOKING, MODEL, TEAM, FLEET)
 """The panels of `hero --help`, in their order."""
 
 

@@ -14,11 +14,9 @@ from backend.run.labelling import Labelling
 from backend.run.records import Run
 from backend.settings import Settings, ensure_secrets
 from backend.store import Store
+from backend.tasks.images import PIXELATED_BELOW
 
 logger = logging.getLogger(__name__)
-
-PIXELATED_BELOW = 256
-"""Images with a shorter side are shown pixel by pixel on the labelling page."""
 
 
 def pixelated(config: Mapping[str, Any]) -> bool:

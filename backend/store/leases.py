@@ -1,6 +1,6 @@
 """Leases: a worker holds a run for a while, and every commit of its checks that it still does."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from backend.errors import LeaseLost
 from backend.run.records import Claim, Run
-from backend.run.states import WORK
+from backend.run.states import WORK, State
 from backend.store import tables
 from backend.store.database import Database
 from backend.store.rows import NO_LEASE, check_claim, run_row, update
@@ -17,11 +17,14 @@ from backend.store.rows import NO_LEASE, check_claim, run_row, update
 class Leases(Database):
     """Taking, keeping and letting go of runs."""
 
-    def claim(self, worker: str, lease_seconds: float) -> Claim | None:
-        """Take a run that has something to do and that nobody holds; the longest waiting first."""
+    def claim(
+        self, worker: str, lease_seconds: float, steps: Collection[State] = WORK
+    ) -> Claim | None:
+        """Take a run that stands at one of these steps and that nobody holds; the longest waiting
+        first."""
         runs = tables.runs
         now = self._now()
-        free = _free(now)
+        free = _free(now, steps)
         candidates = self._records(
             Run, sa.select(runs).where(free).order_by(runs.c.updated_at, runs.c.id)
         )
@@ -43,10 +46,10 @@ class Leases(Database):
                     return Claim(run, worker, token, lease_seconds)
         return None
 
-    def work_waits(self) -> bool:
+    def work_waits(self, steps: Collection[State] = WORK) -> bool:
         """Whether there is a run to claim."""
         with self._read() as connection:
-            waiting = sa.select(tables.runs.c.id).where(_free(self._now())).limit(1)
+            waiting = sa.select(tables.runs.c.id).where(_free(self._now(), steps)).limit(1)
             return connection.scalar(waiting) is not None
 
     def renew(self, claim: Claim) -> None:
@@ -133,11 +136,11 @@ class Leases(Database):
                 check_claim(run_row(connection, claim.run.id), claim)
 
 
-def _free(now: datetime) -> sa.ColumnElement[bool]:
-    """Runs that have something to do and that nobody holds."""
+def _free(now: datetime, steps: Collection[State]) -> sa.ColumnElement[bool]:
+    """Runs that stand at one of these steps and that nobody holds."""
     runs = tables.runs
     return sa.and_(
-        runs.c.state.in_(WORK),
+        runs.c.state.in_(steps),
         sa.or_(runs.c.lease_until.is_(None), runs.c.lease_until < now),
         sa.or_(runs.c.retry_at.is_(None), runs.c.retry_at <= now),
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from itsdangerous import Signer
+from PIL.Image import open as open_image
 from pydantic import SecretStr
 
 from backend.addresses import path_of
@@ -24,6 +25,14 @@ from backend.run.records import Image
 from backend.settings import Settings
 
 _DAY = 86_400
+PIXELATED_BELOW = 256
+"""Images with a shorter side are shown pixel by pixel on the labelling page."""
+
+
+def is_pixelated(path: Path) -> bool:
+    """Whether an image is so small that the labelling page shows it pixel by pixel."""
+    with open_image(path) as image:
+        return min(image.size) < PIXELATED_BELOW
 
 
 def image_path(run_id: str, epoch: int, index: int) -> str:

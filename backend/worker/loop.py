@@ -1,15 +1,16 @@
-"""Carries runs round the circle: `python -m backend.worker`.
+"""Carries runs round the circle: `python -m backend.worker`, `hero worker`.
 
 The main thread claims a run that has something to do and takes it as far as it goes; a second
 thread fetches labels. Every step can be killed at any instruction and done again: what it makes
-lies under its final name whole or not at all, and its row is written last.
+lies under its final name whole or not at all, and its row is written last. A worker may be told to
+do some of the steps only; then it hands a run on after the last of them.
 """
 
 import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -40,10 +41,9 @@ from backend.repair import mend, unmended
 from backend.run.records import Claim, Epoch, Image, Run
 from backend.run.states import WORK, Event, State
 from backend.settings import Settings, ensure_secrets
-from backend.starting.start_run import pixelated
 from backend.store import Store
 from backend.tasks import publishing, selection
-from backend.tasks.images import place_images
+from backend.tasks.images import is_pixelated, place_images
 from backend.tasks.predictions import good_from
 from backend.worker import first_trial, liveness
 from backend.worker.lease import LeaseKeeper, is_dead, process_name
@@ -60,7 +60,12 @@ TROUBLE_PAUSE_SECONDS = 5.0
 
 
 class Worker:
-    """One process's work on all runs of a home folder (or of a shared database)."""
+    """One process's work on all runs of a home folder (or of a shared database).
+
+    Args:
+        steps: what it does. Who publishes also looks at the labels and keeps the projects'
+            descriptions; who draws also draws the sample rows.
+    """
 
     def __init__(
         self,
@@ -69,12 +74,14 @@ class Worker:
         *,
         engine: Engine | None = None,
         gateway: Callable[[], Gateway] | None = None,
+        steps: Collection[State] = WORK,
     ) -> None:
         self._settings = settings
         self._store = store
         self._engine = engine or Engine(settings)
         self._make_gateway = gateway or (lambda: Gateway(settings))
         self._gateway: Gateway | None = None
+        self._steps = steps
         self._name = process_name()
         self._failures: dict[str, int] = {}
         self._poller = Poller(settings, store, self._ls)
@@ -87,8 +94,7 @@ class Worker:
     def run_forever(self) -> None:
         """Work until `end` is called or the process is told to end."""
         untroubled("let go of dead workers' runs", lambda: self._store.release_dead(is_dead))
-        poller = threading.Thread(target=self._poll_forever, name="poller", daemon=True)
-        poller.start()
+        self._follow_along()
         while not self._ending.is_set():
             try:
                 if not self.work_once():
@@ -96,6 +102,19 @@ class Worker:
             except Exception as error:
                 _log(error)
                 self._ending.wait(TROUBLE_PAUSE_SECONDS)
+
+    def run_until_idle(self, *, most: int | None = None) -> int:
+        """Work until nothing is left to do now, or `most` runs were taken as far as they go; their
+        number. A run that has to be tried again later is not waited for."""
+        untroubled("let go of dead workers' runs", lambda: self._store.release_dead(is_dead))
+        self._follow_along()
+        taken = 0
+        while not self._ending.is_set() and taken != most and self.work_once():
+            taken += 1
+        return taken
+
+    def _follow_along(self) -> None:
+        threading.Thread(target=self._poll_forever, name="poller", daemon=True).start()
 
     def end(self) -> None:
         """Let both loops end after what they are doing."""
@@ -106,17 +125,19 @@ class Worker:
         if self._engine.loaded and idle > self._settings.idle_seconds:
             logger.info("the model is let go after %.0f idle seconds", idle)
             self._engine.let_go()
-        if not self._rows.draw_one():
+        if State.generating not in self._steps or not self._rows.draw_one():
             self._ending.wait(TICK_SECONDS)
 
     def _needed(self) -> bool:
-        return self._ending.is_set() or self._store.work_waits()
+        return self._ending.is_set() or self._store.work_waits(self._steps)
 
     def _poll_forever(self) -> None:
         while not self._ending.wait(TICK_SECONDS):
             try:
-                reached = self.poll_once()
-                self._standing.tell(self._ls)
+                reached = True
+                if State.publishing in self._steps:
+                    reached = self.poll_once()
+                    self._standing.tell(self._ls)
                 liveness.beat(self._settings)
             except Exception as error:
                 _log(error)
@@ -134,10 +155,13 @@ class Worker:
 
     def work_once(self) -> bool:
         """Take one run as far as it goes without people; False if there was nothing to do."""
-        claim = self._store.claim(self._name, self._settings.lease_seconds)
+        claim = self._store.claim(self._name, self._settings.lease_seconds, self._steps)
         if claim is None:
             return False
         while (changed := self._step(claim)) is not None and changed.state in WORK:
+            if changed.state not in self._steps:
+                self._store.release(claim)
+                break
             claim = replace(claim, run=changed)
         return True
 
@@ -239,8 +263,10 @@ class Worker:
         run = self._looked_for(run)
         if run.project_id is not None and not run.project_gone:
             return run
+        first = self._store.images(run.id, run.epoch)[0]
+        pixelated = is_pixelated(self._settings.images_dir / first.path)
         project = self._ls().ensure_project(
-            run.id, run.title, run.prompt, run.labelling, pixelated=pixelated(run.config)
+            run.id, run.title, run.prompt, run.labelling, pixelated=pixelated
         )
         return self._store.set_project(run.id, project.id, project.url)
 
@@ -360,12 +386,18 @@ def _leave(*_: object) -> None:
     raise SystemExit(0)
 
 
-def main() -> None:
-    """Work until SIGTERM or Ctrl-C; a step under way is dropped and its run let go."""
+def opened(steps: Collection[State] = WORK) -> Worker:
+    """The worker of this process, as the settings say. SIGTERM and Ctrl-C end it; a step under way
+    is dropped and its run let go."""
     settings = Settings.load()
     logs.configure(settings.log_level)
     settings = untroubled("keep the secrets", lambda: ensure_secrets(settings))
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     store = untroubled("open the database", lambda: Store.open(settings))
-    Worker(settings, store).run_forever()
+    return Worker(settings, store, steps=steps)
+
+
+def main() -> None:
+    """Do every step, until SIGTERM or Ctrl-C."""
+    opened().run_forever()
