@@ -45,6 +45,7 @@ from backend.tasks import publishing, selection
 from backend.tasks.images import place_images
 from backend.tasks.predictions import good_from
 from backend.worker import first_trial, liveness
+from backend.worker.jobs import Jobs
 from backend.worker.lease import LeaseKeeper, is_dead, process_name
 from backend.worker.poller import Poller, known_of, of_project
 from backend.worker.sample_rows import SampleRows
@@ -80,17 +81,19 @@ class Worker:
         self._standing = Standing(settings, store)
         self._ending = threading.Event()
         self._rows = SampleRows(settings, store, self._engine, self._needed)
+        self._jobs = Jobs(settings, store, self._engine, self._name)
 
     # -- loops -----------------------------------------------------------------------------
 
     def run_forever(self) -> None:
         """Work until `end` is called or the process is told to end."""
         untroubled("let go of dead workers' runs", lambda: self._store.release_dead(is_dead))
+        untroubled("let go of their jobs", lambda: self._store.leave_dead_jobs(is_dead))
         poller = threading.Thread(target=self._poll_forever, name="poller", daemon=True)
         poller.start()
         while not self._ending.is_set():
             try:
-                if not self.work_once():
+                if not (self._jobs.do_one() or self.work_once()):
                     self._rest()
             except Exception as error:
                 _log(error)
