@@ -28,7 +28,7 @@ from hero_engine.methods import make_config as configs
 from hero_engine.methods.hero_plus_settings import HeroPlusSettings
 from hero_engine.methods.make_config import Setting
 from hero_engine.methods.table import METHODS
-from hero_engine.models.names import bundled
+from hero_engine.models.names import all_bundled, bundled
 from hero_engine.models.names import public_name as public_name
 from hero_engine.presets import PRESETS, preset
 
@@ -225,6 +225,11 @@ def check_model(model: str, revision: str | None = None) -> str:
 def learns_from_images(method: str) -> bool:
     """Whether a method can learn from judged images without the steps that drew them."""
     return METHODS[method].settings.learns_from_images
+
+
+def bundled_models() -> list[str]:
+    """The models that come with installed packages."""
+    return all_bundled()
 
 
 def is_bundled(model: str) -> bool:
@@ -491,6 +496,38 @@ class Engine:
             with whole_folder(folder, once=True) as partial:
                 for index, image in enumerate(samples.images):
                     image.save(partial / f"{index:04d}.png")
+
+    def draw_beside(
+        self,
+        run: Run,
+        folder: Path,
+        n: int,
+        prompt: str | None,
+        seed: int,
+        on_progress: Callable[[int, int], None],
+    ) -> None:
+        """Draw n images from the same fresh noises with the pretrained model and with the run's own
+        into the folders `before` and `after`: all of them, or none.
+
+        Args:
+            prompt: None for the run's.
+            on_progress: hears of denoising steps, done and in all; what it raises ends the drawing.
+
+        Raises:
+            BadInput, EngineFailed, DiskFull
+        """
+        with self._using(run) as hero, whole_folder(folder, once=True) as partial:
+            ways = {"before": hero.policy.pretrained, "after": hero.run_model}
+            for turn, (name, way) in enumerate(ways.items()):
+
+                def told(progress: "Progress", turn: int = turn) -> None:
+                    on_progress(progress.done + turn * progress.total, 2 * progress.total)
+
+                with way():
+                    samples = hero.sample(n, prompt=prompt, seed=seed, on_progress=told)
+                (partial / name).mkdir()
+                for index, image in enumerate(samples.images):
+                    image.save(partial / name / f"{index:04d}.png")
 
     @contextmanager
     def _using(self, run: Run) -> "Iterator[Method[Any]]":

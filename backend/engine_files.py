@@ -6,6 +6,7 @@ from typing import Any
 
 from backend.errors import FilesDamaged
 from backend.files import read_checked
+from backend.run.records import Run
 from backend.settings import Settings
 from hero_engine.errors import CheckpointError
 
@@ -22,6 +23,19 @@ def batch_folder(settings: Settings, run_id: str, epoch: int) -> Path:
 def checkpoint_folder(settings: Settings, run_id: str, epoch: int) -> Path:
     """Where the model lies as it stands before an epoch (0-based) is drawn."""
     return settings.run_dir(run_id) / "checkpoints" / f"epoch-{epoch:04d}"
+
+
+def row_folder(settings: Settings, run_id: str, epoch: int) -> Path:
+    """Where the row of the model after `epoch` epochs lies: 0000.png, 0001.png, ..."""
+    return settings.run_dir(run_id) / "samples" / f"epoch-{epoch:04d}"
+
+
+def missing_rows(settings: Settings, run: Run) -> list[int]:
+    """The numbers of epochs, up to the run's present one, that have no row yet."""
+    if settings.sample_row == 0:
+        return []
+    every = range(run.epoch + 1)
+    return [epoch for epoch in every if not row_folder(settings, run.id, epoch).exists()]
 
 
 def read_predictions(batch: Path) -> list[float] | None:

@@ -14,6 +14,7 @@
     · WrongMediaType ....... a request that changes something and is not JSON
     · BodyTooLarge ......... a request with more in it than we take
     · NotAuthorized ........ a request without the secret or the password
+    · NotAllowed ........... somebody who may look at the run pages asks for more
     · ForeignPage .......... a page of another site sent it, not Label Studio or a page of ours
     · TooManyAttempts ...... wrong passwords from one address, too many
   - LabelStudioError ....... Label Studio did not do what was asked
@@ -31,6 +32,7 @@
     · DatabaseUnavailable .. the database cannot be opened
     · RunChanged ........... somebody else changed the run first (read again)
     · LeaseLost ............ this worker no longer holds the run (drop the step)
+  - RunNotStarted .......... a page could not start a run
   - PushFailed ............. the model hub did not take what was sent
   - DiskFull ............... no space left; nothing half-written was kept
   - ImageUnresolvable ...... Label Studio could not see a run's images
@@ -129,6 +131,12 @@ class ForeignPage(BadInput):
     http_status = 403
 
 
+class NotAllowed(BadInput):
+    """Come by a link of `hero link`."""
+
+    http_status = 403
+
+
 class TooManyAttempts(BadInput):
     """Wait, then use the right password."""
 
@@ -212,6 +220,14 @@ class RunChanged(StoreError):
 
 class LeaseLost(StoreError):
     """Drop the step: the run was paused, stopped, or taken by another worker."""
+
+
+class RunNotStarted(HeroServiceError):
+    """Do what the message says: it is of the process that checked everything."""
+
+    def __init__(self, said: str, status: int = 500) -> None:
+        super().__init__(said)
+        self.http_status = status
 
 
 class PushFailed(HeroServiceError):

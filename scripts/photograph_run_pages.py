@@ -11,7 +11,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 from werkzeug.serving import make_server
 
-from backend.dashboard.access import COOKIE, new_cookie
+from backend.dashboard.access import COOKIE, Role, new_cookie
 from backend.settings import Settings, ensure_secrets
 from backend.store import Store
 from backend.web.app import create_app
@@ -31,7 +31,13 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 1480})
         page.context.add_cookies(
-            [{"name": COOKIE, "value": new_cookie(settings), "url": run.partition("/runs")[0]}]
+            [
+                {
+                    "name": COOKIE,
+                    "value": new_cookie(settings, Role.owner),
+                    "url": run.partition("/runs")[0],
+                }
+            ]
         )
         for address, name in ((run, "run-page.png"), (f"{run}/epochs/3", "epoch-page.png")):
             page.goto(address)

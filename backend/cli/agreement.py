@@ -120,7 +120,7 @@ def _doubted(person: Person) -> str:
 def _people(shown: Agreement) -> Table:
     table = _table(
         *("annotator", "images", "good", "bad", "best"),
-        *("right, estimated", "seconds per image", "bests taken"),
+        *("right,\nestimated", "seconds\nper image", "bests\ntaken"),
     )
     for person in shown.people:
         table.add_row(*_row(person))

@@ -54,19 +54,26 @@ def link(
         typer.Argument(metavar="[RUN]", help="A run. Without it, the list of all runs."),
     ] = None,
     label: Annotated[
-        bool, typer.Option("--label", help="Open the page to label on (of the newest run).")
+        bool,
+        typer.Option(
+            "--label",
+            help="For somebody who labels: it opens the page to label on (of the newest run), and "
+            "lets them look at the others, but change nothing.",
+        ),
     ] = False,
 ) -> None:
     """Print a link that opens the run pages in a browser.
 
-    It leads in once, within a day; the browser is remembered for a month.
+    It leads in once, within a day; the browser is remembered for a month. Who comes by it may start
+    runs and steer them, unless it is one with --label.
     """
     from backend.dashboard import access
 
     settings = ensure_secrets(Settings.load())
     with open_store(settings) as store:
         run = find_run(store, run_id or LATEST).id if run_id or label else ""
-    out.print(access.link(settings, run, to_label=label), soft_wrap=True)
+    role = access.Role.guest if label else access.Role.owner
+    out.print(access.link(settings, run, to_label=label, role=role), soft_wrap=True)
 
 
 @app.command(rich_help_panel=LOOKING)

@@ -4,47 +4,41 @@ from typing import Annotated
 
 import typer
 
-from backend.cli.shared import RUNS, RunId, app, find_run, let, open_store, out
+from backend import steering
+from backend.cli.shared import RUNS, RunId, app, find_run, open_store, out
 from backend.errors import WrongState
-from backend.run.states import WORK, Event, State
+from backend.run.states import WORK, State
 from backend.settings import Settings
 from backend.store import LATEST
 
 
-@app.command(rich_help_panel=RUNS)
+@app.command(rich_help_panel=RUNS, help=steering.PAUSE.help)
 def pause(run_id: RunId) -> None:
-    """Pause a run. Labels that people make meanwhile are kept."""
-    let(run_id, Event.pause)
+    """Pause a run."""
+    _let(run_id, steering.PAUSE)
 
 
-@app.command(rich_help_panel=RUNS)
+@app.command(rich_help_panel=RUNS, help=steering.RESUME.help)
 def resume(run_id: RunId) -> None:
     """Continue a run that was paused or has failed."""
-    let(run_id, Event.resume)
+    _let(run_id, steering.RESUME)
 
 
-@app.command(rich_help_panel=RUNS)
+@app.command(rich_help_panel=RUNS, help=steering.STOP.help)
 def stop(run_id: RunId) -> None:
-    """End a run for good. You can still `hero generate` with it and `hero export` it."""
-    let(run_id, Event.stop)
+    """End a run for good."""
+    _let(run_id, steering.STOP)
 
 
-@app.command(rich_help_panel=RUNS)
+@app.command(rich_help_panel=RUNS, help=steering.EXTEND.help)
 def extend(
     run_id: RunId,
     epochs: Annotated[
         int, typer.Option(min=1, help="How many more batches are drawn and labelled.")
     ] = 1,
 ) -> None:
-    """Go on with a finished run, with all that it has learned."""
-    with open_store(Settings.load()) as store:
-        run = find_run(store, run_id)
-        run = store.extend(run, epochs)
-    more = "epoch" if epochs == 1 else "epochs"
-    out.print(
-        f"Run {run.id} goes on: {epochs} more {more} of {run.images_per_epoch} images, "
-        f"{run.epochs} in all."
-    )
+    """Go on with a finished run."""
+    _let(run_id, steering.EXTEND, epochs=epochs)
 
 
 @app.command(rich_help_panel=RUNS)
@@ -74,19 +68,15 @@ def repair(run_id: RunId = LATEST) -> None:
         out.print(f"`hero resume {run.id}` goes on.")
 
 
-@app.command(rich_help_panel=RUNS)
+@app.command(rich_help_panel=RUNS, help=steering.ADVANCE.help)
 def advance(run_id: RunId = LATEST) -> None:
-    """Learn now from the labels there are, without waiting for the rest of the epoch."""
-    from backend.label_studio import Gateway
-    from backend.labels import closing
-    from backend.labels.progress import count_labels
+    """Learn now from the labels there are."""
+    _let(run_id, steering.ADVANCE)
 
+
+def _let(run_id: str, act: steering.Act, *, epochs: int = 1) -> None:
+    """Let an act happen to a run, and say what came of it."""
     settings = Settings.load()
     with open_store(settings) as store:
         run = find_run(store, run_id)
-        run = closing.advance(store, Gateway(settings), run)
-        counts = count_labels(store, run.id, run.epoch)
-    out.print(
-        f"Run {run.id} learns from {counts.judged} of {counts.total} labels of epoch "
-        f"{run.epoch + 1}."
-    )
+        out.print(steering.let(settings, store, run, act, epochs=epochs), markup=False)

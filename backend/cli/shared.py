@@ -11,7 +11,6 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from backend.errors import HeroServiceError, RunNotFound
-from backend.run.states import Event
 from backend.settings import Settings, protect
 from backend.store import Run, Store
 
@@ -121,10 +120,3 @@ def find_run(store: Store, run_id: str) -> Run:
         known = ", ".join(run.id for run in store.runs()[:10])
         there = f"the runs are: {known}" if known else "there is no run yet; `hero start` makes one"
         raise RunNotFound(f"There is no run whose id begins with {run_id!r}: {there}.") from None
-
-
-def let(run_id: str, event: Event) -> None:
-    """Let an event happen to a run, and say what state it is in now."""
-    with open_store() as store:
-        run = store.transition(find_run(store, run_id).id, event)
-    out.print(f"Run {run.id} is {run.state} now.")

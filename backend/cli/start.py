@@ -1,5 +1,6 @@
 """`hero start`: what a run shall be."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -8,14 +9,13 @@ from rich.markup import escape
 
 from backend.cli.shared import STARTING, app, err, open_store, out
 from backend.errors import BadInput
-from backend.run.labelling import Labelling, Layout, Order, Policy
+from backend.run.labelling import Layout, Order, Policy
 from backend.run.records import Run
 from backend.settings import Settings, ensure_secrets
 from backend.store import Store
 
 if TYPE_CHECKING:
     from backend.engine import Forecast, RunConfig
-    from backend.starting.going_on import Inherited
 
 TEACH, DRAW, LABEL, ELSE = "What to teach", "How it draws and learns", "How people label", "Other"
 """The panels of `hero start --help`."""
@@ -285,39 +285,15 @@ def start(
 
 
 def _start(options: dict[str, Any], file: Path | None, *, trial: bool) -> str:
-    from backend import engine
-    from backend.starting.going_on import inherited
-    from backend.starting.plan import make_plan
-    from backend.starting.start_run import missing_people, reach, start_run, untested_version
+    from backend.starting.begin import begin, untried
+
+    def note(said: str) -> None:
+        err.print(f"[yellow]Note:[/] {escape(said)}")
 
     settings = Settings.load()
-
-    def inherit(said: str) -> "Inherited":
-        with open_store(settings) as store:
-            return inherited(settings, store, said)
-
-    plan, config = make_plan(settings, options, file, inherit)
-    for warning in [*plan.notes, *engine.check(config)]:
-        err.print(f"[yellow]Note:[/] {escape(warning)}")
-    reach(settings)
     with open_store(settings) as store:
-        forecast = None
-        if trial:
-            config, forecast = _tried(settings, store, config)
-        fields = config.flat()
-        run = start_run(
-            settings,
-            store,
-            fields,
-            plan.title,
-            labelling=plan.labelling,
-            project_id=plan.project,
-            forecast=forecast,
-            parent=plan.parent,
-        )
-    for note in (untested_version(settings), missing_people(settings, plan.labelling)):
-        if note:
-            err.print(f"[yellow]Note:[/] {escape(note)}")
+        tried = partial(_tried, settings, store) if trial else untried
+        run = begin(settings, store, options, file, note=note, trial=tried)
     return _described(settings, run)
 
 
@@ -356,64 +332,14 @@ def _assignments(said: list[str] | None) -> dict[str, str] | None:
 
 def _described(settings: Settings, run: Run) -> str:
     from backend.dashboard import access
+    from backend.starting.begin import described
 
-    plan = run.labelling
-    asked = run.images_per_epoch + (run.epochs - 1) * (plan.label_budget or run.images_per_epoch)
-    labels = asked * plan.annotators_per_image
+    first, *others = described(run)
+    said = "\n".join(others)
     return (
-        f"Run [bold]{run.id}[/] has started: {run.epochs} epochs of {run.images_per_epoch} images, "
-        f"{labels} labels in all{_or_fewer(run)}.\n"
-        f"{_goes_on_from(run)}{escape(_labelled_how(plan))}\n"
-        f"Method: {run.config['method']}.\n{_kept(run)}{_takes(run)}"
-        "Label on this page, which goes on from batch to batch. The link works once; "
-        f"`hero link {run.id} --label` prints another:\n"
+        f"Run [bold]{run.id}[/] has started: {escape(first)}\n{escape(said)}\n"
+        "Label on this page, which goes on from batch to batch. The link works once, for you; "
+        f"`hero link {run.id} --label` prints one for somebody else:\n"
         f"{access.link(ensure_secrets(settings), run.id, to_label=True)}\n"
         f"Or in Label Studio itself, once the images are there: {run.project_url}"
     )
-
-
-def _goes_on_from(run: Run) -> str:
-    if run.parent_id is None:
-        return ""
-    labels = " and its labels" if run.parent_labels else ""
-    return f"It goes on from the model of {run.parent_id} after epoch {run.parent_epoch}{labels}.\n"
-
-
-def _or_fewer(run: Run) -> str:
-    if not run.ends_when_good_enough:
-        return ""
-    return f", or fewer once they prove that {float(run.config['until']):.0%} are good"
-
-
-def _kept(run: Run) -> str:
-    """Which prompts shall stay as they are, as a line."""
-    from backend import engine
-
-    kept = engine.kept_prompts(run.config)
-    return f"Kept as they are: {escape('; '.join(kept))}.\n" if kept else ""
-
-
-def _takes(run: Run) -> str:
-    """What an epoch takes, as a line; nothing where it is not known."""
-    from backend.show import forecast
-
-    if run.forecast is None:
-        return ""
-    said = f"{forecast.in_words(run.forecast)} ({forecast.batch_sizes(run.forecast)})"
-    return f"Drawing and learning take {said}.\n"
-
-
-def _labelled_how(plan: Labelling) -> str:
-    parts = ["one page per epoch" if plan.layout == "gallery" else "one task per image"]
-    if plan.annotators_per_image > 1:
-        parts.append(f"{plan.annotators_per_image} people per image, {plan.consensus} decides")
-    if plan.annotators:
-        parts.append(f"only the votes of {', '.join(plan.annotators)} count")
-    if plan.adjudicators:
-        parts.append(f"{', '.join(plan.adjudicators)} may decide an image alone")
-    if plan.label_budget:
-        parts.append(f"from the second epoch on {plan.label_budget} images are asked for")
-    if plan.order != "sequential":
-        first = {"uncertain": "the least certain", "best-first": "the likely best"}[plan.order]
-        parts.append(f"from the second epoch on {first} come first")
-    return f"Labelling: {'; '.join(parts)}."

@@ -12,7 +12,7 @@ def choose_best(
     undecided: Collection[int] = (),
     predictions: Sequence[float | None] = (),
 ) -> tuple[int | None, str]:
-    """The best image and the reason: most best-votes, then share of good votes, then the
+    """The best image and the reason: most votes for the best, then share of good votes, then the
     embedding's similarity to the best so far, then the first.
 
     Args:
@@ -32,7 +32,7 @@ def choose_best(
         return None, "every image that was chosen as the best is bad by the votes"
     most, leaders = _most_chosen(chosen, able)
     if len(leaders) == 1:
-        return leaders[0], f"most best-votes ({most})"
+        return leaders[0], f"most votes for the best ({most})"
     tied = f"{len(leaders)} images with {most} best-vote{'s' if most > 1 else ''} each"
     share = max(shares[index] for index in leaders)
     leaders = [index for index in leaders if shares[index] == share]

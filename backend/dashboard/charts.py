@@ -61,7 +61,8 @@ def success(facts: RunFacts) -> Chart | None:
     )
     return Chart(
         "Success",
-        "Share of the judged images that were called good, with its 95 % Wilson interval.",
+        "Share of the judged images that were called good. The band is its 95 % interval (Wilson): "
+        "about where the share would lie with many more images.",
         narrow,
         wide,
         ("epoch", "good", "judged", "share", "95 % interval"),

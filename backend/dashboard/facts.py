@@ -9,6 +9,7 @@ from backend.comparing.collect import results
 from backend.comparing.result import Result
 from backend.dashboard import miniatures
 from backend.dashboard.epochs import EpochFacts, annotations_by_epoch, epochs_of
+from backend.engine_files import row_folder
 from backend.labels import progress_text
 from backend.labels.agreement import RunAgreement, of_run
 from backend.labels.annotation_time import seconds_spent
@@ -24,7 +25,6 @@ from backend.settings import Settings
 from backend.show import run_view
 from backend.show.run_view import RunView
 from backend.store import Store
-from backend.worker.sample_rows import row_folder
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What the page to label on says of a run at one moment. Reads only."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,7 +9,9 @@ from math import ceil
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
+from backend import consensus
 from backend.dashboard.facts import Samples, read_samples
+from backend.engine_files import missing_rows
 from backend.labels import progress_text
 from backend.run.records import Counts, Run
 from backend.run.states import ENDED, WORK, State
@@ -16,11 +19,10 @@ from backend.settings import Settings
 from backend.show import next_batch, run_view
 from backend.show.run_view import EpochLine, RunView
 from backend.store import Store
-from backend.worker.sample_rows import missing_rows
 
-Phase = Literal["label", "wait", "held", "over"]
-"""label: there is something to label; wait: the run does something, and goes on by itself; held: it
-waits for a person; over: it has ended."""
+Phase = Literal["label", "rest", "wait", "held", "over"]
+"""label: there is something to label; rest: for others, and not for whoever looks; wait: the run
+does something, and goes on by itself; held: it waits for a person; over: it has ended."""
 
 _DOING = {
     State.generating: "drawing",
@@ -32,6 +34,18 @@ FEW = 3
 Studio says that no tasks are left."""
 PATIENCE = timedelta(minutes=10)
 """So long after the end the last samples are waited for."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Somebody who labels, as the page knows them."""
+
+    name: str = ""
+    """The e-mail address that they chose on the page."""
+    done: str = ""
+    """The batch of which they said that Label Studio has nothing left for them."""
+    left: int | None = None
+    """Images that Label Studio still has for them; None where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,8 @@ class LabellingPage:
     """After the end: what the model drew before, and what it draws now."""
     samples_come: bool
     """Whether the last of them are still being drawn."""
+    reader: Reader = Reader()
+    """Who looks."""
 
     @property
     def run(self) -> Run:
@@ -61,7 +77,7 @@ class LabellingPage:
         if self.run.state in WORK or (self.run.state is State.labelling and self._all_is_told):
             return "wait"
         if self.run.state is State.labelling and (self._tasks_left or self.asked):
-            return "label"
+            return "rest" if self._reader_is_done and not self.asked else "label"
         return "held"
 
     @property
@@ -99,16 +115,57 @@ class LabellingPage:
         return max(counts.total - counts.labelled - told, 0)
 
     @property
+    def place(self) -> str:
+        """The batch, whatever is asked of it."""
+        return f"{self.run.project_id}-{self.run.epoch}"
+
+    @property
     def batch(self) -> str:
         """Changes when Label Studio has to be asked for other tasks."""
         question = f"-{self.view.question_task_id}" if self.phase == "label" and self.asked else ""
-        return f"{self.run.project_id}-{self.run.epoch}{question}"
+        return f"{self.place}{question}"
+
+    @property
+    def _reader_is_done(self) -> bool:
+        return self.several and (self.reader.done == self.place or self.reader.left == 0)
+
+    @property
+    def people(self) -> list[str]:
+        """Those who may be looking: whom the run names, and who has labelled this batch."""
+        plan = self.run.labelling
+        named = [*plan.annotators, *plan.adjudicators, *self._counts.annotators]
+        return list(dict.fromkeys(name for name in named if "@" in name))
+
+    @property
+    def rest(self) -> str:
+        """What of the batch is open when somebody's own part is done."""
+        counts = self._counts
+        said = f"{self.left} of {counts.total} images still need {self._lacking}"
+        others = [name for name in self._expected if name != self.reader.name]
+        return f"{said}. Waiting for {' and '.join(others)}" if others else said
+
+    @property
+    def _lacking(self) -> str:
+        votes = self._counts.votes_needed - self._counts.votes
+        return "a label" if self._counts.votes_needed == self._counts.total else f"{votes} votes"
+
+    @property
+    def _expected(self) -> list[str]:
+        """Those who have not labelled everything, as far as they are known."""
+        counts = self._counts
+        whole = counts.total
+        if counts.votes_needed > whole:
+            known = {name: counts.annotators.get(name, 0) for name in self.people}
+            return [name for name, labelled in known.items() if labelled < whole]
+        return [name for name in counts.annotators if name != self.reader.name]
 
     @property
     def title(self) -> str:
         """For the browser's tab: `64 to label`, `learning, 40 s`."""
         if self.phase == "label":
             return "which is the best?" if self.asked else f"{self.left} to label"
+        if self.phase == "rest":
+            return "done, others still label"
         if self.phase != "wait":
             return "best is missing" if self.run.state is State.labelling else str(self.run.state)
         doing = _DOING.get(self.run.state, "nearly there")
@@ -174,11 +231,20 @@ class LabellingPage:
     @property
     def nears_end(self) -> bool:
         """Whether the next few tasks may be the last of the batch."""
-        return self.phase == "label" and self._tasks_left <= FEW
+        mine = self.reader.left
+        return self.phase == "label" and (
+            self._tasks_left <= FEW or (self.several and mine is not None and mine <= FEW)
+        )
 
 
-def read_labelling_page(settings: Settings, store: Store, run_id: str) -> LabellingPage:
+def read_labelling_page(
+    settings: Settings, store: Store, run_id: str, me: str = "", done: str = ""
+) -> LabellingPage:
     """The page as it is now.
+
+    Args:
+        me: who looks, where they said it.
+        done: the batch of which they said that nothing is left for them.
 
     Raises:
         RunNotFound, RunAmbiguous: no run, or several, of that id.
@@ -194,7 +260,23 @@ def read_labelling_page(settings: Settings, store: Store, run_id: str) -> Labell
         samples_come=view.run.state is State.finished
         and store.now() - view.run.updated_at < PATIENCE
         and bool(missing_rows(settings, view.run)),
+        reader=Reader(me, done, _left_for(store, view.run, me) if me else None),
     )
+
+
+def _left_for(store: Store, run: Run, me: str) -> int | None:
+    """Images of the open epoch that Label Studio would still give to somebody; None where it is not
+    known who that is."""
+    if run.state is not State.labelling:
+        return None
+    plan = run.labelling
+    votes = consensus.latest_votes(store.votes(run.id, run.epoch), plan)
+    by_me = {vote.index for vote in votes if consensus.name_of(vote) == me}
+    if not by_me and me not in (*plan.annotators, *plan.adjudicators):
+        return None
+    there = Counter(vote.index for vote in votes)
+    asked = [image.index for image in store.images(run.id, run.epoch) if image.asked]
+    return sum(there[i] < plan.annotators_per_image and i not in by_me for i in asked)
 
 
 def pulse(store: Store, run_id: str) -> str:

@@ -39,6 +39,11 @@ class Links(Protocol):
         """One of the images that show how the model changes."""
         ...
 
+    @property
+    def side_by_side(self) -> str | None:
+        """The page of several epochs; None where there is none."""
+        ...
+
 
 class WebLinks:
     """Addresses below `/runs/ID` that the views answer."""
@@ -71,6 +76,15 @@ class WebLinks:
         """One of the images that show how the model changes."""
         return f"{self._base}/samples/{samples.epochs}/{index}"
 
+    def sample_original(self, samples: Samples, index: int) -> str:
+        """The same as it was drawn."""
+        return f"{self.sample(samples, index)}?large=1"
+
+    @property
+    def side_by_side(self) -> str | None:
+        """The page of several epochs."""
+        return f"{self._base}/epochs"
+
 
 class InFile:
     """Everything inside one file: images as data, epochs as anchors."""
@@ -97,6 +111,11 @@ class InFile:
     def sample(self, samples: Samples, index: int) -> str:
         """One of the images that show how the model changes."""
         return _thumbnail(samples.files[index])
+
+    @property
+    def side_by_side(self) -> str | None:
+        """Not in the file."""
+        return None
 
 
 def mosaic(images_dir: Path, epoch: EpochFacts) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from backend.dashboard.overview import latest_batch
 from backend.run.states import ENDED, State
 from backend.show.run_view import STAGES
 
@@ -39,7 +40,11 @@ def _environment() -> Environment:
         prose=prose,
     )
     environment.globals.update(
-        State=State, ENDED=ENDED, STAGES=STAGES, stylesheet=_static("dashboard.css")
+        State=State,
+        ENDED=ENDED,
+        STAGES=STAGES,
+        latest_batch=latest_batch,
+        stylesheet=_static("dashboard.css"),
     )
     return environment
 

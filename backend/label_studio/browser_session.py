@@ -13,6 +13,7 @@ from label_studio_sdk.core.api_error import ApiError
 
 from backend import addresses
 from backend.errors import LabelStudioRefused
+from backend.label_studio import filters
 
 
 def _send_csrf_token(cookies: httpx.Cookies, request: httpx.Request) -> None:
@@ -78,9 +79,8 @@ class Member:
         return self._json(self.http.get(f"/api/projects/{project_id}"))
 
     def tasks(self, project_id: int, epoch: int) -> list[dict[str, Any]]:
-        """An epoch's tasks with their annotations, as the Data Manager shows them."""
-        only = {"filter": "filter:tasks:data.epoch", "operator": "equal", "type": "Number"}
-        query = {"filters": {"conjunction": "and", "items": [{**only, "value": epoch}]}}
+        """An epoch's tasks (0-based) with their annotations, as the Data Manager shows them."""
+        query = {"filters": filters.all_of(filters.by_key("contains", f"/{epoch}/"))}
         parameters: dict[str, str | int] = {
             "project": project_id,
             "query": json.dumps(query),

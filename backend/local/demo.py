@@ -14,6 +14,7 @@ from PIL import Image as Picture
 from rich.console import Console
 
 from backend import engine
+from backend.engine_files import missing_rows
 from backend.errors import BadInput, DemoFailed, RunNotFound
 from backend.exports import export
 from backend.exports.target import file_name
@@ -26,7 +27,6 @@ from backend.settings import Settings
 from backend.show import pictures, run_view, terminal
 from backend.starting.start_run import start_run
 from backend.store import Run, Store
-from backend.worker.sample_rows import missing_rows
 
 PROMPT = "photo of one blue rose in a vase"
 MODELS = ("tiny", "tiny-sd3", "tiny-sdxl")

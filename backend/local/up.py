@@ -1,5 +1,7 @@
 """`hero up`: everything started, the way in printed, and kept running until Ctrl-C."""
 
+import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -27,8 +29,7 @@ def keep_up(console: Console, home: Path | None = None) -> None:
             runs = _unfinished(stack)
             console.print(_welcome(stack, runs))
             what = "page to label on" if runs else "run pages"
-            command = "hero link --label" if runs else "hero link"
-            console.print(f"Open the {what} by this link (once; `{command}` prints another):")
+            console.print(f"Open the {what} by this link (once; `hero link` prints another):")
             newest = runs[0].id if runs else ""
             console.print(access.link(stack.settings, newest, to_label=bool(runs)), soft_wrap=True)
             while True:
@@ -36,6 +37,18 @@ def keep_up(console: Console, home: Path | None = None) -> None:
                 time.sleep(_CHECK_SECONDS)
     except KeyboardInterrupt:
         console.print("Stopped; `hero up` goes on from here.")
+
+
+def _before_hero() -> list[str]:
+    """What a shell has to be told before it knows the command `hero`; nothing if it does."""
+    folder = Path(sys.executable).parent
+    found = shutil.which("hero")
+    if found is not None and Path(found).resolve() == (folder / "hero").resolve():
+        return []
+    script = folder / "activate"
+    here = Path.cwd()
+    shown = script.relative_to(here) if script.is_relative_to(here) else script
+    return [f"source {shown}"] if script.exists() else []
 
 
 def _unfinished(stack: Stack) -> list[Run]:
@@ -63,7 +76,8 @@ def _welcome(stack: Stack, runs: list[Run]) -> Panel:
             lines += [f"  {run.id}  ({run.state})", f"    {stack.settings.label_url(run.id)}"]
     else:
         lines += [
-            "Start a run in another terminal:",
+            "Start a run in the browser, by the link below, or in another terminal:",
+            *[f"  {line}" for line in _before_hero()],
             "  hero start --prompt 'photo of one blue rose in a vase'",
         ]
     if address.email:

@@ -217,6 +217,37 @@ class Claim:
     lease_seconds: float
 
 
+JobKind = Literal["images", "export"]
+"""images: draw from a run's model, before and after it has learned; export: as `hero export`."""
+JobState = Literal["waiting", "working", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What somebody asked for on a run's page and a worker makes, between the steps of the runs."""
+
+    id: int
+    run_id: str
+    kind: JobKind
+    options: dict[str, Any]
+    state: JobState
+    done: int
+    total: int
+    """Of what it counts; 0 while that is not known."""
+    error: str | None
+    """Why it failed."""
+    asked_at: datetime
+    ended_at: datetime | None
+    worker: str | None
+    """Who works on it, until `lease_until`."""
+    lease_until: datetime | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still to be made."""
+        return self.state in ("waiting", "working")
+
+
 @dataclass(frozen=True)
 class Hint:
     """Label Studio said that something happened; the truth is fetched."""

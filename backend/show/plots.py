@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Unit = Literal["percent", "number"]
 Value = float | None
-Colour = Literal["good", "bad", "accent", "ink"]
+Colour = Literal["good", "bad", "accent", "ink", "line-1", "line-2", "line-3", "line-4"]
 
 WIDE, NARROW = (760, 330), (380, 250)
 """Width and height in CSS pixels; text keeps its size, so a narrow page needs a narrow figure."""
@@ -31,6 +31,7 @@ _STANDS_FOR = {
     "#0a0b01": "good",
     "#0a0b02": "bad",
     "#0a0b03": "accent",
+    **{f"#0a0c0{number}": f"line-{number}" for number in range(1, 5)},
 }
 """Colours that matplotlib draws with, and the page's CSS variables that replace them."""
 _COLOURS = {name: colour for colour, name in _STANDS_FOR.items()}
@@ -92,8 +93,9 @@ def curve(
         if unit == "percent":
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
         scale = 100 if unit == "percent" else 1
-        for line in series:
-            _draw(axes, line, scale, "{:.0f}" if labelled else None, len(series) > 1)
+        for place, line in enumerate(series):
+            beside = None if len(series) == 1 else 9 + 12 * place * (len(line.name) == 1)
+            _draw(axes, line, scale, "{:.0f}" if labelled else None, beside)
         limits = limits or _limits_of_a_level_line(series)
         if limits:
             axes.set_ylim(limits[0] * scale, limits[1] * scale)
@@ -108,7 +110,10 @@ def curve(
     return _for_a_page(drawn.getvalue(), label, size)
 
 
-def _draw(axes: "Axes", line: Series, scale: int, form: str | None, named: bool) -> None:
+def _draw(
+    axes: "Axes", line: Series, scale: int, form: str | None, name_beside: int | None
+) -> None:
+    """One line; its name so many points beside its end, so that single letters do not overlap."""
     colour = _COLOURS[line.colour]
     known = _points(line.values, scale)
     if line.low and line.high:
@@ -129,8 +134,8 @@ def _draw(axes: "Axes", line: Series, scale: int, form: str | None, named: bool)
     if form:
         for x, y in known:
             axes.annotate(form.format(y), (x, y), (0, 8), ha="center", **beside)
-    if named and known:
-        axes.annotate(line.name, known[-1], (9, 0), va="center", **beside)
+    if name_beside is not None and known:
+        axes.annotate(line.name, known[-1], (name_beside, 0), va="center", **beside)
 
 
 def _limits_of_a_level_line(series: Sequence[Series]) -> tuple[float, float] | None:

@@ -1,4 +1,4 @@
-"""The only place that talks SQL: runs, epochs, images, annotations, comparisons.
+"""The only place that talks SQL: runs, epochs, images, annotations, comparisons, jobs.
 
 Every change of state is one transaction that compares (state, version) before it writes. A worker
 holds a run by a lease; the lease's fencing token is compared at every commit, so that a worker
@@ -10,6 +10,7 @@ from typing import Self
 from backend.run.records import Annotation, Claim, Epoch, Hint, Image, Run
 from backend.settings import Settings
 from backend.store.comparisons import Comparisons
+from backend.store.jobs import Jobs
 from backend.store.labels import Labels
 from backend.store.leases import Leases
 from backend.store.runs import LATEST
@@ -18,7 +19,7 @@ from backend.store.steps import Steps
 __all__ = ["LATEST", "Annotation", "Claim", "Epoch", "Hint", "Image", "Run", "Store"]
 
 
-class Store(Labels, Leases, Steps, Comparisons):
+class Store(Labels, Leases, Steps, Comparisons, Jobs):
     """The database of one home folder, or one that several machines share."""
 
     @classmethod

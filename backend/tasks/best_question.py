@@ -38,7 +38,7 @@ def question_task(
         "prompt": run.prompt,
         "criteria": ASKED,
         "reference": "",
-        "epoch": run.epoch,
+        "epoch": run.epoch + 1,
         "hero_image_id": question_key(run.id, run.epoch, number),
     }
     if run.labelling.layout == "gallery":

@@ -78,7 +78,7 @@ def tasks(
         "prompt": run.prompt,
         "criteria": run.labelling.criteria,
         "reference": "" if best is None else _reference(settings, best),
-        "epoch": run.epoch,
+        "epoch": run.epoch + 1,  # as people count
     }
     keys = predictions.keys
     if run.labelling.layout == "gallery":

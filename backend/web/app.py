@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import IntegerConverter
 
 from backend import dashboard, logs
-from backend.dashboard.access import COOKIE, cookie_fits
+from backend.dashboard.access import COOKIE, page_token, role_of
 from backend.dashboard.attempts import SECONDS_EACH, Attempts
 from backend.errors import (
     BadWebhook,
@@ -34,7 +34,7 @@ from backend.tasks.images import (
     parse_path,
     signature_fits,
 )
-from backend.web import login
+from backend.web import acts, login
 from backend.web.body import MAX_BODY_BYTES, project_id, read_json
 from backend.web.credentials import Door
 from backend.web.ml_backend import HeroModel, versions_of
@@ -74,6 +74,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     metrics = _Metrics(store)
     is_ready = Readiness(store)
     app.register_blueprint(dashboard.pages(settings, store))
+    app.register_blueprint(acts.acts(settings, store))
     app.register_blueprint(login.login(settings, attempts))
 
     def password_fits() -> bool:
@@ -85,9 +86,12 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         _refuse_foreign_pages()
         if request.endpoint in _OPEN or request.blueprint == login.NAME:
             return
-        if request.blueprint == dashboard.NAME:
-            if not cookie_fits(settings, request.cookies.get(COOKIE)):
+        if request.blueprint in (dashboard.NAME, acts.NAME):
+            cookie = request.cookies.get(COOKIE)
+            role = role_of(settings, cookie)
+            if role is None:
                 raise NotAuthorized("The run pages are for people of this run.")
+            dashboard.let_in(role, page_token(settings, cookie))
             return
         if not password_fits():
             raise NotAuthorized(

@@ -23,8 +23,8 @@ def login(settings: Settings, attempts: Attempts) -> Blueprint:
             return Response(status=204)  # a link lets in once: who only looks at it does not use it
         try:
             attempts.check(request.remote_addr)
-            path = access.follow(settings, token)
-            if path is None:
+            found = access.follow(settings, token)
+            if found is None:
                 attempts.failed(request.remote_addr)
                 raise NotAuthorized(
                     "This link does not lead in: it was used already, is more than a day old, or "
@@ -32,7 +32,8 @@ def login(settings: Settings, attempts: Attempts) -> Blueprint:
                 )
         except HeroServiceError as error:
             return ask_who(settings, error)
-        return _with_cookie(settings, redirect(path, 303))
+        path, role = found
+        return _with_cookie(settings, redirect(path, 303), role)
 
     @blueprint.post("/login")
     def take_password() -> AnyResponse:
@@ -41,15 +42,19 @@ def login(settings: Settings, attempts: Attempts) -> Blueprint:
         if not access.password_fits(settings, password if isinstance(password, str) else ""):
             attempts.failed(request.remote_addr)
             raise NotAuthorized("This is not the password of the run pages.")
-        return _with_cookie(settings, Response(status=204))
+        return _with_cookie(settings, Response(status=204), access.Role.guest)
 
     return blueprint
 
 
-def _with_cookie(settings: Settings, response: AnyResponse) -> AnyResponse:
+def _with_cookie(settings: Settings, response: AnyResponse, role: access.Role) -> AnyResponse:
+    """The answer that lets a browser in; who was more already stays it."""
+    before = access.role_of(settings, request.cookies.get(access.COOKIE))
+    if before is access.Role.owner:
+        role = before
     response.set_cookie(
         access.COOKIE,
-        access.new_cookie(settings),
+        access.new_cookie(settings, role),
         max_age=access.COOKIE_SECONDS,
         httponly=True,
         samesite="Lax",

@@ -46,6 +46,7 @@ from backend.tasks import publishing, selection
 from backend.tasks.images import is_pixelated, place_images
 from backend.tasks.predictions import good_from
 from backend.worker import first_trial, liveness
+from backend.worker.jobs import Jobs
 from backend.worker.lease import LeaseKeeper, is_dead, process_name
 from backend.worker.poller import Poller, known_of, of_project
 from backend.worker.sample_rows import SampleRows
@@ -88,30 +89,41 @@ class Worker:
         self._standing = Standing(settings, store)
         self._ending = threading.Event()
         self._rows = SampleRows(settings, store, self._engine, self._needed)
+        self._jobs = Jobs(settings, store, self._engine, self._name)
 
     # -- loops -----------------------------------------------------------------------------
 
     def run_forever(self) -> None:
         """Work until `end` is called or the process is told to end."""
-        untroubled("let go of dead workers' runs", lambda: self._store.release_dead(is_dead))
+        self._let_go_of_what_the_dead_held()
         self._follow_along()
         while not self._ending.is_set():
             try:
-                if not self.work_once():
+                if not self._do_one():
                     self._rest()
             except Exception as error:
                 _log(error)
                 self._ending.wait(TROUBLE_PAUSE_SECONDS)
 
     def run_until_idle(self, *, most: int | None = None) -> int:
-        """Work until nothing is left to do now, or `most` runs were taken as far as they go; their
-        number. A run that has to be tried again later is not waited for."""
-        untroubled("let go of dead workers' runs", lambda: self._store.release_dead(is_dead))
+        """Work until nothing is left to do now, or `most` runs were taken as far as they go or jobs
+        done; their number. A run that has to be tried again later is not waited for."""
+        self._let_go_of_what_the_dead_held()
         self._follow_along()
         taken = 0
-        while not self._ending.is_set() and taken != most and self.work_once():
+        while not self._ending.is_set() and taken != most and self._do_one():
             taken += 1
         return taken
+
+    def _do_one(self) -> bool:
+        """A job that somebody asked for on a run's page, or else a run's steps; False if there was
+        neither."""
+        draws = State.generating in self._steps
+        return (draws and self._jobs.do_one()) or self.work_once()
+
+    def _let_go_of_what_the_dead_held(self) -> None:
+        untroubled("let go of dead workers' runs", lambda: self._store.release_dead(is_dead))
+        untroubled("let go of their jobs", lambda: self._store.leave_dead_jobs(is_dead))
 
     def _follow_along(self) -> None:
         threading.Thread(target=self._poll_forever, name="poller", daemon=True).start()

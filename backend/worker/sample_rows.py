@@ -7,31 +7,17 @@ and a run never fails for want of one.
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from backend.engine import Engine
-from backend.engine_files import checkpoint_folder
+from backend.engine_files import checkpoint_folder, missing_rows, row_folder
 from backend.run.records import Run
 from backend.run.states import ACTIVE, State
 from backend.settings import Settings
 from backend.store import Store
 
 logger = logging.getLogger(__name__)
-
-
-def row_folder(settings: Settings, run_id: str, epoch: int) -> Path:
-    """Where the row of the model after `epoch` epochs lies: 0000.png, 0001.png, ..."""
-    return settings.run_dir(run_id) / "samples" / f"epoch-{epoch:04d}"
-
-
-def missing_rows(settings: Settings, run: Run) -> list[int]:
-    """The numbers of epochs, up to the run's present one, that have no row yet."""
-    if settings.sample_row == 0:
-        return []
-    every = range(run.epoch + 1)
-    return [epoch for epoch in every if not row_folder(settings, run.id, epoch).exists()]
 
 
 class SampleRows:

@@ -14,6 +14,11 @@ def bundled(name: str) -> str | None:
     return None
 
 
+def all_bundled() -> list[str]:
+    """The names of all of them, in alphabetical order."""
+    return sorted({entry.name for entry in entry_points(group=GROUP)})
+
+
 def resolve(model: str) -> str:
     """The folder of a bundled model; any other name as it is.
 

@@ -84,6 +84,22 @@ class FakeEngine:
         for index in range(n):
             Image.new("RGB", (8, 8), (run.epoch, index, 0)).save(folder / f"{index:04d}.png")
 
+    def draw_beside(
+        self,
+        run: Run,
+        folder: Path,
+        n: int,
+        prompt: str | None,
+        seed: int,
+        on_progress: Callable[[int, int], None],
+    ) -> None:
+        self._call("draw_beside", lambda _, done, total: on_progress(done, total))
+        for name, green in (("before", 0), ("after", run.epoch)):
+            (folder / name).mkdir(parents=True)
+            for index in range(n):
+                picture = Image.new("RGB", (8, 8), (index, green, seed))
+                picture.save(folder / name / f"{index:04d}.png")
+
     def _call(self, name: str, on_progress: OnProgress) -> None:
         self.calls.append(name)
         self.loaded = True

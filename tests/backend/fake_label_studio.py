@@ -102,9 +102,9 @@ class FakeLabelStudio:
             (number, data) for number, data in self.tasks.items()
             if question_of(data) and number in self.unfinished()
         ]  # fmt: skip
-        asked = question_of(data)
-        assert asked is not None
-        key = image_key(asked[0], asked[1], index)
+        place = question_of(data)
+        assert place is not None
+        key = image_key(place[0], place[1], index)
         said = {"from_name": "best", "type": "choices", "value": {"choices": [key]}}
         return self.annotate(task_id, [said], person)
 
@@ -215,7 +215,7 @@ class FakeLabelStudio:
 
     def label_all(self, values: Sequence[str], epoch: int, person: int = 1) -> None:
         for task_id, data in list(self.tasks.items()):
-            if data["epoch"] == epoch and not question_of(data):
+            if data["hero_image_id"].split("/")[1] == str(epoch) and not question_of(data):
                 self.annotate(task_id, values[data["index"]], person)
 
     def _tick(self) -> str:

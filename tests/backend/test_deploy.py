@@ -86,7 +86,7 @@ def test_the_commands_are_ones_of_hero(command: dict[str, Any]):
 
 @pytest.mark.postgres
 @pytest.mark.slow
-def test_keda_counts_the_runs_that_wait_for_a_worker(tmp_path: Path):
+def test_keda_counts_the_runs_and_jobs_that_wait_for_a_worker(tmp_path: Path):
     query = of_kind("keda.yaml", "ScaledJob")["spec"]["triggers"][0]["metadata"]["query"]
     server = Postgres()
     try:
@@ -107,12 +107,16 @@ def test_keda_counts_the_runs_that_wait_for_a_worker(tmp_path: Path):
             for run, changed in zip(made, columns, strict=True):
                 if changed:
                     connection.execute(runs.update().where(runs.c.id == run.id).values(**changed))
+        for seed in (1, 2):
+            store.ask(made[2].id, "images", {"n": 1, "prompt": "a rose", "seed": seed})
+        assert store.take_job("another", 60) is not None
+        with engine.begin() as connection:
             counted = connection.scalar(sa.text(query))
         engine.dispose()
         taken = 0
-        while store.claim("one", 60, WORKER_STEPS) is not None:
+        while store.claim("one", 60, WORKER_STEPS) is not None or store.take_job("one", 60):
             taken += 1
-        assert counted == taken == 3
+        assert counted == taken == 4
         store.close()
     finally:
         server.stop()

@@ -3,10 +3,12 @@
 import errno
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from backend import engine as engine_module
 from backend.engine import Engine, check, make_config, presets
@@ -275,6 +277,26 @@ def test_after_a_run(settings: Settings, run: Run, engine: Engine, tmp_path: Pat
     assert engine_module.export_lora(settings, run, tmp_path / "l.safetensors", 4).exists()
     with pytest.raises(EngineFailed, match="good"):
         engine_module.sample(settings, run, 2, noise="bank")
+
+
+def test_the_same_noises_before_and_after(
+    settings: Settings, run: Run, engine: Engine, tmp_path: Path
+):
+    engine.generate(run, silent)
+    engine.learn(run, VERDICTS, 2, silent)
+    after = replace(run, epoch=1)
+    told: list[tuple[int, int]] = []
+    engine.draw_beside(
+        after, tmp_path / "drawn", 2, "a rose", 7, lambda done, total: told.append((done, total))
+    )
+    engine.let_go()
+    for name, model in (("before", run), ("after", after)):
+        wanted = engine_module.sample(settings, model, 2, prompt="a rose", seed=7).images
+        for index, image in enumerate(wanted):
+            found = Image.open(tmp_path / "drawn" / name / f"{index:04d}.png")
+            assert found.tobytes() == image.tobytes(), (name, index)
+    assert told[-1][0] == told[-1][1]
+    assert told == sorted(told)
 
 
 def test_how_large_a_pipelines_images_are(pipeline: Path, tmp_path: Path):

@@ -13,12 +13,12 @@ from PIL import Image
 from rich.console import Console
 from safetensors.torch import load_file
 
+from backend.engine_files import missing_rows, row_folder
 from backend.exports import export
 from backend.exports.drawing import draw
 from backend.local import processes
 from backend.run.records import Run
 from backend.run.states import State
-from backend.worker.sample_rows import missing_rows, row_folder
 from tests.e2e.service import Service
 from tests.hero_engine.tiny import save_flux
 from tests.hero_engine.tiny.clip import save_clip

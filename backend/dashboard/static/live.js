@@ -11,6 +11,7 @@ function morph(old, fresh) {
     old.replaceWith(fresh);
     return;
   }
+  if ("kept" in (old.dataset ?? {})) return; // what the page's own scripts have changed
   if (old.nodeType !== Node.ELEMENT_NODE) {
     old.nodeValue = fresh.nodeValue;
     return;
@@ -64,6 +65,7 @@ async function watch() {
   if (!document.hidden || "unseen" in document.body.dataset) {
     try {
       await look();
+      wait = Number(document.body.dataset.live);
     } catch {
       lost.hidden = false;
       wait = Math.max(5 * seconds, 2);

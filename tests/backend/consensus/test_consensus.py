@@ -113,15 +113,15 @@ def test_crowd_kit_is_not_loaded_where_nothing_has_to_be_merged(policy):
         (["g", "g"], (), None, "nobody chose"),
         (["g", "-"], (), None, "nobody chose"),
         (["g", "b"], (), 0, "the only good image"),
-        (["g", "t"], (), 1, "most best-votes (1)"),
-        (["tgg", "gtt"], (), 1, "most best-votes (2)"),
+        (["g", "t"], (), 1, "most votes for the best (1)"),
+        (["tgg", "gtt"], (), 1, "most votes for the best (2)"),
         (["tgb", "gtg"], (), 1, "largest share of good votes (100%) of 2 images"),
         (["gt", "tg"], (0.1, 0.2), 1, "most like the best so far (0.20) of 2 images"),
         (["gt", "tg"], (0.2, 0.2), 0, "the first of 2 images"),
         (["gt", "tg"], (), 0, "the first of 2 images"),
         (["bbt", "ggg", "ggg"], (), None, "every image that was chosen as the best is bad"),
         (["bbt", "ggg"], (), 1, "the only good image"),
-        (["bbt", "tgg"], (), 1, "most best-votes (1)"),
+        (["bbt", "tgg"], (), 1, "most votes for the best (1)"),
     ],
 )
 def test_best(images, predictions, best, reason):
@@ -220,7 +220,7 @@ def test_an_adjudicator_settles_an_image(policy, value, verdict):
 def test_an_adjudicators_best_overrides_everybodys():
     decision = decide([*ballots("tt", "gg"), lead(1, "best")], 2, LEAD)
     assert values(decision.verdicts) == "gt"
-    assert decision.best_reason == "most best-votes (1), chosen by lead@x"
+    assert decision.best_reason == "most votes for the best (1), chosen by lead@x"
 
 
 def test_calling_it_good_leaves_the_others_choice_of_the_best():

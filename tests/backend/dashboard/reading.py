@@ -16,6 +16,7 @@ class Page(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.text, self.ids, self.sources, self.links, self.tags = "", [], [], [], []
+        self.html = html
         self._hidden = False
         self.feed(html)
 
@@ -30,7 +31,7 @@ class Page(HTMLParser):
         if found.get("href"):
             self.links.append(found["href"])
         if tag == "img":
-            assert found.get("alt"), found
+            assert "alt" in found, found
 
     def handle_endtag(self, tag: str) -> None:
         self._hidden = False

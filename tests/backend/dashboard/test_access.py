@@ -112,19 +112,42 @@ class TestCookie:
         self, settings: Settings, monkeypatch: pytest.MonkeyPatch
     ):
         cookie = access.new_cookie(settings)
-        assert access.cookie_fits(settings, cookie)
+        assert access.role_of(settings, cookie) is access.Role.guest
         for name in ("pages_password", "cookie_key"):
             other = settings.model_copy(update={name: SecretStr("another")})
-            assert not access.cookie_fits(other, cookie)
+            assert access.role_of(other, cookie) is None
         for wrong in (None, "", "x", cookie[:-1], "\ud800", "a.b.c"):
-            assert not access.cookie_fits(settings, wrong)
+            assert access.role_of(settings, wrong) is None
         monkeypatch.setattr(access, "COOKIE_SECONDS", -1)
-        assert not access.cookie_fits(settings, cookie)
+        assert access.role_of(settings, cookie) is None
+
+    def test_one_of_an_earlier_version_may_look(self, settings: Settings):
+        earlier = access._cookies(settings).sign("owner-like-letters").decode()
+        assert access.role_of(settings, earlier) is access.Role.guest
 
     def test_a_link_is_no_cookie(self, settings: Settings):
         token = access.link(settings).partition("token=")[2]
-        assert not access.cookie_fits(settings, token)
+        assert access.role_of(settings, token) is None
         assert access.follow(settings, access.new_cookie(settings)) is None
+
+
+class TestRole:
+    def role(self, client: FlaskClient, settings: Settings) -> access.Role | None:
+        cookie = client.get_cookie(access.COOKIE)
+        return access.role_of(settings, cookie.value if cookie else None)
+
+    def test_a_link_says_what_one_may_do(self, stranger: FlaskClient, settings: Settings):
+        assert self.role(stranger, settings) is None
+        stranger.get(path_of(access.link(settings, role=access.Role.guest)))
+        assert self.role(stranger, settings) is access.Role.guest
+        stranger.get(path_of(access.link(settings)))
+        assert self.role(stranger, settings) is access.Role.owner
+
+    def test_an_owner_stays_one(self, stranger: FlaskClient, settings: Settings, made: MadeRun):
+        stranger.get(path_of(access.link(settings)))
+        to_label = access.link(settings, made.id, to_label=True, role=access.Role.guest)
+        assert stranger.get(path_of(to_label)).headers["Location"] == f"/runs/{made.id}/label"
+        assert self.role(stranger, settings) is access.Role.owner
 
 
 class TestPassword:
@@ -138,6 +161,7 @@ class TestPassword:
         answer = stranger.post("/login", json={"password": "our roses"})
         assert answer.status_code == 204
         assert stranger.get("/runs").status_code == 200
+        assert "Start a run" not in stranger.get("/runs").get_data(as_text=True)
 
     @pytest.mark.parametrize("password", ["", "wrong", "open sesame", "the secret", None, 1, ["x"]])
     def test_others_do_not(self, stranger: FlaskClient, password: object):

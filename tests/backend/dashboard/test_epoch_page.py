@@ -37,6 +37,17 @@ class TestEpoch:
             f"tile-2-{i}" for i in (2, 1, 0, 3)
         ]
 
+    def test_some_of_the_images_alone(self, client: FlaskClient, made: MadeRun):
+        def shown(query: str) -> list[int]:
+            ids = get(client, f"/runs/{made.id}/epochs/1?{query}").ids
+            return [int(i.removeprefix("tile-1-")) for i in ids if i.startswith("tile-")]
+
+        assert shown("show=good") == [0]
+        assert shown("show=bad&order=reward") == [1, 2, 3]
+        assert shown("show=split") == [1]
+        assert shown("show=unjudged") == []
+        assert shown("show=nonsense") == [0, 1, 2, 3]
+
     def test_what_the_embedding_judged(self, client: FlaskClient, settings: Settings, store: Store):
         made = MadeRun(settings, store, label_budget=2)
         made.go_round("t", "g", "b", "b")

@@ -149,8 +149,39 @@ class TestSeveralPeople:
         made.vote("gg", "g-", "g-", "t-")
         assert page(made).line == "epoch 1 of 2, 1 of 4 labelled, best: chosen"
         text = get(client, f"/runs/{made.id}/label").text
-        assert "your part of the batch is done. Stay here" in text
+        assert "Label Studio has nothing left for me" in text
         assert "5 of 8 votes" in text
+
+    def test_whose_part_is_done_sees_whom_the_batch_waits_for(self, settings, store, client):
+        made = MadeRun(settings, store, annotators_per_image=2)
+        made.draw()
+        made.vote("gg", "b-", "t-", "b-")
+        ann, ben, nobody = (
+            read_labelling_page(settings, store, made.id, f"{name}@example.com")
+            for name in ("ann", "ben", "dot")
+        )
+        assert [each.phase for each in (ann, ben, nobody)] == ["rest", "label", "label"]
+        assert [each.reader.left for each in (ann, ben, nobody)] == [0, 3, None]
+        assert ann.title == "done, others still label"
+        assert ann.rest == "3 of 4 images still need 3 votes. Waiting for ben@example.com"
+        text = get(client, f"/runs/{made.id}/label?me=ann@example.com").text
+        assert "Your part of epoch 1 of 2 is done." in text
+        made.vote("--", "-b")
+        assert read_labelling_page(settings, store, made.id, "ben@example.com").nears_end
+
+    def test_somebody_may_say_that_nothing_is_left(self, settings, store: Store):
+        made = MadeRun(settings, store, annotators_per_image=2)
+        made.draw()
+        made.vote("g", "b")
+        here = page(made).place
+        assert read_labelling_page(settings, store, made.id, done=here).phase == "rest"
+        assert read_labelling_page(settings, store, made.id, done="3-9").phase == "label"
+
+    def test_whoever_labels_alone_has_no_such_page(self, one: MadeRun, settings, store: Store):
+        one.draw()
+        one.vote("g", "b")
+        page = read_labelling_page(settings, store, one.id, "ann@example.com", "3-0")
+        assert page.phase == "label"
 
 
 class TestHttp:

@@ -27,6 +27,56 @@ class TestRuns:
         assert "25 %" in text
         assert "0 of 4" in text
 
+    def test_each_with_its_latest_batch(self, client: FlaskClient, made: MadeRun):
+        assert f"/runs/{made.id}/epochs/1/mosaic?v=1-4-0" in get(client, "/runs").sources
+
+    def test_they_are_searched(self, client: FlaskClient, settings, store, made: MadeRun):
+        cat = MadeRun(settings, store, prompt="a black cat", project=4, config={"method": "d3po"})
+        store.transition(cat.id, Event.pause)
+        both, rose, neither = {made.id, cat.id}, {made.id}, set()
+        for query, wanted in (
+            ("", both),
+            ("?q=BLUE rose", rose),
+            ("?q=rose cat", neither),
+            ("?state=paused", both - rose),
+            ("?method=d3po", both - rose),
+            ("?method=d3po&q=rose", neither),
+            (f"?q={cat.id}", both - rose),
+        ):
+            text = get(client, f"/runs{query}").text
+            assert {run_id for run_id in both if f" {run_id} " in text} == wanted, query
+            assert ("No run fits" in text) is (not wanted)
+
+
+class TestCompare:
+    def test_two_runs_in_one_plot(self, client: FlaskClient, settings, store, made: MadeRun):
+        other = MadeRun(settings, store, prompt="a black cat", project=4)
+        store.transition(made.id, Event.pause)
+        other.go_round("t", "g", "g", "b")
+        made.sample_rows(2)
+        page = get(client, f"/runs/compare?runs={made.id},{other.id}")
+        assert "A: 25% in epoch 1; B: 75% in epoch 1" in page.html
+        assert page.tags.count("svg") == 3
+        assert "before" in page.text and "after epoch 1" in page.text
+        assert client.get(f"/runs/compare?runs={made.id}&runs={other.id}").status_code == 200
+
+    def test_one_or_unknown_runs(self, client: FlaskClient, made: MadeRun):
+        for query, status in ((made.id, 400), (f"{made.id},{made.id}", 400), ("x,y", 404)):
+            answer = client.get(f"/runs/compare?runs={query}")
+            assert (answer.status_code, answer.mimetype) == (status, "text/html")
+
+
+class TestSideBySide:
+    def test_the_first_and_the_latest(self, client: FlaskClient, made: MadeRun):
+        made.draw()
+        page = get(client, f"/runs/{made.id}/epochs")
+        assert {"beside-1", "beside-2"} <= set(page.ids)
+        assert "beside-2" not in get(client, f"/runs/{made.id}/epochs?of=1").ids
+
+    def test_the_beginning_of_an_id_leads_there(self, client: FlaskClient, made: MadeRun):
+        where = client.get("/runs/latest/epochs").headers["Location"]
+        assert where == f"/runs/{made.id}/epochs"
+
 
 class TestRun:
     def test_what_happens_now(self, client: FlaskClient, made: MadeRun):
@@ -67,7 +117,7 @@ class TestRun:
         made.go_round("t", "g", "b", "b")
         for path in ("/runs", f"/runs/{made.id}", f"/runs/{made.id}/epochs/1"):
             page = get(client, path)
-            assert page.tags.count("script") == 1
+            assert page.tags.count("script") == 2
             assert "<script>alert(1)</script>" in page.text
             assert "<b>rose</b>" in page.text
         assert "<script" not in report(settings, store, made.run)
@@ -154,10 +204,10 @@ class TestPolling:
         made.vote("gg")
         assert client.get(path, headers={"If-None-Match": tag}).status_code == 200
 
-    def test_it_ends_with_the_run(self, client: FlaskClient, store: Store, made: MadeRun):
+    def test_it_is_slower_once_the_run_has_ended(self, client, store: Store, made: MadeRun):
         assert 'data-live="2"' in client.get(f"/runs/{made.id}").get_data(as_text=True)
         store.transition(made.id, Event.stop)
-        assert 'data-live=""' in client.get(f"/runs/{made.id}").get_data(as_text=True)
+        assert 'data-live="10"' in client.get(f"/runs/{made.id}").get_data(as_text=True)
 
 
 def test_the_peoples_time_is_what_they_spent(client, settings: Settings, store: Store, clock):

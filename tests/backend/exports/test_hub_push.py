@@ -14,11 +14,11 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from backend import cli
+from backend.engine_files import row_folder
 from backend.errors import BadInput, PushFailed
 from backend.exports import hub_push
 from backend.exports.base_model import describe_base
 from backend.exports.target import MARK
-from backend.worker.sample_rows import row_folder
 from tests.backend.fake_hub import TOKEN, FakeHub, Repository, answer, cut, not_shown, silence
 from tests.backend.learned import learned
 from tests.hub_address import use

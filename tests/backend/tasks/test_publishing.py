@@ -55,7 +55,7 @@ def test_a_task_an_image(settings: Settings, run: Run):
         "prompt": CONFIG["prompt"],
         "criteria": "Blue.",
         "reference": '<span>best so far</span><img src="/data/local-files/?d=r/0000/0002.png">',
-        "epoch": 1,
+        "epoch": 2,
         "marks": [],
         "index": 1,
         "hero_image_id": "r/1/0001",

@@ -196,4 +196,4 @@ class TestUnanswered:
         worker.work_once()
         row = store.epochs(run.id)[0]
         assert row.best_index == 2
-        assert row.best_reason == "most best-votes (1), asked for the best: ann@example.com"
+        assert row.best_reason == "most votes for the best (1), asked for the best: ann@example.com"

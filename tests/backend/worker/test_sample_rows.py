@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from backend.engine import Engine
+from backend.engine_files import missing_rows, row_folder
 from backend.errors import EngineFailed
 from backend.run.records import Run
 from backend.run.states import Event, State
 from backend.settings import Settings
 from backend.store import Store
 from backend.worker.loop import Worker
-from backend.worker.sample_rows import SampleRows, missing_rows, row_folder
+from backend.worker.sample_rows import SampleRows
 from tests.backend.conftest import CONFIG
 from tests.backend.fake_engine import FakeEngine
 from tests.backend.fake_label_studio import FakeLabelStudio
