@@ -1,7 +1,6 @@
 """The list of docs/security.md: Label Studio reaches the backend's network, and no other."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +8,7 @@ import pytest
 from label_studio_sdk.core.api_error import ApiError
 
 from backend.label_studio import Gateway
-from backend.local.label_studio_server import LocalLabelStudio
-from backend.local.processes import free_port, stop
-from tests.e2e.conftest import RunningLabelStudio
+from tests.e2e.conftest import running
 from tests.e2e.service import Service
 
 pytestmark = [pytest.mark.label_studio, pytest.mark.slow]
@@ -29,35 +26,16 @@ def listed() -> dict[str, str]:
 
 @pytest.fixture
 def service(empty_label_studio: Path, tmp_path: Path) -> Iterator[Service]:
-    shutil.copytree(empty_label_studio, tmp_path / "data")
     given = listed()
     networks = given["USER_ADDITIONAL_BANNED_SUBNETS"].split(",")
     assert HERE in networks and ELSEWHERE not in networks
     networks[networks.index(HERE)] = ELSEWHERE
-    server = LocalLabelStudio(
-        tmp_path / "data",
-        files_root=tmp_path / "files",
-        log=tmp_path / "label-studio.log",
-        port=free_port(),
-        extra_env={
-            **given,
-            "USER_ADDITIONAL_BANNED_SUBNETS": ",".join(networks),
-            "SSRF_PROTECTION_ENABLED": "true",
-            "ML_BLOCK_LOCAL_IP": "true",
-        },
-    )
-    try:
-        server.start()
-        account = server.account
-        running = RunningLabelStudio(
-            account.url, account.token, account.email, account.password, tmp_path / "files",
-            server.child.log,
-        )  # fmt: skip
-        service = Service(running.root / "home", running).start(worker=False)
+    given["USER_ADDITIONAL_BANNED_SUBNETS"] = ",".join(networks)
+    on = {"SSRF_PROTECTION_ENABLED": "true", "ML_BLOCK_LOCAL_IP": "true"}
+    with running(empty_label_studio, tmp_path, **given, **on) as found:
+        service = Service(found.root / "home", found).start(worker=False)
         yield service
         service.stop()
-    finally:
-        stop([server.child])
 
 
 def test_the_backend_is_reached_and_other_private_addresses_are_not(service: Service):
