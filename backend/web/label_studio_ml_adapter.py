@@ -31,9 +31,7 @@ class HeroMLBackend(LabelStudioMLBase):
 
     def setup(self) -> None:
         """Find the project's model, and tell the base class its version."""
-        self._model = HeroModel(
-            self.store, project_id(self.project_id), self.label_config or ""
-        )
+        self._model = HeroModel(self.store, project_id(self.project_id), self.label_config or "")
         self.set("model_version", self._model.model_version)
 
     def predict(

@@ -60,7 +60,8 @@ class Service:
 
     def stop(self) -> None:
         self.worker.end()
-        self._server.shutdown()
+        if self._threads[0].ident:  # it would wait for a loop that never began
+            self._server.shutdown()
         for thread in self._threads:
             if thread.ident:
                 thread.join(30)

@@ -174,7 +174,6 @@ def test_other_addresses_inside_than_outside(
                 image = page.locator(".hero .lsf-image img")
                 browser.expect(image).to_be_visible()
                 assert image.evaluate("image => image.naturalWidth") > 0
-                assert image.get_attribute("src") == where
 
         go_round(service, pipeline, in_a_browser)
 
@@ -184,8 +183,7 @@ def test_ipv6(start, stack: ExitStack, tmp_path: Path, pipeline: Path):
     found = start()
     block = plain(f"[::1]:{port}", port_of(found.url))
     stack.enter_context(nginx(tmp_path / "nginx", block, {port}))
-    with Place(found, f"http://[::1]:{port}", backend={"host": "::1"}).service() as service:
-        assert service.settings.backend_url == f"http://[::1]:{service.settings.port}"
+    with Place(found, f"http://[::1]:{port}").service() as service:
         looked_at(service)
         go_round(service, pipeline)
 
@@ -233,4 +231,3 @@ def test_legacy_tokens_are_switched_off_in_the_middle_of_a_run(
     with Place(found, url, backend={"api_key": found.pat()}).service() as service:
         service.wait(run, State.finished, epoch=1)
         assert [image.verdict for image in service.store.images(run.id, 0)] == VERDICTS
-

@@ -2,7 +2,7 @@
 statuses and what it does with a model, as a client sees them."""
 
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from flask import Flask, Response, jsonify, request
 
@@ -12,7 +12,7 @@ EVENTS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATION_DELETED", "STA
 class Base:
     """What a model is made of: one a request, with a cache by project."""
 
-    cache: dict[tuple[str, str], str] = {}
+    cache: ClassVar[dict[tuple[str, str], str]] = {}
 
     def __init__(self, project_id: str | None = None, label_config: str | None = None) -> None:
         self.project_id = project_id or ""
