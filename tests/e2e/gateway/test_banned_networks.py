@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from label_studio_sdk.core.api_error import ApiError
+from packaging.version import Version
 
 from backend.label_studio import Gateway
 from tests.e2e.conftest import running
 from tests.e2e.service import Service
+from tests.label_studio_data import version
 
 pytestmark = [pytest.mark.label_studio, pytest.mark.slow]
 
@@ -47,5 +49,7 @@ def test_the_backend_is_reached_and_other_private_addresses_are_not(service: Ser
     for host in ("169.254.169.254", "10.1.2.3", "192.168.1.1", "[::1]"):
         with pytest.raises(ApiError):
             service.sdk.ml.create(project=project_id, url=f"http://{host}:80", title="x")
+        if Version(version()) < Version("1.23"):  # the page says so
+            continue
         with pytest.raises(ApiError):
             service.sdk.webhooks.create(project=project_id, url=f"http://{host}/x")
