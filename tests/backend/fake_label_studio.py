@@ -102,7 +102,9 @@ class FakeLabelStudio:
             (number, data) for number, data in self.tasks.items()
             if question_of(data) and number in self.unfinished()
         ]  # fmt: skip
-        key = image_key(*question_of(data)[:2], index)  # type: ignore[index]
+        question = question_of(data)
+        assert question is not None
+        key = image_key(question[0], question[1], index)
         said = {"from_name": "best", "type": "choices", "value": {"choices": [key]}}
         return self.annotate(task_id, [said], person)
 

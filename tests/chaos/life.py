@@ -96,6 +96,7 @@ class Life:
         folder.mkdir(parents=True)
         self.clock = Clock(folder / "clock")
         self._damaged: dict[str, list[Path]] = {}
+        self._repaired = ""
         self.workers = [self._process(f"worker-{n}", "backend.worker") for n in range(WORKERS)]
         self.web = self._process("web", "backend.web")
         self.ledger = Ledger()
@@ -235,6 +236,7 @@ class Life:
 
     def _repair_run(self, run_id: str, paths: list[Path]) -> None:
         run = next(run for run in self.runs() if run.id == run_id)
+        self._repaired = run_id
         self.transition(run, Event.pause)
         repair = self._process(f"repair-{run_id}", "tests.chaos.repair", HERO_REPAIR=run_id)
         repair.start()
@@ -245,6 +247,7 @@ class Life:
             said = f"{run_id}, {[str(path) for path in paths]}: see {repair.log}"
             self.counts.broken.append(Broken(MENDED, said))
         repair.kill()
+        self._repaired = ""
         self.transition(run, Event.resume)
         self._invariants.files_made_again(run_id)
 
@@ -290,7 +293,7 @@ class Life:
             process.start()
         runs = self.runs()
         for run in runs:
-            if run.state is State.failed:
+            if run.state is State.failed and run.id != self._repaired:
                 if run.project_id not in self.ledger.gone_projects:
                     self.counts.broken.append(Broken(FAILED, f"{run.id}: {run.error}"))
                 self.transition(run, Event.resume)
