@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 BIN := .venv/bin
 FAST := not slow and not label_studio and not browser and not postgres
 
-.PHONY: check test test-fast lint format env system demo up bench chaos
+.PHONY: check test test-fast test-label-studio lint audit format env system demo up bench chaos
 
 check: lint test
 
@@ -26,12 +26,29 @@ test: env system
 test-fast: env
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "$(FAST)"
 
+# The tests of what talks to Label Studio, with another version of it, in an environment of its own.
+LABEL_STUDIO_VERSION ?= 1.22.0
+LABEL_STUDIOS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hero-label-studio
+OTHER := $(LABEL_STUDIOS)/$(LABEL_STUDIO_VERSION)
+test-label-studio: env system $(OTHER)/bin/label-studio
+	HERO_TEST_LABEL_STUDIO=$(OTHER) $(BIN)/python -m pytest $(or $(TESTS),tests/e2e/gateway \
+	  tests/e2e/test_label_studio_fixture.py tests/e2e/test_service_circle.py tests/e2e/test_exchange.py \
+	  tests/e2e/test_browser_labelling.py tests/e2e/test_browser_gallery.py tests/e2e/test_behind_nginx.py)
+
+$(OTHER)/bin/label-studio:
+	@$(PYTHON) -m venv $(OTHER)
+	@$(OTHER)/bin/pip install --quiet --disable-pip-version-check label-studio==$(LABEL_STUDIO_VERSION)
+
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml backend hero_engine tinyworld
+	-@scripts/audit.sh
+
+audit: env
+	@scripts/audit.sh
 
 format: env
 	$(BIN)/ruff check --fix .

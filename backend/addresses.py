@@ -34,6 +34,13 @@ def is_this_machine(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def at(host: str, port: int) -> str:
+    """The address of a server here that listens on a host, such as `127.0.0.1` or `::1`."""
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+    host = everywhere.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def below(base: str, path: str) -> str:
     """The address of a path at a server that may stand below a path itself (`https://host/ls`).
 

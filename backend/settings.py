@@ -19,11 +19,14 @@ from filelock import FileLock
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from backend.addresses import at
 from backend.errors import SettingsInvalid
 from backend.files import write_text
 
 LABEL_STUDIO_VERSION = "1.23.2"
-"""The Label Studio that this was tested with."""
+"""The Label Studio that `hero up` starts, and that all tests run with."""
+TESTED_LABEL_STUDIOS = ("1.21.0", "1.22.0", LABEL_STUDIO_VERSION)
+"""Those with which `make test-label-studio` went well."""
 
 
 class Settings(BaseSettings):
@@ -81,7 +84,8 @@ class Settings(BaseSettings):
     public_url: str = Field(
         default="",
         validation_alias="HERO_PUBLIC_URL",
-        description="Address at which people reach the run pages, for links; HERO_URL if empty.",
+        description="Address at which people reach the run pages and signed images; HERO_URL if "
+        "empty.",
     )
     basic_auth_user: str = Field(
         default="hero",
@@ -229,7 +233,7 @@ class Settings(BaseSettings):
     @property
     def backend_url(self) -> str:
         """Address at which Label Studio reaches the backend."""
-        return self.url or f"http://{self.host}:{self.port}"
+        return self.url or at(self.host, self.port)
 
     @property
     def pages_base_url(self) -> str:

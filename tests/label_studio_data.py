@@ -7,6 +7,23 @@ from pathlib import Path
 
 from backend.local.label_studio_server import LocalLabelStudio
 from backend.local.processes import free_port, stop
+from backend.settings import LABEL_STUDIO_VERSION
+
+ENVIRONMENT = "HERO_TEST_LABEL_STUDIO"
+"""Names the folder of a virtual environment with another Label Studio; the folder's own name is the
+version."""
+
+
+def version() -> str:
+    """Of the Label Studio that the tests start."""
+    other = os.environ.get(ENVIRONMENT)
+    return Path(other).name if other else LABEL_STUDIO_VERSION
+
+
+def program() -> Path | None:
+    """What starts it; None for the one beside this Python."""
+    other = os.environ.get(ENVIRONMENT)
+    return Path(other) / "bin" / "label-studio" if other else None
 
 
 def kept_label_studio(cache: Path, workshop: Path) -> Path:
@@ -19,6 +36,7 @@ def kept_label_studio(cache: Path, workshop: Path) -> Path:
             files_root=workshop / "files",
             log=workshop / "first-start.log",
             port=free_port(),
+            program=program(),
         )
         try:
             server.start()

@@ -6,12 +6,12 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from urllib.parse import urlsplit
+from urllib.parse import urljoin
 
 import httpx
 from PIL import Image
 
-from backend.addresses import is_this_machine, path_of
+from backend.addresses import below, get, is_this_machine, path_of
 from backend.doctor.finding import Note
 from backend.errors import HeroServiceError, ImageUnresolvable
 from backend.label_studio import Gateway
@@ -53,13 +53,9 @@ def annotator(settings: Settings, gateway: Gateway) -> Iterator[Member]:
     for user_id, email in gateway.emails().items():  # of a doctor that was killed
         if email.startswith(f"{NAME}-"):
             gateway.remove_member(user_id)
-    link = urlsplit(gateway.invitation())
-    email = f"{NAME}-{secrets.token_hex(4)}@example.com"
+    link = gateway.invitation()
     try:
-        path = link.path.removeprefix(path_of(settings.public_label_studio_url))
-        member = Member.sign_up(
-            gateway.url, f"{path}?{link.query}", email, secrets.token_urlsafe(16)
-        )
+        member = _let_in(settings, gateway, link)
     except (HeroServiceError, httpx.HTTPError) as error:
         raise Note(
             "no trial annotator can be made by the invitation link, so what annotators see was "
@@ -72,9 +68,26 @@ def annotator(settings: Settings, gateway: Gateway) -> Iterator[Member]:
         gateway.remove_member(member.user_id)
 
 
+def _let_in(settings: Settings, gateway: Gateway, link: str) -> Member:
+    """At the address that people type, if it can be reached from here, else at ours."""
+    public = settings.public_label_studio_url
+    try:
+        return _signed_up(public, link.removeprefix(public))
+    except httpx.TransportError:
+        if public == gateway.url:
+            raise
+        return _signed_up(gateway.url, link.removeprefix(public))
+
+
+def _signed_up(url: str, path: str) -> Member:
+    email = f"{NAME}-{secrets.token_hex(4)}@example.com"
+    return Member.sign_up(url, path, email, secrets.token_urlsafe(16))
+
+
 def owner_sees(settings: Settings, gateway: Gateway, address: str) -> str:
     """The token's user is shown the image."""
-    if not gateway.can_see(address):
+    here = address.replace(settings.pages_base_url, settings.backend_url, 1)
+    if not gateway.can_see(here if settings.image_store == "signed-urls" else address):
         raise ImageUnresolvable(
             f"Label Studio does not show {address}; set its LOCAL_FILES_DOCUMENT_ROOT to "
             f"{settings.files_root}, or set HERO_IMAGE_STORE=signed-urls."
@@ -84,36 +97,49 @@ def owner_sees(settings: Settings, gateway: Gateway, address: str) -> str:
 
 def annotator_sees(settings: Settings, person: Member, address: str) -> str:
     """An annotator's browser is shown the image."""
-    try:
-        answer = person.http.get(_from(settings, address))
-    except httpx.HTTPError as error:
+    public = settings.public_label_studio_url
+    where = address_in_a_page(public, address)
+    if where.startswith("http:") and public.startswith("https:") and not is_this_machine(where):
         raise ImageUnresolvable(
-            f"an annotator's browser cannot fetch {address} ({error}); set HERO_URL to an address "
-            "of this backend that annotators reach, or set HERO_IMAGE_STORE=local-files."
+            f"browsers show no image of {where} in a page of {public}; set HERO_PUBLIC_URL to an "
+            "https address of this backend."
+        )
+    ours = settings.image_store == "signed-urls"
+    if ours and is_this_machine(where) and not is_this_machine(public):
+        raise Note(
+            f"images are served from {settings.pages_base_url}, which is this machine to whoever "
+            "opens it; set HERO_PUBLIC_URL to an address that annotators reach."
+        )
+    from_inside = person.url != public
+    if from_inside and not ours:
+        where = below(person.url, address.removeprefix(path_of(public)))
+    try:
+        answer = get(where) if ours else person.http.get(where)
+    except httpx.HTTPError as error:
+        kind = Note if ours and settings.public_url else ImageUnresolvable
+        raise kind(
+            f"{where.partition('?')[0]} cannot be fetched from here ({error}); see that "
+            "annotators' browsers reach it, and set HERO_PUBLIC_URL to where this backend is for "
+            "them."
         ) from error
     shown = answer.is_success and answer.headers.get("content-type", "").startswith("image/")
     if not shown:
         raise ImageUnresolvable(
-            f"an annotator is not shown {address} (status {answer.status_code}); look whether a "
-            "proxy before Label Studio lets /data/ through."
+            f"an annotator is not shown {where} (status {answer.status_code}); look whether a "
+            f"proxy before {'this backend' if ours else 'Label Studio'} lets "
+            f"{'/images/' if ours else '/data/'} through."
         )
-    if settings.image_store == "signed-urls" and _for_this_machine_only(settings):
+    if from_inside:
         raise Note(
-            f"images are served from {settings.backend_url}, which is this machine to whoever "
-            "opens it; set HERO_URL to an address that annotators reach."
+            f"shown to a trial annotator at {person.url}; {public} cannot be reached from here, so "
+            "open a task there yourself."
         )
-    return "shown to a trial annotator"
+    return f"shown to a trial annotator at {where.partition('?')[0]}"
 
 
-def _from(settings: Settings, address: str) -> str:
-    """An image's address as it is asked for at the address by which we reach Label Studio."""
-    return address.removeprefix(path_of(settings.public_label_studio_url))
-
-
-def _for_this_machine_only(settings: Settings) -> bool:
-    return is_this_machine(settings.backend_url) and not is_this_machine(
-        settings.public_label_studio_url
-    )
+def address_in_a_page(label_studio: str, address: str) -> str:
+    """Where a browser looks for an address that stands in a task: as from the labelling page."""
+    return urljoin(f"{label_studio}/projects/1/data", address)
 
 
 def space_submits(person: Member) -> str:

@@ -11,7 +11,7 @@ from label_studio_sdk.core.request_options import RequestOptions
 from backend import addresses
 from backend.errors import ProjectGone, SettingsInvalid, TokenRefused
 from backend.label_studio.errors import Errors
-from backend.settings import LABEL_STUDIO_VERSION, Settings
+from backend.settings import LABEL_STUDIO_VERSION, TESTED_LABEL_STUDIOS, Settings
 
 ONCE: RequestOptions = {"max_retries": 0}
 """Requests that must not be repeated blindly: the SDK would retry after a timeout."""
@@ -28,13 +28,13 @@ class Server:
 
     @property
     def untested(self) -> str | None:
-        """What to do if its version is another than the one that this was tested with."""
-        tested = LABEL_STUDIO_VERSION
-        if self.version == tested:
+        """What to do if its version is none of those that this was tested with."""
+        if self.version in TESTED_LABEL_STUDIOS:
             return None
         return (
-            f"Label Studio {self.version} answers, not the {tested} that this was tested with; if "
-            f"the labelling page or the import of tasks misbehaves, use {tested}."
+            f"Label Studio {self.version} answers, not the {LABEL_STUDIO_VERSION} that this was "
+            "tested with; if the labelling page or the import of tasks misbehaves, use "
+            f"{LABEL_STUDIO_VERSION}."
         )
 
 

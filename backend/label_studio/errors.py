@@ -143,7 +143,7 @@ class Errors:
         """Something else answers there."""
         return NotLabelStudio(
             f"Something answers at {self._url}, but it is not Label Studio; correct "
-            "LABEL_STUDIO_URL (without a path, such as http://127.0.0.1:8080)."
+            "LABEL_STUDIO_URL (the address of its start page, such as http://127.0.0.1:8080)."
         )
 
     def gone(self, project_id: int) -> ProjectGone:

@@ -135,9 +135,15 @@ def check_backend_url(url: str) -> None:
     """See that Label Studio takes a webhook at this address.
 
     Raises:
-        SettingsInvalid: its host has no dot.
+        SettingsInvalid: its host has no dot, or is an IPv6 address.
     """
     host = urlsplit(url).hostname or ""
+    if ":" in host:
+        raise SettingsInvalid(
+            f"Cannot register the model at {url}: Label Studio looks for a name that is spelt "
+            f"{f'[{host}]'!r}, and finds none; set HERO_URL to a name of this host, such as "
+            "http://localhost:9090 on one machine."
+        )
     if host == "localhost" or "." in host:
         return
     try:

@@ -92,7 +92,8 @@ def no_proxy_for_loopback() -> dict[str, str]:
 class LocalLabelStudio:
     """Label Studio on SQLite with its own data folder, listening on this machine only.
 
-    `port` None means: the port of last time, else 8080, else a free one.
+    `port` None means: the port of last time, else 8080, else a free one. `program` None means: the
+    one that is installed beside this Python.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class LocalLabelStudio:
         log: Path,
         port: int | None = None,
         extra_env: dict[str, str] | None = None,
+        program: Path | None = None,
     ) -> None:
         self._data = data
         known = Account.load(data)
@@ -116,7 +118,7 @@ class LocalLabelStudio:
         )
         self.account.save(data)
         files_root.mkdir(parents=True, exist_ok=True)
-        program = Path(sys.executable).with_name(
+        program = program or Path(sys.executable).with_name(
             "label-studio.exe" if os.name == "nt" else "label-studio"
         )
         self.child = Child(

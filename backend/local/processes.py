@@ -150,11 +150,13 @@ def end_leftovers(remembered: Iterable[dict[str, float]]) -> int:
 
 def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a server could listen there now (nobody answers, and binding works)."""
-    with socket.socket() as probe:
+    family = _family(host)
+    with socket.socket(family) as probe:
         probe.settimeout(1)
-        if probe.connect_ex(("127.0.0.1" if host == "0.0.0.0" else host, port)) == 0:
+        here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        if probe.connect_ex((here, port)) == 0:
             return False
-    with socket.socket() as probe:
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -168,9 +170,13 @@ def free_port(*preferred: int | None, host: str = "127.0.0.1") -> int:
     for port in preferred:
         if port and port_is_free(port, host):
             return port
-    with socket.socket() as probe:
+    with socket.socket(_family(host)) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def wait_until(

@@ -20,7 +20,7 @@ from typing import Any, Self
 import httpx
 from filelock import FileLock, Timeout
 
-from backend.addresses import get
+from backend.addresses import at, get
 from backend.errors import (
     AlreadyRunning,
     LabelStudioUnreachable,
@@ -295,8 +295,7 @@ def _answers(address: str) -> bool:
 
 
 def _reachable(settings: Settings) -> str:
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-    return f"http://{host}:{settings.port}"
+    return at(settings.host, settings.port)
 
 
 def _read(path: Path) -> dict[str, Any]:

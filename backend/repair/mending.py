@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
+from PIL import Image
+
 from backend.engine import Engine, OnProgress
 from backend.engine_files import (
     batch_folder,
@@ -17,10 +19,12 @@ from backend.engine_files import (
 )
 from backend.errors import EngineFailed, HeroServiceError
 from backend.files import SUMS, read_checked, sha256, whole
-from backend.run.records import Image, Run
+from backend.run.records import Image as ShownImage
+from backend.run.records import Run
 from backend.settings import Settings
 from backend.store import Store
 
+_ASIDE = ".damaged"
 OnFound = Callable[["Found"], None]
 
 
@@ -122,7 +126,7 @@ class Mender:
             return Found(what, trouble, mended=False, said=str(error))
         return Found(what, trouble, mended=True)
 
-    def _seen(self, folder: Path, images: list[Image]) -> Mapping[str, str]:
+    def _seen(self, folder: Path, images: list[ShownImage]) -> Mapping[str, str]:
         """The checksums of the images that people have seen, as the batch recorded them, or else
         of the files that they see."""
         names = {f"images/{Path(image.path).name}": image for image in images}
@@ -133,7 +137,7 @@ class Mender:
         if recorded:
             return {name: recorded[name] for name in names if name in recorded}
         shown = {name: self.settings.images_dir / image.path for name, image in names.items()}
-        return {name: sha256(path) for name, path in shown.items() if path.exists()}
+        return {name: sha256(path) for name, path in shown.items() if _is_whole(path)}
 
 
 def mend(
@@ -155,6 +159,7 @@ def mend(
         DiskFull
     """
     mender = Mender(settings, store, engine, run, on_progress)
+    _put_back(settings.run_dir(run.id))
     found: list[Found] = []
     drawn = len(store.epochs(run.id))
     for epoch in range(run.epoch + 1):
@@ -171,7 +176,7 @@ def mend(
 def _set_aside(places: list[Path]) -> Iterator[None]:
     """Take files out of the way while others are made in their place: gone after the block, back
     where they were if it fails."""
-    aside = {place: place.with_name(f".{place.name}.damaged") for place in places}
+    aside = {place: place.with_name(f".{place.name}{_ASIDE}") for place in places}
     for place, kept in aside.items():
         _remove(kept)
         if place.exists():
@@ -186,6 +191,26 @@ def _set_aside(places: list[Path]) -> Iterator[None]:
         raise
     for kept in aside.values():
         _remove(kept)
+
+
+def _put_back(home: Path) -> None:
+    """What a mending that was killed has taken out of the way: it says what people have seen."""
+    for kept in home.glob(f"*/.*{_ASIDE}"):
+        place = kept.with_name(kept.name.removeprefix(".").removesuffix(_ASIDE))
+        if not place.exists():
+            kept.rename(place)
+
+
+def _is_whole(image: Path) -> bool:
+    """Whether a PNG is there and fits its own checksums; another one is not what people saw."""
+    try:
+        with Image.open(image) as opened:
+            opened.verify()
+        with Image.open(image) as opened:
+            opened.load()
+    except (OSError, SyntaxError, ValueError):  # so Pillow says what is broken
+        return False
+    return True
 
 
 def _remove(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -79,7 +79,7 @@ class Labels(Runs):
 
         A run is due if it has hints and nobody has looked for `hint_seconds`, or if it is being
         labelled and nobody has looked for `poll_seconds`. Taking it counts as a look, so that of
-        several workers one does it.
+        several workers one does it. A look in the future was one before the clock was set back.
         """
         now = self._now()
         runs = tables.runs
@@ -87,17 +87,11 @@ class Labels(Runs):
         due = sa.or_(
             sa.and_(
                 runs.c.id.in_(hinted),
-                sa.or_(
-                    runs.c.polled_at.is_(None),
-                    runs.c.polled_at <= now - timedelta(seconds=hint_seconds),
-                ),
+                _not_looked(now, hint_seconds),
             ),
             sa.and_(
                 runs.c.state == State.labelling,
-                sa.or_(
-                    runs.c.polled_at.is_(None),
-                    runs.c.polled_at <= now - timedelta(seconds=poll_seconds),
-                ),
+                _not_looked(now, poll_seconds),
             ),
         )
         taken = []
@@ -155,3 +149,9 @@ class Labels(Runs):
                 else:
                     connection.execute(sa.insert(table).values(values))
             return changed
+
+
+def _not_looked(now: datetime, seconds: float) -> sa.ColumnElement[bool]:
+    """Runs at which nobody has looked for so long."""
+    at = tables.runs.c.polled_at
+    return sa.or_(at.is_(None), at <= now - timedelta(seconds=seconds), at > now)

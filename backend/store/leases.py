@@ -1,7 +1,9 @@
 """Leases: a worker holds a run for a while, and every commit of its checks that it still does."""
 
+import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,18 +19,31 @@ from backend.store.rows import NO_LEASE, check_claim, run_row, update
 class Leases(Database):
     """Taking, keeping and letting go of runs."""
 
+    @cached_property
+    def _not_renewed(self) -> "_NotRenewed":
+        return _NotRenewed()
+
     def claim(
         self, worker: str, lease_seconds: float, steps: Collection[State] = WORK
     ) -> Claim | None:
         """Take a run that stands at one of these steps and that nobody holds; the longest waiting
-        first."""
+        first.
+
+        Args:
+            lease_seconds: of all workers. A lease that lasts longer is of a clock that was set back
+                since: it ends when nobody has renewed it for twice as long.
+        """
         runs = tables.runs
         now = self._now()
-        free = _free(now, steps)
+        too_long = runs.c.lease_until > now + timedelta(seconds=2 * lease_seconds)
+        free = _free(now, steps, too_long)
         candidates = self._records(
             Run, sa.select(runs).where(free).order_by(runs.c.updated_at, runs.c.id)
         )
         for candidate in candidates:
+            held = candidate.lease_until is not None and candidate.lease_until > now
+            if held and self._not_renewed.seconds(candidate) < 2 * lease_seconds:
+                continue
             token = candidate.fencing_token + 1
             with self._write() as connection:
                 won = update(
@@ -120,7 +135,9 @@ class Leases(Database):
             claim,
             error=reason,
             retry_at=now + timedelta(seconds=seconds),
-            waiting_since=sa.func.coalesce(tables.runs.c.waiting_since, now),
+            waiting_since=sa.case(
+                (tables.runs.c.waiting_since <= now, tables.runs.c.waiting_since), else_=now
+            ),
             **NO_LEASE,
         )
 
@@ -136,11 +153,38 @@ class Leases(Database):
                 check_claim(run_row(connection, claim.run.id), claim)
 
 
-def _free(now: datetime, steps: Collection[State]) -> sa.ColumnElement[bool]:
-    """Runs that stand at one of these steps and that nobody holds."""
+def _free(
+    now: datetime, steps: Collection[State], also: sa.ColumnElement[bool] | None = None
+) -> sa.ColumnElement[bool]:
+    """Runs that stand at one of these steps and that nobody holds.
+
+    A wait that begins in the future is of a clock that was set back since: it is over.
+
+    Args:
+        also: leases that do not count.
+    """
     runs = tables.runs
+    ended = [runs.c.lease_until.is_(None), runs.c.lease_until < now]
+    if also is not None:
+        ended.append(also)
+    waits = sa.and_(runs.c.retry_at > now, runs.c.waiting_since <= now)
     return sa.and_(
         runs.c.state.in_(steps),
-        sa.or_(runs.c.lease_until.is_(None), runs.c.lease_until < now),
-        sa.or_(runs.c.retry_at.is_(None), runs.c.retry_at <= now),
+        sa.or_(*ended),
+        sa.or_(runs.c.retry_at.is_(None), sa.not_(waits)),
     )
+
+
+class _NotRenewed:
+    """For how long leases were not renewed, by a clock that nobody sets."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[tuple[int, datetime | None], float]] = {}
+
+    def seconds(self, run: Run) -> float:
+        """Since this lease of the run was first seen as it is."""
+        lease, now = (run.fencing_token, run.lease_until), time.monotonic()
+        known = self._seen.get(run.id)
+        if known is None or known[0] != lease:
+            known = self._seen[run.id] = (lease, now)
+        return now - known[1]

@@ -94,7 +94,8 @@ def image_url(settings: Settings, path: str) -> str:
         until = int(time.time()) + settings.image_days * _DAY
         until += -until % _DAY  # the same for what is published on one day
         signature = _signer(settings.image_key).get_signature(_signed(path, str(until))).decode()
-        return f"{settings.backend_url}/images/{quote(path)}?expires={until}&signature={signature}"
+        where = f"{settings.pages_base_url}/images/{quote(path)}"
+        return f"{where}?expires={until}&signature={signature}"
     relative = (settings.images_dir / path).relative_to(settings.files_root)
     # Browsers look for it at the root of Label Studio's host, so the path before it belongs to it.
     prefix = path_of(settings.public_label_studio_url)

@@ -135,6 +135,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     def predict() -> dict[str, Any]:
         body = read_json(request)
         tasks = body.get("tasks")
+        tasks = [tasks] if isinstance(tasks, dict) else tasks
         if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
             raise BadWebhook("Cannot predict: the request has no list of tasks; send `tasks`.")
         model = HeroModel(store, project_id(body.get("project")), _text(body, "label_config"))
@@ -143,7 +144,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         return {"results": model.predict(tasks, context), "model_version": model.model_version}
 
     @app.post("/webhook")
-    def webhook() -> dict[str, Any]:
+    def webhook() -> tuple[dict[str, Any], int]:
         by_secret = door.secret_fits(request.headers, request.remote_addr)
         by_password = password_fits()
         if not by_secret and not by_password:
@@ -159,8 +160,9 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         if action == START_TRAINING and not by_password:
             raise NotAuthorized("Refused to start training: that takes the Basic auth password.")
         answer = HeroModel(store, None).fit(action, body)
-        metrics.webhooks.labels(action if answer["status"] == "noted" else "other").inc()
-        return answer
+        noted = answer["status"] == "noted"
+        metrics.webhooks.labels(action if noted else "other").inc()
+        return answer, 201 if noted else 200
 
     @app.get("/versions")
     def versions() -> dict[str, list[str]]:

@@ -62,7 +62,7 @@ def server(
         max_request_body_size=MAX_BODY_BYTES + 1,
         inbuf_overflow=STRANGERS_BYTES,
         clear_untrusted_proxy_headers=True,
-        trusted_proxy="127.0.0.1",
+        trusted_proxy="::1" if ":" in host else "127.0.0.1",
         trusted_proxy_count=1,
         trusted_proxy_headers={"x-forwarded-for", "x-forwarded-proto"},
     )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import psutil
 
 from backend.run.states import Event
+from tests.chaos.clocks import Clock
+from tests.chaos.damage import Harm
 from tests.chaos.faulty_proxy import STATUSES, Breaking, Trigger
 from tests.chaos.people import Wish
 
@@ -42,6 +44,9 @@ def faults(life: "Life") -> list[Fault]:
         Fault("web process stopped and woken up", 1, _freeze_web),
         Fault("Label Studio stopped and woken up", 1, _freeze_label_studio),
         Fault("run paused and resumed", 1, _pause_and_resume),
+        Fault("workers' clock set", 2, _set_our_clock),
+        Fault("Label Studio's clock set", 2, _set_label_studios_clock),
+        *(Fault(harm, 1, _damage(harm)) for harm in Harm),
         *(Fault(f"answers: {how}", 0.9, _broken_answers(how)) for how in (*Breaking, *STATUSES)),
         *(Fault(wish, weight, _wish(wish)) for wish, weight in _WISHES.items()),
     ]
@@ -122,6 +127,29 @@ def _pause_and_resume(life: "Life", rng: random.Random) -> bool:
     life.transition(run, Event.pause)
     life.transition(run, Event.resume)
     return True
+
+
+def _set_our_clock(life: "Life", rng: random.Random) -> bool:
+    return _set(life, life.clock, rng)
+
+
+def _set_label_studios_clock(life: "Life", rng: random.Random) -> bool:
+    return _set(life, life.label_studio.clock, rng)
+
+
+def _set(life: "Life", clock: Clock, rng: random.Random) -> bool:
+    """Forward or back, and after some seconds right again, which is the other way."""
+    wrong = rng.choice([-1, 1]) * rng.choice([2, 20, 300, 3600])
+    clock.set(wrong)
+    life.later(rng.uniform(1, 8), lambda: clock.set(0))
+    return True
+
+
+def _damage(harm: Harm) -> Act:
+    def act(life: "Life", rng: random.Random) -> bool:
+        return life.damage(rng.choice(life.runs()), harm, rng)
+
+    return act
 
 
 def _broken_answers(how: Breaking | int) -> Act:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from backend import exports
-from backend.engine_files import checkpoint_folder
+from backend.engine_files import batch_folder, checkpoint_folder
 from backend.run.records import Run
 from backend.settings import Settings
 from backend.store import Store
@@ -30,7 +30,10 @@ RECONCILE = "exports reconcile with Label Studio's"
 FAILED = "no run failed"
 GOES_ON = "every run goes on"
 LIVES = "no process ended by itself"
-INVARIANTS = (LOST, TWICE, LEARNED, FROZEN, EQUAL, RECONCILE, FAILED, GOES_ON, LIVES)
+MENDED = "what was damaged is made again"
+INVARIANTS = (
+    LOST, TWICE, LEARNED, FROZEN, EQUAL, RECONCILE, FAILED, GOES_ON, LIVES, MENDED,
+)  # fmt: skip
 _VALUES = {json.dumps(CONTROL.result(value)["value"]): value for value in ("good", "bad", "best")}
 
 
@@ -66,7 +69,16 @@ class Invariants:
 
     def look(self) -> list[Broken]:
         """What is broken now; people rest meanwhile."""
-        return [each for run in self.store.runs() for each in self._of(run)]
+        # Each as it is when it is looked at: a look takes long, and workers go on meanwhile.
+        return [each for run in self.store.runs() for each in self._of(self.store.run(run.id))]
+
+    def files_made_again(self, run_id: str) -> None:
+        """Files of this run were damaged and mended: they are others now, and are to be equal."""
+        self._equal = {place for place in self._equal if place[0] != run_id}
+        self._learned = {
+            place: (*seen[:2], None) if place[0] == run_id else seen
+            for place, seen in self._learned.items()
+        }
 
     def _of(self, run: Run) -> Iterator[Broken]:
         if trouble := exports.fetch(self.settings, self.store, run):
@@ -77,6 +89,7 @@ class Invariants:
         yield from self._labels(run, tasks)
         yield from self._epochs(run)
         yield from self._files(run)
+        yield from self._shown(run)
 
     def _tasks(self, run: Run, tasks: list[dict[str, Any]]) -> Iterator[Broken]:
         keys = Counter(task["data"]["hero_image_id"] for task in tasks)
@@ -151,7 +164,10 @@ class Invariants:
                     for path in folder.iterdir()
                 }
                 seen = (epoch.learned_at, epoch.report, files)
-                if self._learned.setdefault(place, seen) != seen:
+                known = self._learned.get(place)
+                if known is None or known == (*seen[:2], None):
+                    self._learned[place] = seen
+                elif known != seen:
                     yield Broken(LEARNED, f"{place}: {self._learned[place]} became {seen}")
         if not run.epoch <= learned <= self.store.run(run.id).epoch:
             yield Broken(LEARNED, f"{run.id} stands at epoch {run.epoch} and learned {learned}")
@@ -168,6 +184,17 @@ class Invariants:
             name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)
         )
         yield Broken(EQUAL, f"{run.id}, {run.epoch} epochs: {names}")
+
+    def _shown(self, run: Run) -> Iterator[Broken]:
+        """The images that people see are those of the batches."""
+        for epoch in range(run.epoch):
+            batch = batch_folder(self.settings, run.id, epoch) / "images"
+            for image in self.store.images(run.id, epoch):
+                shown, drawn = self.settings.images_dir / image.path, batch / Path(image.path).name
+                if not drawn.exists():
+                    continue  # said above
+                if not shown.exists() or shown.read_bytes() != drawn.read_bytes():
+                    yield Broken(EQUAL, f"{image.path} is not what was drawn")
 
 
 def _value(annotation: dict[str, Any]) -> str | None:

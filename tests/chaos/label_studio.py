@@ -12,6 +12,7 @@ import httpx
 from backend.label_studio.browser_session import Member, invitation
 from backend.local.label_studio_server import LocalLabelStudio
 from backend.local.processes import free_port, stop
+from tests.chaos.clocks import Clock
 from tests.chaos.people import PEOPLE
 from tests.label_studio_data import kept_label_studio
 
@@ -24,11 +25,13 @@ class RealLabelStudio:
     def __init__(self, folder: Path, cache: Path) -> None:
         shutil.copytree(kept_label_studio(cache, folder / "first-start"), folder / "data")
         self.files_root = folder / "files"
+        self.clock = Clock(folder / "label-studio.clock")
         self.server = LocalLabelStudio(
             folder / "data",
             files_root=self.files_root,
             log=folder / "label-studio.log",
             port=free_port(),
+            extra_env=self.clock.python_environment,
         )
         self.server.start()
         self.url, self.token = self.server.account.url, self.server.account.token

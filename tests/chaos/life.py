@@ -4,8 +4,8 @@ import random
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,11 +22,13 @@ from backend.run.states import Event, State
 from backend.settings import Settings, ensure_secrets
 from backend.starting.start_run import start_run
 from backend.store import Store
+from tests.chaos.clocks import Clock
+from tests.chaos.damage import Harm, damage
 from tests.chaos.databases import Database, Postgresql, Sqlite
 from tests.chaos.disk import Disk
 from tests.chaos.faults import Fault, faults
 from tests.chaos.faulty_proxy import FaultyProxy
-from tests.chaos.invariants import FAILED, GOES_ON, LIVES, Broken, Invariants
+from tests.chaos.invariants import FAILED, GOES_ON, LIVES, MENDED, Broken, Invariants
 from tests.chaos.label_studio import RealLabelStudio
 from tests.chaos.later import Later
 from tests.chaos.ledger import Ledger
@@ -92,6 +94,9 @@ class Life:
         self.store = Store.open(self.settings)
         self._exit.callback(self.store.close)
         folder.mkdir(parents=True)
+        self.clock = Clock(folder / "clock")
+        self._damaged: dict[str, list[Path]] = {}
+        self._repaired = ""
         self.workers = [self._process(f"worker-{n}", "backend.worker") for n in range(WORKERS)]
         self.web = self._process("web", "backend.web")
         self.ledger = Ledger()
@@ -135,6 +140,7 @@ class Life:
             self._disturb()
             self.heal()
             self._recover()
+            self._repair()
             self.counts.broken += self._look()
             self.counts.rounds += 1
             self.counts.seconds = time.monotonic() - began
@@ -169,10 +175,17 @@ class Life:
             return
 
     def heal(self) -> None:
-        """End every trouble, and wait until all servers answer."""
+        """End every trouble but damaged files, and wait until all servers answer."""
         self.later.finish()
         self.proxy.heal()
         self.label_studio.wait()
+
+    def damage(self, run: Run, harm: Harm, rng: random.Random) -> bool:
+        """Damage a file of a run; False if there was none."""
+        path = damage(self.settings, run.id, harm, rng)
+        if path is not None:
+            self._damaged.setdefault(run.id, []).append(path)
+        return path is not None
 
     # -- a round ---------------------------------------------------------------------------
 
@@ -214,17 +227,49 @@ class Life:
                 said = f"{run.id} stays at {run.state} of epoch {run.epoch}: {run.error}"
                 self.counts.broken.append(Broken(GOES_ON, said))
 
+    def _repair(self) -> None:
+        """What people do where files were damaged that no worker needs: `hero repair`."""
+        with self._people_resting():
+            for run_id, paths in self._damaged.items():
+                self._repair_run(run_id, paths)
+        self._damaged.clear()
+
+    def _repair_run(self, run_id: str, paths: list[Path]) -> None:
+        run = next(run for run in self.runs() if run.id == run_id)
+        self._repaired = run_id
+        self.transition(run, Event.pause)
+        repair = self._process(f"repair-{run_id}", "tests.chaos.repair", HERO_REPAIR=run_id)
+        repair.start()
+        until = time.monotonic() + GOES_ON_SECONDS
+        while repair.alive and time.monotonic() < until:
+            self._wait(0.2)
+        if repair.alive or repair.ended_by_itself != 0:
+            said = f"{run_id}, {[str(path) for path in paths]}: see {repair.log}"
+            self.counts.broken.append(Broken(MENDED, said))
+        repair.kill()
+        self._repaired = ""
+        self.transition(run, Event.resume)
+        self._invariants.files_made_again(run_id)
+
     def _look(self) -> list[Broken]:
         """What stays broken while people rest."""
+        with self._people_resting():
+            found = self._invariants.look()
+            until = time.monotonic() + PUT_IN_ORDER_SECONDS
+            while found:
+                last = time.monotonic() > until  # however long a look took, there is another one
+                self._wait(1)
+                found = self._invariants.look()
+                if last:
+                    break
+        return found
+
+    @contextmanager
+    def _people_resting(self) -> Iterator[None]:
         with ExitStack() as resting:
             for person in self.people:
                 resting.enter_context(person.gate)
-            found = self._invariants.look()
-            until = time.monotonic() + PUT_IN_ORDER_SECONDS
-            while found and time.monotonic() < until:
-                self._wait(1)
-                found = self._invariants.look()
-        return found
+            yield
 
     # -- keeping everything up -------------------------------------------------------------
 
@@ -248,7 +293,7 @@ class Life:
             process.start()
         runs = self.runs()
         for run in runs:
-            if run.state is State.failed:
+            if run.state is State.failed and run.id != self._repaired:
                 if run.project_id not in self.ledger.gone_projects:
                     self.counts.broken.append(Broken(FAILED, f"{run.id}: {run.error}"))
                 self.transition(run, Event.resume)
@@ -273,8 +318,10 @@ class Life:
     def _processes(self) -> list[Process]:
         return [*self.workers, self.web]
 
-    def _process(self, name: str, module: str) -> Process:
+    def _process(self, name: str, module: str, **more: str) -> Process:
         env = {
+            **more,
+            **self.clock.environment,
             "HERO_HOME": str(self.settings.home),
             "HERO_DATABASE_URL": self.database.url,
             "HERO_PORT": str(self.settings.port),

@@ -11,6 +11,8 @@ import time
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from tests.chaos.clocks import follow
+
 _PR_SET_PDEATHSIG = 1
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.chaos.loaded"])
@@ -76,5 +78,6 @@ def _run(module: str, env: dict[str, str], log: Path) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    follow()
     sys.argv = [module]
     runpy.run_module(module, run_name="__main__")

@@ -1,6 +1,11 @@
 """What `make chaos` looks at does find what is broken."""
 
+import os
+import random
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +23,8 @@ from tests.backend.conftest import CONFIG
 from tests.backend.fake_engine import FakeEngine
 from tests.backend.fake_label_studio import FakeLabelStudio
 from tests.chaos import opinion
+from tests.chaos.clocks import Clock
+from tests.chaos.damage import Harm, damage
 from tests.chaos.invariants import EQUAL, FROZEN, LEARNED, LOST, RECONCILE, TWICE, Invariants
 from tests.chaos.ledger import Label, Ledger
 from tests.chaos.undisturbed import Sums, sums
@@ -32,11 +39,10 @@ class Lived:
         self.source = FakeLabelStudio()
         self.run_id = self.store.create_run(CONFIG, project_id=1).id
         ours: Any = self.source, FakeEngine(self.settings)
-        worker = Worker(self.settings, self.store, engine=ours[1], gateway=lambda: ours[0])
-        worker.work_once()
-        self.source.label_all(opinion.verdicts(self.run_id, 0), 0)
-        worker.poll_once()
-        worker.work_once()
+        self.worker = Worker(self.settings, self.store, engine=ours[1], gateway=lambda: ours[0])
+        self.worker.work_once()
+        self.label(0)
+        self.worker.work_once()
         self.folder = checkpoint_folder(self.settings, self.run_id, 1)
         (self.folder / "lora.safetensors").write_bytes(b"learned")
         self.copy = Settings(home=home / "undisturbed")
@@ -49,6 +55,10 @@ class Lived:
         assert len(images) == len(self.ledger.labels()) == 4
         undisturbed: Any = {self.run_id: self}
         self.looks = Invariants(self.settings, self.store, self, self.ledger, undisturbed, home)
+
+    def label(self, epoch: int) -> None:
+        self.source.label_all(opinion.verdicts(self.run_id, epoch), epoch)
+        self.worker.poll_once()
 
     @property
     def run(self) -> Run:
@@ -128,3 +138,56 @@ def test_each_fault_is_found(lived: Lived, fault: Callable[[Lived], None], found
     assert lived.broken() == set(), "nothing changed between two looks"
     fault(lived)
     assert lived.broken() == found
+
+
+def test_an_epoch_that_is_learned_while_somebody_looks_is_no_fault(
+    lived: Lived, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lived.broken() == set()
+    lived.label(1)
+    monkeypatch.setattr(exports, "fetch", lambda *_: lived.worker.work_once() and None)
+    assert lived.broken() == set()
+    assert lived.run.epoch == 2
+
+
+@pytest.mark.parametrize("harm", list(Harm))
+def test_files_that_go_bad_are_found_until_they_are_made_again(lived: Lived, harm: Harm) -> None:
+    assert lived.broken() == set()
+    home = lived.settings.home
+    kept = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    rng, found = random.Random(1), set()
+    for _ in range(40):
+        path = damage(lived.settings, lived.run_id, harm, rng)
+        assert path is not None and path in kept
+        lived.looks.files_made_again(lived.run_id)
+        found |= lived.broken()
+        for each, content in kept.items():
+            each.write_bytes(content)
+        lived.looks.files_made_again(lived.run_id)
+        assert lived.broken() == set()
+    assert EQUAL in found
+
+
+def test_the_clock_of_a_process_is_set(tmp_path: Path) -> None:
+    clock = Clock(tmp_path / "clock")
+    told = [sys.executable, "-c", CLOCKED]
+    env = {**os.environ, **clock.python_environment}
+    with subprocess.Popen(told, env=env, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for wrong in (3600, -3600, 0):
+            clock.set(wrong)
+            until = time.monotonic() + 60
+            while abs(float(process.stdout.readline()) - wrong) > 60:
+                assert time.monotonic() < until
+        process.kill()
+
+
+CLOCKED = """
+import datetime, time
+right = float(open("/proc/stat").read().split("btime")[1].split()[0])
+uptime = lambda: float(open("/proc/uptime").read().split()[0])
+while True:
+    now = datetime.datetime.now(datetime.UTC).timestamp()
+    print(now - uptime() - right, flush=True)
+    time.sleep(0.05)
+"""

@@ -15,13 +15,13 @@ PATIENCE_MS = 30_000
 
 
 @contextmanager
-def opened(width: int = 1280, height: int = 800) -> Iterator[Page]:
-    """A page of a new Chromium."""
+def opened(width: int = 1280, height: int = 800, **context: Any) -> Iterator[Page]:
+    """A page of a new Chromium; `context` is Playwright's options."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed (Debian: apt install chromium)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": width, "height": height})
+        page = browser.new_page(viewport={"width": width, "height": height}, **context)
         page.set_default_timeout(PATIENCE_MS)
         expect.set_options(timeout=PATIENCE_MS)
         yield page

@@ -1,11 +1,13 @@
 """A real Label Studio for the end-to-end tests, one a session.
 
 Its database is made once (half a minute of migrations) and kept in pytest's cache; every session
-then starts on a copy of it, in a few seconds.
+then starts on a copy of it, in a few seconds. HERO_TEST_LABEL_STUDIO names the folder of another
+version's environment, as `make test-label-studio` makes it.
 """
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +17,7 @@ import pytest
 from backend.label_studio.browser_session import Member, invitation
 from backend.local.label_studio_server import LocalLabelStudio
 from backend.local.processes import free_port, stop
-from backend.settings import LABEL_STUDIO_VERSION
-from tests.label_studio_data import kept_label_studio
+from tests.label_studio_data import kept_label_studio, program, version
 
 
 @dataclass
@@ -56,33 +57,23 @@ class RunningLabelStudio:
         return member.http
 
 
-@pytest.fixture(scope="session")
-def empty_label_studio(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A data folder to copy: the first start has been made and nothing has happened since."""
-    assert request.config.cache is not None
-    cache = request.config.cache.mkdir(f"label-studio-{LABEL_STUDIO_VERSION}")
-    return kept_label_studio(cache, tmp_path_factory.mktemp("first-start"))
-
-
-@pytest.fixture(scope="session")
-def label_studio(
-    empty_label_studio: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningLabelStudio]:
-    home = tmp_path_factory.mktemp("label-studio")
-    shutil.copytree(empty_label_studio, home / "data")
+@contextmanager
+def running(empty: Path, home: Path, **extra_env: str) -> Iterator[RunningLabelStudio]:
+    """One of a test's own, on a copy of an empty data folder, with further variables."""
+    shutil.copytree(empty, home / "data")
     server = LocalLabelStudio(
         home / "data",
         files_root=home / "files",
         log=home / "label-studio.log",
         port=free_port(),
+        extra_env=extra_env,
+        program=program(),
     )
     members: list[Member] = []
     try:
         server.start()
         account = server.account
-        running = RunningLabelStudio(
+        yield RunningLabelStudio(
             url=account.url,
             token=account.token,
             email=account.email,
@@ -91,8 +82,25 @@ def label_studio(
             log=server.child.log,
             _members=members,
         )
-        yield running
     finally:
         for member in members:
             member.close()
         stop([server.child])
+
+
+@pytest.fixture(scope="session")
+def empty_label_studio(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A data folder to copy: the first start has been made and nothing has happened since."""
+    assert request.config.cache is not None
+    cache = request.config.cache.mkdir(f"label-studio-{version()}")
+    return kept_label_studio(cache, tmp_path_factory.mktemp("first-start"))
+
+
+@pytest.fixture(scope="session")
+def label_studio(
+    empty_label_studio: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningLabelStudio]:
+    with running(empty_label_studio, tmp_path_factory.mktemp("label-studio")) as found:
+        yield found

@@ -27,7 +27,8 @@ class Service:
     """`webhooks_arrive = False` lets the network lose every webhook."""
 
     def __init__(self, home: Path, label_studio: Any, **settings: Any) -> None:
-        port = free_port()
+        host = settings.get("host", "127.0.0.1")
+        port = settings.pop("port", None) or free_port(host=host)
         self.label_studio = label_studio
         self.settings = ensure_secrets(
             Settings(
@@ -46,7 +47,7 @@ class Service:
         self.webhooks_arrive = True
         self.webhooks: list[dict[str, Any]] = []
         app = create_app(self.settings, self.store)
-        self._server = make_server("127.0.0.1", port, self._network(app), threaded=True)
+        self._server = make_server(host, port, self._network(app), threaded=True)
         self._threads = [
             threading.Thread(target=self._server.serve_forever),
             threading.Thread(target=self.worker.run_forever),
@@ -59,7 +60,8 @@ class Service:
 
     def stop(self) -> None:
         self.worker.end()
-        self._server.shutdown()
+        if self._threads[0].ident:  # it would wait for a loop that never began
+            self._server.shutdown()
         for thread in self._threads:
             if thread.ident:
                 thread.join(30)
@@ -110,6 +112,14 @@ class Service:
             assert now.state is not State.failed, now.error
             time.sleep(0.05)
         raise AssertionError(f"still {self.store.run(run.id)}")
+
+    def eventually(self, true: Callable[[], Any], seconds: float = 120) -> Any:
+        """What `true` gives as soon as it is something."""
+        deadline = time.monotonic() + seconds
+        while not (found := true()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert found
+        return found
 
     def annotate(self, task_id: int, value: str | None, **fields: Any) -> int:
         control = verdict_control(template())

@@ -16,6 +16,7 @@ from backend.tasks.gallery import read_page
 from backend.tasks.images import gallery_key, image_key, image_path
 from backend.tasks.publishing import tasks
 from tests.e2e import browser
+from tests.label_studio_data import version
 
 pytestmark = [pytest.mark.browser, pytest.mark.label_studio, pytest.mark.slow]
 
@@ -68,6 +69,7 @@ def run_of(settings: Settings, count: int) -> Run:
     return replace(run, project_id=project.id, project_url=project.url)
 
 
+@pytest.mark.skipif(version() == "1.21.0", reason="Label Studio 1.21.0 shows all columns at first")
 def test_the_data_manager_shows_no_raw_data(page: Page, run: Run):
     page.goto(f"{run.project_url}/data")
     expect(page.get_by_text("hero_image_id").first).to_be_visible()

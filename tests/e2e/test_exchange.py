@@ -260,3 +260,58 @@ def test_its_own_export_brings_back_what_was_deleted(home: Home, hero, tmp_path:
     assert "9 were there already, 1 of them changed since and left so." in answer.stdout
     values = [row["value"] for row in home.rows(run) if row["index"] == 0 and not row["deleted"]]
     assert sorted(values) == ["bad", "good"]
+
+
+MORE = """
+<Choices name="hands" toName="{what}" choice="single">
+  <Choice value="good"/><Choice value="bad"/><Choice value="best"/>
+</Choices>
+<TextArea name="why" toName="{what}"/>
+<Rating name="stars" toName="{what}"/>
+</View>"""
+
+
+@LAYOUTS
+def test_what_people_add_to_the_page_neither_makes_nor_loses_a_verdict(
+    home: Home, hero, layout: str, tmp_path: Path
+):
+    run = home.open_run(layout)
+    what = "image" if layout == "image" else "prompt"
+    page = template(run.labelling.layout).rstrip().removesuffix("</View>")
+    changed = f"{page}{MORE.format(what=what)}"
+    home.gateway._client.projects.update(run.project_id, label_config=changed)
+    home.gateway.check_page(run.project_id, run.labelling.layout)
+
+    def more(hands: str) -> list[dict[str, Any]]:
+        names = {"from_name": "hands", "to_name": what, "type": "choices"}
+        return [
+            {**names, "value": {"choices": [hands]}},
+            {**names, "from_name": "why", "type": "textarea", "value": {"text": ["nice"]}},
+            {**names, "from_name": "stars", "type": "rating", "value": {"rating": 3}},
+        ]
+
+    letters = ["g", "b", "t", "b"] if layout == "image" else ["gbtb"]
+    ann, bob = home.members
+    tasks = sorted({image.task_id for image in home.store.images(run.id)})
+    for task, letter in zip(tasks, letters, strict=True):
+        ann.annotate(task, [*more("best"), *said(run, letter)], 4.5)
+        bob.annotate(task, [*said(run, letter), *more("bad")], 6.5)
+    values = ["good", "bad", "best", "bad"]
+
+    def verdicts(person: str) -> list[str]:
+        rows = [row for row in home.rows(run) if row["annotator"] == person and not row["deleted"]]
+        return [row["value"] for row in sorted(rows, key=lambda row: row["index"])]
+
+    assert [verdicts(person) for person in PEOPLE] == [values, values]
+    assert count_labels(home.store, run.id, 0).complete
+    file = tmp_path / "labels.json"
+    before = home.exported(run)
+    file.write_text(json.dumps(before))
+    for each in [entry for task in before for entry in task["annotations"]]:
+        ann.http.delete(f"/api/annotations/{each['id']}/").raise_for_status()
+    assert [verdicts(person) for person in PEOPLE] == [[], []]
+    answer = hero("import-annotations", run.id, file)
+    assert answer.exit_code == 0, answer.output
+    assert [verdicts(person) for person in PEOPLE] == [values, values]
+    again = [entry for task in home.exported(run) for entry in task["annotations"]]
+    assert {len(entry["result"]) for entry in again} == {4 if layout == "image" else 5}

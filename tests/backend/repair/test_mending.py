@@ -135,6 +135,24 @@ def test_an_image_that_shares_its_bytes_with_the_batch(finished: Life, copied: S
     assert files_of(copied.home) == before
 
 
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_damaged_image_is_no_proof_against_the_batch(
+    finished: Life, copied: Settings, killed: bool
+):
+    """It shares its bytes with what people see, and what says how it was is lost as well: with the
+    folder that a killed repair had set aside, or by itself."""
+    batch = batch_folder(copied, finished.run.id, 0)
+    shown = copied.images_dir / finished.run.id / "0000" / "0001.png"
+    flip(shown)
+    if killed:
+        flip(batch / "images" / "0001.png")
+        batch.rename(batch.with_name(f".{batch.name}.damaged"))
+    else:
+        (batch / "batch.json").unlink()
+    assert all(found.mended for found in mended(copied))
+    assert files_of(copied.home) == files_of(finished.settings.home)
+
+
 def test_much_at_once(finished: Life, copied: Settings):
     before = files_of(copied.home)
     cut(checkpoint_folder(copied, finished.id, 1) / "optimizer.safetensors")

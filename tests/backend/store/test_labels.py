@@ -25,6 +25,16 @@ class TestLabels:
         clock.pass_seconds(30)
         assert len(store.take_due(30)) == 1
 
+    def test_a_clock_that_is_set_back_keeps_no_run_from_its_labels(
+        self, store: Store, clock: Clock
+    ):
+        carry_to_labelling(store, project_id=5)
+        clock.pass_seconds(3600)
+        assert len(store.take_due(30)) == 1
+        clock.pass_seconds(-3600)
+        assert len(store.take_due(30)) == 1
+        assert store.take_due(30) == []
+
     def test_hints_wait_for_a_slow_label_studio(self, store: Store, clock: Clock):
         carry_to_labelling(store, project_id=5)
         store.take_due(30)

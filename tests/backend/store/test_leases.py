@@ -2,13 +2,14 @@
 
 import multiprocessing
 import threading
+import time
 
 import pytest
 
 from backend import consensus
 from backend.errors import LeaseLost
 from backend.run.states import Event, State
-from backend.store import Store
+from backend.store import Store, leases
 from tests.backend.conftest import CONFIG, Clock
 from tests.backend.store.carried import PATHS, claimed
 
@@ -37,6 +38,41 @@ class TestLeases:
         with pytest.raises(LeaseLost):
             store.batch_written(first, PATHS, None, 1.0)
         assert store.batch_written(second, PATHS, None, 1.0).state is State.publishing
+
+    def test_a_lease_of_a_clock_that_was_set_back_ends_too(
+        self, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ):
+        store.create_run(CONFIG)
+        clock.pass_seconds(3600)
+        ended = claimed(store)
+        clock.pass_seconds(-3600)
+        at = time.monotonic()
+
+        def after(seconds: float) -> bool:
+            monkeypatch.setattr(leases.time, "monotonic", lambda: at + seconds)
+            return store.claim("b", 60) is not None
+
+        assert not after(0) and not after(119)
+        clock.pass_seconds(3605)
+        store.renew(ended)
+        clock.pass_seconds(-3605)
+        assert not after(121) and not after(240)
+        assert after(242)
+        with pytest.raises(LeaseLost):
+            store.renew(ended)
+
+    def test_a_wait_of_a_clock_that_was_set_back_is_over(self, store: Store, clock: Clock):
+        store.create_run(CONFIG)
+        clock.pass_seconds(3600)
+        store.postpone(claimed(store), 30, "away")
+        assert store.claim("b", 60) is None
+        clock.pass_seconds(-3600)
+        again = claimed(store, "b")
+        store.postpone(again, 30, "still away")
+        assert store.claim("b", 60) is None, "it waits as long as it should"
+        assert store.run(again.run.id).waiting_since == clock.now
+        clock.pass_seconds(31)
+        assert store.claim("b", 60) is not None
 
     def test_a_renewal_keeps_it(self, store: Store, clock: Clock):
         store.create_run(CONFIG)

@@ -169,7 +169,7 @@ class TestProtocol:
         text = client.get("/metrics", headers=basic()).get_data(as_text=True)
         assert 'hero_runs{state="labelling"} 1.0' in text
         assert 'hero_webhooks_total{action="ANNOTATION_CREATED"} 1.0' in text
-        assert 'hero_requests_total{endpoint="webhook",status="200"} 1.0' in text
+        assert 'hero_requests_total{endpoint="webhook",status="201"} 1.0' in text
 
     @pytest.mark.parametrize(
         ("method", "path"),
@@ -210,7 +210,7 @@ class TestWebhook:
             "annotations": [{"id": 10}],
             "project": {"id": 7},
         }
-        assert client.post("/webhook", json=body, headers=SECRET).status_code == 200
+        assert client.post("/webhook", json=body, headers=SECRET).status_code == 201
         [(_, [hint])] = store.take_due(30)
         assert hint.action == "ANNOTATIONS_DELETED"
 
@@ -270,7 +270,7 @@ class TestWebhook:
 
     def test_strange_parts_do_no_harm(self, client: FlaskClient, run: Run):
         body = {"action": "ANNOTATION_CREATED", "project": {"id": 7}, "task": 3, "annotation": []}
-        assert client.post("/webhook", json=body, headers=SECRET).status_code == 200
+        assert client.post("/webhook", json=body, headers=SECRET).status_code == 201
 
     def test_other_actions_are_ignored(self, client: FlaskClient, store: Store, run: Run):
         store.take_due(30)
@@ -281,13 +281,13 @@ class TestWebhook:
     def test_start_training_takes_the_password(self, client: FlaskClient, store: Store, run: Run):
         body = {"action": "START_TRAINING", "project": {"id": 7}}
         assert client.post("/webhook", json=body, headers=SECRET).status_code == 401
-        assert client.post("/webhook", json=body, headers=basic()).status_code == 200
+        assert client.post("/webhook", json=body, headers=basic()).status_code == 201
         [(_, [hint])] = store.take_due(30)
         assert hint.action == "START_TRAINING"
 
     def test_of_a_paused_run(self, client: FlaskClient, store: Store, run: Run):
         store.transition(run.id, Event.pause)
-        assert client.post("/webhook", json=created(), headers=SECRET).status_code == 200
+        assert client.post("/webhook", json=created(), headers=SECRET).status_code == 201
         assert store.run(run.id).state is State.paused
 
     def test_secrets_are_not_logged(
@@ -392,7 +392,7 @@ class TestGuessing:
             for n in range(30)
         ]
         assert (wrong[0].status_code, wrong[-1].status_code) == (401, 429)
-        assert client.post("/webhook", json=created(), headers=SECRET).status_code == 200
+        assert client.post("/webhook", json=created(), headers=SECRET).status_code == 201
 
     def test_who_shows_nothing_has_guessed_nothing(self, client: FlaskClient, run: Run):
         for _ in range(30):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -92,49 +93,35 @@ def raw(body: object) -> bytes:
         return b"{}"
 
 
+PARTS = {"number": "1", "epochs": "1", "index": "0", "path": "x.png", "filename": "live.js"}
+"""Of routes."""
+_PART = re.compile(r"<(?:[^:>]*:)?(\w+)>")
+
+
+def addresses(flask: Flask, parts: dict[str, str]) -> tuple[list[str], list[str]]:
+    """The address of each route, and those with a hole in place of one of their parts."""
+    whole, holes = [], []
+    for rule in flask.url_map.iter_rules():
+        whole.append(_PART.sub(lambda part: parts[part[1]], rule.rule))
+        for name in _PART.findall(rule.rule):
+            holes.append(_PART.sub(lambda part: {**parts, name: "{}"}[part[1]], rule.rule))  # noqa: B023
+    return whole, holes
+
+
 def knock(app: tuple[Flask, Settings, MadeRun], count: int) -> list[int]:
     """So many requests; the answers' statuses."""
     flask, its, made = app
     client = Client(flask)
     image = image_url(its, f"{made.id}/0000/0000.png").removeprefix(its.backend_url)
     run = f"/runs/{made.id}"
-    paths = strategies.sampled_from(
-        [
-            "/",
-            "/health",
-            "/ready",
-            "/setup",
-            "/predict",
-            "/webhook",
-            "/versions",
-            "/metrics",
-            "/login",
-            image,
-            "/images/x.png",
-            "/runs",
-            run,
-            f"{run}/epochs/1",
-            f"{run}/epochs/1/mosaic",
-            f"{run}/epochs/1/images/0",
-            f"{run}/epochs/1/thumbnails/0",
-            f"{run}/samples/1/0",
-            "/runs-assets/live.js",
-        ]
-    )
+    whole, open_ones = addresses(flask, {**PARTS, "run_id": made.id})
+    paths = strategies.sampled_from([*whole, image])
     odd = strategies.builds(
         lambda pattern, piece: pattern.replace("{}", quote(piece, safe="", errors="replace")),
         strategies.sampled_from(
             [
+                *open_ones,
                 "/{}",
-                "/runs/{}",
-                "/images/{}",
-                f"{run}/epochs/{{}}",
-                f"{run}/epochs/{{}}/mosaic",
-                f"{run}/epochs/1/images/{{}}",
-                f"{run}/epochs/{{}}/images/0",
-                f"{run}/samples/{{}}/0",
-                f"{run}/samples/1/{{}}",
-                "/runs-assets/{}",
                 f"{image}{{}}",
                 "/images/x.png?signature={}",
                 "/images/x.png?expires={}",

@@ -1,16 +1,12 @@
-"""The model in the shape of label-studio-ml, and its adapter."""
+"""The model in the shape of label-studio-ml."""
 
-import importlib
-import sys
 from dataclasses import replace
-from types import ModuleType
 
 import pytest
 
 from backend.errors import BadWebhook, RunNotFound
 from backend.run.records import Run
 from backend.run.states import Event
-from backend.settings import Settings
 from backend.store import Store
 from backend.web.ml_backend import HeroModel, versions_of
 from tests.backend.conftest import CONFIG
@@ -58,34 +54,3 @@ def test_fit_without_a_project(store: Store):
 def test_fit_of_a_strange_project(store: Store):
     with pytest.raises(RunNotFound):
         HeroModel(store, None).fit("ANNOTATION_CREATED", {"project": {"id": 1}})
-
-
-class StandInBase:
-    """As much of label-studio-ml 2.x's base class as its server uses."""
-
-    def __init__(self, project_id: str | None = None, label_config: str | None = None) -> None:
-        self.project_id, self.label_config = project_id or "", label_config
-        self.cache: dict[str, str] = {}
-        self.setup()
-
-    def setup(self) -> None:
-        raise NotImplementedError
-
-    def set(self, key: str, value: str) -> None:
-        self.cache[key] = value
-
-
-def test_the_adapter_serves_the_same_model(
-    store: Store, run: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch
-):
-    model = ModuleType("label_studio_ml.model")
-    model.LabelStudioMLBase = StandInBase  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "label_studio_ml", ModuleType("label_studio_ml"))
-    monkeypatch.setitem(sys.modules, "label_studio_ml.model", model)
-    monkeypatch.setenv("HERO_HOME", str(settings.home))
-    adapter = importlib.import_module("backend.web.label_studio_ml_adapter")
-    backend = adapter.HeroMLBackend(project_id="7.1795403510", label_config="")
-    assert backend.cache["model_version"] == f"{run.id}-epoch-0"
-    assert len(backend.predict([{"data": {}}])) == 1
-    assert backend.fit("ANNOTATION_CREATED", {"project": {"id": 7}})["status"] == "noted"
-    monkeypatch.delitem(sys.modules, "backend.web.label_studio_ml_adapter")

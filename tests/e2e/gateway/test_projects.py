@@ -1,8 +1,10 @@
 """The gateway against a real Label Studio: a project, and what connects it, once."""
 
+import re
 from pathlib import Path
 
 import pytest
+from label_studio_sdk.core.api_error import ApiError
 
 from backend.errors import (
     BackendUnreachable,
@@ -109,6 +111,14 @@ class TestConnections:
     def test_an_address_that_webhooks_cannot_have(self, service: Service, project_id: int):
         with pytest.raises(SettingsInvalid, match="without a dot"):
             changed(service, url="http://backend:9090").connect_backend(project_id)
+
+    def test_label_studio_finds_no_model_at_an_ipv6_address(
+        self, service: Service, project_id: int
+    ):
+        with pytest.raises(SettingsInvalid, match="http://localhost:9090"):
+            changed(service, url="http://[::1]:9090").connect_backend(project_id)
+        with pytest.raises(ApiError, match=re.escape("resolve hostname [::1]")):
+            service.sdk.ml.create(project=project_id, url="http://[::1]:9090", title="x")
 
     def test_images_out_of_label_studios_sight(
         self, service: Service, project_id: int, tmp_path: Path

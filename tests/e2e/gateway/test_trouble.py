@@ -1,7 +1,6 @@
 """The gateway against a real Label Studio: a sentence for what goes wrong."""
 
 import json
-import shutil
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -20,11 +19,12 @@ from backend.errors import (
     SettingsInvalid,
     TokenRefused,
 )
-from backend.local.label_studio_server import LocalLabelStudio
-from backend.local.processes import free_port, stop
+from backend.local.processes import free_port
 from backend.store import Store
+from tests.e2e.conftest import running
 from tests.e2e.gateway.published import changed
 from tests.e2e.service import Service
+from tests.label_studio_data import version
 
 pytestmark = [pytest.mark.label_studio, pytest.mark.slow]
 
@@ -59,7 +59,7 @@ class TestTrouble:
     def test_both_kinds_of_token_are_taken(self, service: Service):
         assert service.gateway.ping().email == service.label_studio.email
         personal = changed(service, label_studio_api_key=service.label_studio.pat())
-        assert personal.ping().version == "1.23.2"
+        assert personal.ping().version == version()
         assert list(personal.emails().values())
 
     @pytest.mark.parametrize(
@@ -123,24 +123,11 @@ class TestTrouble:
 
 
 def test_a_label_studio_that_refuses_private_addresses(
-    service: Service, request: pytest.FixtureRequest, tmp_path: Path
+    service: Service, empty_label_studio: Path, tmp_path: Path
 ):
-    kept = request.config.cache.mkdir("label-studio-1.23.2") / "data"  # type: ignore[union-attr]
-    shutil.copytree(kept, tmp_path / "data")
-    wary = LocalLabelStudio(
-        tmp_path / "data",
-        files_root=service.settings.files_root,
-        log=tmp_path / "log",
-        port=free_port(),
-        extra_env={"SSRF_PROTECTION_ENABLED": "true", "ML_BLOCK_LOCAL_IP": "true"},
-    )
-    wary.start()
-    try:
-        gateway = changed(
-            service, label_studio_url=wary.account.url, label_studio_api_key=wary.account.token
-        )
+    wary = {"SSRF_PROTECTION_ENABLED": "true", "ML_BLOCK_LOCAL_IP": "true"}
+    with running(empty_label_studio, tmp_path, **wary) as found:
+        gateway = changed(service, label_studio_url=found.url, label_studio_api_key=found.token)
         project = gateway.ensure_project(Store.new_run_id("rose"), "one rose", "one rose")
         with pytest.raises(PrivateAddressRefused, match="SSRF_PROTECTION_ENABLED=false"):
             gateway.connect_backend(project.id)
-    finally:
-        stop([wary.child])
