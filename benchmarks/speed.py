@@ -204,7 +204,8 @@ def _between(before: tuple[float, float], after: tuple[float, float]) -> Figures
 def checkpoint(bench: Bench, repeats: int) -> Figures:
     """Saving and resuming a run with a noise bank."""
     hero = bench.hero
-    hero.anchor, hero.bank = bench.noises[0], NoiseBank(bench.noises, bench.noises[0])
+    memory = hero.memories[0]
+    memory.anchor, memory.bank = bench.noises[0], NoiseBank(bench.noises, bench.noises[0])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint"
         figures = in_turns(

@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validat
 
 FORMAT: Final = 2
 """Of a stored configuration, and of the random numbers that follow from it (see `streams.py`)."""
+LEAST_IMAGES = 4
+"""Per prompt and epoch, on average, in a run of several prompts."""
 REFERENCE_LATENT_SIZE = 4 * 64 * 64
 """Number of latent dimensions for which `clip_range` is stated."""
 
@@ -119,6 +121,8 @@ class MethodSettings(Part):
     """Whether it learns from the log-probabilities of the batch's denoising steps."""
     learns_from_images: ClassVar[bool] = False
     """Whether judged images are enough for it, without the steps in which they were drawn."""
+    several_prompts: ClassVar[bool] = False
+    """Whether one run of it can learn several prompts."""
 
     name: str = Field(description="What learns from the feedback: `hero methods` lists them.")
 
@@ -134,6 +138,15 @@ class RunConfig(Part):
     """1 is a run that an earlier version began: it keeps that version's random numbers."""
 
     prompt: str = Field(description="The prompt whose images are to become better.")
+    further_prompts: tuple[str, ...] = Field(
+        (),
+        description="More prompts that the same LoRA learns, each by labels, a best image and a "
+        "noise bank of its own.",
+    )
+    held_out: tuple[str, ...] = Field(
+        (),
+        description="Prompts that are drawn every epoch to be looked at, and never learned from.",
+    )
     negative_prompt: str = Field("", description="What guidance leads away from.")
     seed: int = Field(0, ge=0, description="Decides every random number of the run.")
     images_per_epoch: int = Field(64, ge=2, description="Images drawn and judged per epoch.")
@@ -150,18 +163,51 @@ class RunConfig(Part):
     def _not_blank(cls, value: str) -> str:
         return not_blank(value)
 
+    @field_validator("further_prompts", "held_out")
+    @classmethod
+    def _none_blank(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(not_blank(value) for value in values)
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """All that the run learns, in the order in which a batch has them."""
+        return (self.prompt, *self.further_prompts)
+
     @model_validator(mode="after")
     def _parts_agree(self) -> "RunConfig":
-        problem = self.method.problem(self.sampling)
+        problem = self.method.problem(self.sampling) or self._problem_with_prompts()
         if problem:
             raise ValueError(problem)
         return self
+
+    def _problem_with_prompts(self) -> str | None:
+        texts = [*self.prompts, *self.held_out]
+        twice = [text for number, text in enumerate(texts) if text in texts[:number]]
+        if twice:
+            return f"the prompt {twice[0]!r} is there twice; leave one of them out"
+        if not self.further_prompts:
+            return None
+        if not self.method.several_prompts or self.format == 1:
+            return (
+                f"a run of the method {self.method.name} has one prompt; leave further_prompts "
+                "out, or set method to hero or hero+"
+            )
+        least = LEAST_IMAGES * len(self.prompts)
+        if self.images_per_epoch < least:
+            return (
+                f"{len(self.prompts)} prompts share images_per_epoch = {self.images_per_epoch}, "
+                f"and each needs {LEAST_IMAGES}; raise images_per_epoch to {least}, or leave "
+                "prompts out"
+            )
+        return None
 
     def flat(self) -> dict[str, Any]:
         """All settings by name, as JSON holds them; the names of model and method among them."""
         dumped = self.model_dump(mode="json")
         flat: dict[str, Any] = {}
         for name, value in dumped.items():
+            if name in ("further_prompts", "held_out") and not value:
+                continue  # so that a run of one prompt is written as it always was
             if isinstance(value, dict):
                 flat |= {name if key == "name" else key: each for key, each in value.items()}
             else:

@@ -30,6 +30,22 @@ def reporting(
     return lambda done: on_progress(Progress(stage, before + done, total))
 
 
+@dataclass(frozen=True)
+class PromptSuccess:
+    """What people said of one prompt's images in a batch of several prompts."""
+
+    prompt: str
+    images: int
+    judged: int
+    good: int
+    judged_fresh: int
+    """Of the images drawn from N(0, I)."""
+    good_fresh: int
+    model_judged: int | None = None
+    """All verdicts on the images from N(0, I) of the model that they speak best for."""
+    model_good: int | None = None
+
+
 @dataclass
 class Report:
     """One epoch's learning. A figure that does not exist is None, never NaN."""
@@ -39,6 +55,7 @@ class Report:
     note: str = ""
     """Why there was no update, or what was unusual; empty for an ordinary epoch."""
     success_rate: float | None = None
+    """In a run of several prompts, the mean of theirs; so are the next one and `diversity`."""
     success_rate_fresh: float | None = None
     """Of the images drawn from N(0, I): what the model does without the noise bank."""
     stepped_back: bool = False
@@ -50,7 +67,9 @@ class Report:
     model_judged: int | None = None
     """The verdicts on that model's images from N(0, I)."""
     good_enough: bool = False
-    """Whether they prove that it is as good as the run asks for."""
+    """Whether they prove that it is as good as the run asks for, at every prompt."""
+    by_prompt: list[PromptSuccess] = field(default_factory=list)
+    """In the order of the run's prompts; empty in a run of one."""
     diversity: float | None = None
     """In-batch diversity of the clean latents (see `metrics.in_batch_diversity`)."""
     rewards: list[float] = field(default_factory=list)
@@ -92,8 +111,11 @@ class Report:
         self.denoising_loss = _mean(losses)
 
     def to_dict(self) -> dict[str, Any]:
-        """A dictionary that JSON can hold."""
-        return {name: _json_safe(value) for name, value in dataclasses.asdict(self).items()}
+        """A dictionary that JSON can hold; of a run of one prompt, without `by_prompt`."""
+        values = dataclasses.asdict(self)
+        if not self.by_prompt:
+            del values["by_prompt"]
+        return {name: _json_safe(value) for name, value in values.items()}
 
 
 def _mean(values: list[float]) -> float | None:

@@ -5,13 +5,14 @@ asked what was done to them. Which terms a method adds up is its own affair
 (`methods/hero_plus.py`, `methods/dreambooth.py`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from hero_engine.diffusion.kernel import Denoiser, predicted
 from hero_engine.diffusion.rows import Rows
 
 Levels = tuple[float, float]
@@ -31,6 +32,16 @@ class Noised(Rows):
     v_weight: Float[Tensor, " batch"]
     """What the prediction's squared error counts as an error of v (Salimans & Ho, 2022), to which
     the noisiest timesteps contribute most."""
+    captions: Int[Tensor, " batch"] | None = field(default=None, kw_only=True)
+    """The number of each one's prompt; None where all have the same."""
+
+    def predicted(self, denoise: Denoiser) -> Float[Tensor, "batch channel height width"]:
+        """What a network says of them."""
+        return predicted(denoise, self.z_t, self.timesteps, self.captions)
+
+    def captioned(self, captions: Int[Tensor, " batch"] | None) -> "Noised":
+        """The same, each under its own prompt."""
+        return replace(self, captions=captions)
 
 
 @runtime_checkable

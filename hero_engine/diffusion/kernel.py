@@ -15,8 +15,21 @@ from torch import Tensor
 
 from hero_engine.errors import ConfigError
 
-Denoiser = Callable[[Tensor, Tensor], Tensor]
-"""(z_t [batch channel height width], timesteps [batch]) -> the guided prediction, same shape."""
+Denoiser = Callable[..., Tensor]
+"""(z_t [batch channel height width], timesteps [batch]) -> the guided prediction, same shape.
+
+One that was made for several prompts takes `captions` [batch] as well: the number of each latent's
+prompt.
+"""
+
+
+def predicted(
+    denoise: Denoiser, z_t: Tensor, timesteps: Tensor, captions: Int[Tensor, " batch"] | None
+) -> Tensor:
+    """The prediction for latents of one prompt (None), or of several."""
+    if captions is None:
+        return denoise(z_t, timesteps)
+    return denoise(z_t, timesteps, captions)
 
 
 @dataclass(frozen=True)

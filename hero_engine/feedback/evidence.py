@@ -23,6 +23,10 @@ class Tally:
         known = [verdict for verdict in verdicts if verdict is not None]
         return Tally(self.good + sum(known), self.judged + len(known))
 
+    def anew(self) -> "Tally":
+        """Nothing judged yet."""
+        return Tally()
+
     @property
     def rate(self) -> float | None:
         """Share of the judged images that are good; None where nothing was judged."""
@@ -32,6 +36,15 @@ class Tally:
         """Standard error of the difference between the rates of two samples of those sizes."""
         rate = self.rate or 0.0
         return (rate * (1.0 - rate) * (1 / one + 1 / other)) ** 0.5
+
+    def fall(self, before: "Tally") -> float:
+        """How far the rate is below that of another model's verdicts."""
+        return (before.rate or 0.0) - (self.rate or 0.0)
+
+    def error_of_fall(self, before: "Tally") -> float:
+        """Its standard error, if both models were alike."""
+        both = Tally(self.good + before.good, self.judged + before.judged)
+        return both.error(self.judged, before.judged)
 
     def proves(self, rate: float, error: float = ERROR) -> bool:
         """Whether the model's success rate is at least `rate`, however often one has looked.

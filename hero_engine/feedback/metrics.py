@@ -13,6 +13,12 @@ def success_rate(good: Sequence[bool | None]) -> float | None:
     return sum(judged) / len(judged) if judged else None
 
 
+def mean_of(values: Sequence[float | None]) -> float | None:
+    """Of those that exist; None for none."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
 def in_batch_diversity(features: Float[Tensor, "batch feature"]) -> float | None:
     """D = 1 - 2 / (N (N - 1)) sum_{i<j} cos(f_i, f_j)  (App. F); None for fewer than two.
 

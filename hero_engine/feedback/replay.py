@@ -7,7 +7,7 @@ commoner with every epoch, until the images are copies of one another. `rarity` 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from hero_engine.storage.batch import Batch, Feedback
@@ -44,11 +44,11 @@ class Replay:
 
 
 def draw(
-    latents: Float[Tensor, "good channel height width"],
+    latents: Shaped[Tensor, "good *any"],
     weights: Float[Tensor, " good"],
     n: int,
     generator: torch.Generator,
-) -> Float[Tensor, "n channel height width"]:
+) -> Shaped[Tensor, "n *any"]:
     """n of the latents, drawn with replacement in proportion to their weights."""
     if n == 0:
         return latents[:0]

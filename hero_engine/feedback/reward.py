@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 DELTA = 1e-8
@@ -85,3 +85,25 @@ def advantages(
     """
     std = rewards.std(correction=0)
     return ((rewards - rewards.mean()) / torch.clamp(std, min=std_floor)).clamp(-clip, clip)
+
+
+def advantages_within(
+    captions: Int[Tensor, " batch"] | None,
+    rewards: Float[Tensor, " batch"],
+    *,
+    std_floor: float,
+    clip: float,
+) -> Float[Tensor, " batch"]:
+    """`advantages` among the images of each prompt, so that none has to compete with an easier one.
+
+    `captions` is the number of each image's prompt, None for one prompt. Images whose reward is NaN
+    have the advantage 0, and count for nothing.
+    """
+    if captions is None:
+        return advantages(rewards, std_floor=std_floor, clip=clip)
+    found, rewarded = torch.zeros_like(rewards), ~rewards.isnan()
+    for number in captions.unique():
+        rows = (captions == number) & rewarded
+        if rows.any():
+            found[rows] = advantages(rewards[rows], std_floor=std_floor, clip=clip)
+    return found

@@ -11,6 +11,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
@@ -20,10 +21,13 @@ from torch import Tensor
 
 from hero_engine.config import LoraSettings, MethodSettings, RunConfig
 from hero_engine.errors import CheckpointError, ConfigError, FeedbackError, NoiseBankEmpty
-from hero_engine.feedback.metrics import in_batch_diversity, success_rate
+from hero_engine.feedback.evidence import Tally
+from hero_engine.feedback.metrics import in_batch_diversity, mean_of, success_rate
 from hero_engine.feedback.noise_bank import NoiseBank
+from hero_engine.feedback.spread import spread
 from hero_engine.methods.earlier_format import migrated_files
 from hero_engine.methods.make_config import read_config
+from hero_engine.methods.prompt_parts import PromptPart, parts_of, success_of
 from hero_engine.methods.rollback import Rollback, under
 from hero_engine.methods.shared_settings import LearningSettings
 from hero_engine.methods.table import METHODS
@@ -62,8 +66,14 @@ class Method(ABC, Generic[Settings]):
         settings = config.method
         drop = settings.step_back_drop if isinstance(settings, LearningSettings) else 0.0
         self.rollback = Rollback(drop)
-        self.bank: NoiseBank | None = None
+        self.latest = [Tally()] * len(config.prompts)
+        """The latest verdicts on each prompt's images from N(0, I), which say how batches are
+        spread over several prompts."""
+
+    @property
+    def bank(self) -> NoiseBank | None:
         """The noises of good images; None before there are any, and where the method keeps none."""
+        return None
 
     @staticmethod
     def create(config: RunConfig, **parts: Any) -> "Method[Any]":
@@ -125,23 +135,39 @@ class Method(ABC, Generic[Settings]):
 
     @property
     def prompt(self) -> str:
-        """What the images are drawn with."""
+        """What the images are drawn with; the first prompt of a run of several."""
         return self.config.prompt
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """All prompts that the run learns."""
+        return (self.prompt, *self.config.further_prompts)
+
+    def captions(self, batch: Batch) -> Int[Tensor, " batch"] | None:
+        """The number of each image's prompt; None in a run of one prompt."""
+        if not batch.prompts:
+            return None
+        return torch.tensor([self.prompts.index(prompt) for prompt in batch.prompts])
 
     def generate(
         self, *, on_image: OnImage | None = None, on_progress: OnProgress | None = None
     ) -> Batch:
         """Draw the noises of the epoch's batch, denoise them, decode.
 
+        Several prompts share the batch (`spread`), the images of each one after the other.
         `on_image(index, image)` gets each image as soon as it is decoded.
         """
-        n = self.config.images_per_epoch
+        n, several = self.config.images_per_epoch, len(self.prompts) > 1
+        counts = spread(n, self.latest) if several else [n]
+        noises = [self._batch_noises(count, number) for number, count in enumerate(counts)]
+        captions = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
         with self.policy.memory_errors("drawing"):
             drawn = draw(
                 self.policy,
-                self._batch_noises(n),
+                torch.cat(noises),
                 Streams(self.config.seed, self.epoch, "sampling"),
-                prompt=self.prompt,
+                prompt=self.prompts if several else self.prompt,
+                captions=captions if several else None,
                 trained_steps=self._trained_steps(n),
                 on_image=on_image,
                 on_progress=on_progress,
@@ -153,6 +179,7 @@ class Method(ABC, Generic[Settings]):
             noises=drawn.noises,
             latents=drawn.latents,
             transitions=drawn.transitions,
+            prompts=tuple(self.prompts[number] for number in captions) if several else (),
         )
 
     def learn(
@@ -168,13 +195,19 @@ class Method(ABC, Generic[Settings]):
                 f"resume from the checkpoint of epoch {batch.epoch}, or send that epoch's batch."
             )
         feedback = feedback.check(batch)
+        parts = parts_of(batch, feedback, self.prompts)
+        fresh = [self._fresh_verdicts(part.feedback, part.number) for part in parts]
         report = Report(
             epoch=batch.epoch,
-            success_rate=success_rate(feedback.good),
-            success_rate_fresh=success_rate(self._fresh_verdicts(feedback)),
-            diversity=in_batch_diversity(batch.latents.flatten(1)),
+            success_rate=mean_of([success_rate(part.feedback.good) for part in parts]),
+            success_rate_fresh=mean_of([success_rate(verdicts) for verdicts in fresh]),
+            diversity=mean_of([in_batch_diversity(p.batch.latents.flatten(1)) for p in parts]),
         )
-        self._keep(batch, feedback)
+        if len(parts) > 1:
+            report.by_prompt = [success_of(part, fresh[part.number]) for part in parts]
+            self._note_verdicts(fresh)
+        for part in parts:
+            self._keep(part)
         rate = self._success(report)
         if self.rollback.due(rate):
             earlier, report.note = self.rollback.take(rate)
@@ -193,10 +226,26 @@ class Method(ABC, Generic[Settings]):
         unless the method knows a better one."""
         return contextlib.nullcontext()
 
-    def predict(self, latents: Float[Tensor, "batch channel height width"]) -> list[float] | None:
-        """What the method expects people to say of clean latents, higher for better; None where it
-        expects nothing, as most methods do."""
+    def predict(
+        self, latents: Float[Tensor, "batch channel height width"], number: int = 0
+    ) -> list[float] | None:
+        """What the method expects people to say of clean latents of the run's prompt of that
+        number, higher for better; None where it expects nothing, as most methods do."""
         return None
+
+    def predict_batch(self, batch: Batch) -> list[float | None] | None:
+        """The same of a batch's images; None for those of a prompt of which it expects nothing."""
+        captions = self.captions(batch)
+        if captions is None:
+            expected = self.predict(batch.latents)
+            return None if expected is None else [*expected]
+        found: list[float | None] = [None] * len(captions)
+        for number in range(len(self.prompts)):
+            rows = torch.nonzero(captions == number).flatten()
+            expected = self.predict(batch.latents[rows], number)
+            for row, value in zip(rows.tolist(), expected or [], strict=False):
+                found[row] = value
+        return None if all(value is None for value in found) else found
 
     def workload(self) -> Workload | None:
         """What an epoch's learning sends through the network; None for nothing."""
@@ -219,11 +268,16 @@ class Method(ABC, Generic[Settings]):
         or the name of another sampler. The same seed gives the same images. `on_progress` hears of
         every step, and may raise to end the drawing. Raises `NoiseBankEmpty`, `ConfigError`.
         """
-        noises = self._normal_noises if noise == "normal" else self._bank_noises
+        generator = stream(seed, 0, "fresh noise")
+        if noise == "normal":
+            noises = self._normal_noises(n, generator)
+        else:
+            of_prompt = self.prompts.index(prompt) if prompt in self.prompts else 0
+            noises = self._bank_noises(n, generator, of_prompt)
         with self.policy.memory_errors("drawing"):
             return draw(
                 self.policy,
-                noises(n, stream(seed, 0, "fresh noise")),
+                noises,
                 Streams(seed, 0, "fresh sampling"),
                 prompt=prompt or self.prompt,
                 scheduler=scheduler,
@@ -252,9 +306,16 @@ class Method(ABC, Generic[Settings]):
     ) -> None:
         """Change the model by a batch of this epoch and fill in the report."""
 
-    def _keep(self, batch: Batch, feedback: Feedback) -> None:
-        """Remember of a batch what counts whether or not the model learns from it now: nothing,
-        for most methods."""
+    def _keep(self, part: PromptPart) -> None:
+        """Remember of a prompt's images what counts whether or not the model learns from them now:
+        nothing, for most methods."""
+
+    def _note_verdicts(self, fresh: list[tuple[bool | None, ...]]) -> None:
+        """Remember the latest verdicts on images from N(0, I), prompt by prompt; of a prompt of
+        which nobody judged one now, those before."""
+        tallies = [Tally().add(verdicts) for verdicts in fresh]
+        pairs = zip(self.latest, tallies, strict=True)
+        self.latest = [tally if tally.judged else before for before, tally in pairs]
 
     def _success(self, report: Report) -> float | None:
         """How good the model is by a batch's verdicts."""
@@ -270,13 +331,20 @@ class Method(ABC, Generic[Settings]):
 
     def _facts(self) -> dict[str, Any]:
         """What it has to remember besides tensors, for the checkpoint's state.json."""
-        return {"best_success_rate": self.rollback.best} if self.rollback.drop else {}
+        facts: dict[str, Any] = {}
+        if len(self.prompts) > 1:
+            facts["latest_verdicts"] = [asdict(tally) for tally in self.latest]
+        if self.rollback.drop:
+            facts["best_success_rate"] = self.rollback.best
+        return facts
 
     def _restore(self, tensors: Mapping[str, dict[str, Tensor]], facts: dict[str, Any]) -> None:
         """Put back what `_tensors` and `_facts` gave."""
         self._restore_policy(tensors)
         self.rollback.best = facts.get("best_success_rate")
         self.rollback.before = under(BEFORE, tensors)
+        if len(self.prompts) > 1:
+            self.latest = [Tally(**facts) for facts in facts["latest_verdicts"]]
 
     def _policy_tensors(self) -> dict[str, dict[str, Tensor]]:
         """A copy of the LoRA and of the optimizer's state: what a step back puts back."""
@@ -290,18 +358,20 @@ class Method(ABC, Generic[Settings]):
         self.policy.load_lora_state(tensors["lora"])
         load_optimizer_tensors(self.optimizer, tensors["optimizer"])
 
-    def _fresh(self, n: int) -> int:
-        """How many images of this epoch's batch, its last ones, are drawn from N(0, I)."""
+    def _fresh(self, n: int, number: int = 0) -> int:
+        """How many of this epoch's images of the prompt of that number, the last of n, are drawn
+        from N(0, I)."""
         return n
 
-    def _fresh_verdicts(self, feedback: Feedback) -> tuple[bool | None, ...]:
-        """What was said of the batch's images from N(0, I), before anything is learned from it."""
+    def _fresh_verdicts(self, feedback: Feedback, number: int = 0) -> tuple[bool | None, ...]:
+        """What was said of a prompt's images from N(0, I), before anything is learned from it."""
         n = len(feedback.good)
-        return feedback.good[n - self._fresh(n) :]
+        return feedback.good[n - self._fresh(n, number) :]
 
-    def _batch_noises(self, n: int) -> Float[Tensor, "n channel height width"]:
-        """The noises of this epoch's batch: N(0, I), unless the method knows better ones."""
-        return self._normal_noises(n, self._stream("noise"))
+    def _batch_noises(self, n: int, number: int = 0) -> Float[Tensor, "n channel height width"]:
+        """The noises of this epoch's images of a prompt: N(0, I), unless the method knows better
+        ones."""
+        return self._normal_noises(n, self._stream("noise", number))
 
     def _normal_noises(
         self, n: int, generator: torch.Generator
@@ -309,7 +379,7 @@ class Method(ABC, Generic[Settings]):
         return torch.randn(n, *self.policy.latent_shape, generator=generator)
 
     def _bank_noises(
-        self, n: int, generator: torch.Generator
+        self, n: int, generator: torch.Generator, number: int = 0
     ) -> Float[Tensor, "n channel height width"]:
         raise NoiseBankEmpty(
             f"The method {self.settings.name} keeps no noises of good images; sample with normal "
@@ -320,8 +390,8 @@ class Method(ABC, Generic[Settings]):
         """Which steps of each image the batch keeps the transitions of; None for none at all."""
         return None
 
-    def _stream(self, purpose: str) -> torch.Generator:
-        return stream(self.config.seed, self.epoch, purpose)
+    def _stream(self, purpose: str, number: int = 0) -> torch.Generator:
+        return stream(self.config.seed, self.epoch, purpose, number)
 
 
 def class_of(method: str) -> type[Method[Any]]:
@@ -349,7 +419,8 @@ def adamw(
 
 @contextlib.contextmanager
 def timed(report: Report, stage: str) -> Iterator[None]:
-    """Put the block's wall-clock seconds into the report."""
+    """Add the block's wall-clock seconds to the report's."""
     started = time.perf_counter()
     yield
-    report.seconds[stage] = time.perf_counter() - started
+    before = report.seconds.get(stage, 0.0)
+    report.seconds[stage] = before + time.perf_counter() - started

@@ -37,6 +37,9 @@ def check_run(config: RunConfig) -> list[str]:
     if isinstance(settings, TrajectorySettings):
         schedule.check_trainable(settings.trained_steps)
     prompts = {"prompt": config.prompt, "negative prompt": config.negative_prompt}
+    further = {"prompt": config.further_prompts, "held-out prompt": config.held_out}
+    for name, texts in further.items():
+        prompts |= {f"{name} {text!r}": text for text in texts}
     if isinstance(settings, EnhancedPromptSettings):
         prompts["enhanced prompt"] = settings.enhanced_prompt
     if isinstance(settings, DreamBoothSettings):

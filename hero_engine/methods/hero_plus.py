@@ -15,24 +15,30 @@ from math import ceil
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from hero_engine.config import RunConfig
 from hero_engine.diffusion.forward_process import Levels, Noised, squared_errors
 from hero_engine.diffusion.kernel import Denoiser
 from hero_engine.errors import ConfigError
-from hero_engine.feedback.replay import Replay, draw, rarity
+from hero_engine.feedback.evidence import Tally
+from hero_engine.feedback.examples import Examples
+from hero_engine.feedback.replay import Replay
 from hero_engine.feedback.summary import FeedbackSummary
+from hero_engine.feedback.tallies import Tallies
 from hero_engine.methods import denoising_loss
 from hero_engine.methods.base import timed
 from hero_engine.methods.denoising_loss import Kind, Losses, Term
-from hero_engine.methods.feedback_method import FeedbackMethod
+from hero_engine.methods.feedback_method import Appraisal, FeedbackMethod, about
 from hero_engine.methods.hero_plus_settings import HeroPlusSettings
 from hero_engine.methods.pretrained_pull import Compared, Pull, compared, latents_in_a_pass
 from hero_engine.methods.prior import draw_prior, prior_prompt
+from hero_engine.methods.prompt_memory import of_prompt
+from hero_engine.methods.prompt_parts import PromptPart, parts_of
 from hero_engine.methods.rollback import Rollback, under
-from hero_engine.methods.standing import HALF, Standing, came_back
+from hero_engine.methods.shared_steps import draws_by_prompt
+from hero_engine.methods.standing import HALF, Judged, Standing, Verdicts, came_back
 from hero_engine.methods.workload import Workload
 from hero_engine.report import OnProgress, Report, reporting
 from hero_engine.storage.batch import Batch, Feedback
@@ -43,8 +49,8 @@ CHAMPION = "champion-"
 where it is not the one that the run goes on with."""
 
 
-Draws = Callable[[int], Float[Tensor, "n channel height width"]]
-"""So many of the good latents, by chance."""
+Draws = Callable[[int], tuple[Float[Tensor, "n channel height width"], Int[Tensor, " n"] | None]]
+"""So many of the good latents, by chance, and the numbers of their prompts."""
 
 
 class HeroPlus(FeedbackMethod[HeroPlusSettings]):
@@ -52,11 +58,19 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
 
     def __init__(self, config: RunConfig) -> None:
         super().__init__(config)
-        self.replay = Replay.empty(self.policy.latent_shape)
+        self.replays = [Replay.empty(self.policy.latent_shape) for _ in config.prompts]
+        """One for each prompt of the run."""
         self.prior: Float[Tensor, "prior channel height width"] | None = None
-        self.standing = Standing()
+        several = len(config.prompts) > 1
+        none = Tallies.none(len(config.prompts)) if several else Tally()
+        self.standing = Standing(Judged(0, none))
         if self.settings.keep_best:
             self.rollback = Rollback(0.0)
+
+    @property
+    def replay(self) -> Replay:
+        """That of the run's prompt."""
+        return self.replays[0]
 
     @contextlib.contextmanager
     def run_model(self) -> Iterator[None]:
@@ -83,13 +97,18 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
 
     def recall(self, saved: Checkpoint) -> None:
         """Learn from the images that were judged until that checkpoint, too."""
-        replay = Replay(**saved.tensors["replay"])
-        if replay.latents.shape[1:] != self.replay.latents.shape[1:]:
-            raise ConfigError(
-                "The run cannot go on with earlier labels, since its images have another size; "
-                "leave --with-labels out, or the size."
-            )
-        self.replay = replay
+        theirs = [saved.config["prompt"], *saved.config.get("further_prompts", ())]
+        for number, prompt in enumerate(self.prompts):
+            if prompt not in theirs and len(self.prompts) + len(theirs) > 2:
+                continue
+            own = theirs.index(prompt) if prompt in theirs else 0
+            replay = Replay(**saved.tensors[f"{of_prompt(own)}replay"])
+            if replay.latents.shape[1:] != self.replay.latents.shape[1:]:
+                raise ConfigError(
+                    "The run cannot go on with earlier labels, since its images have another size; "
+                    "leave --with-labels out, or the size."
+                )
+            self.replays[number] = replay
 
     def workload(self) -> Workload:
         """Of `denoising_steps` full steps."""
@@ -105,32 +124,35 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
 
         return Workload(losses, latents=settings.denoising_steps * of_a_step, at_once=size)
 
-    def _keep(self, batch: Batch, feedback: Feedback) -> None:
-        self.replay = self.replay.add(batch, feedback)
+    def _keep(self, part: PromptPart) -> None:
+        self.replays[part.number] = self.replays[part.number].add(part.batch, part.feedback)
 
     def _learn(
         self, batch: Batch, feedback: Feedback, report: Report, on_progress: OnProgress | None
     ) -> None:
-        fresh = self._fresh_verdicts(feedback)
-        appraisal = self._appraise(batch, feedback, report, on_progress)
-        self._remember(batch, feedback, appraisal, report)
-        summary, nothing_to_learn = appraisal.summary, report.note
-        report.note = self._judge(fresh, report) if self.settings.keep_best else ""
-        learns = summary.judged and self.replay.good.any() and not report.good_enough
+        parts = parts_of(batch, feedback, self.prompts)
+        fresh = [self._fresh_verdicts(part.feedback, part.number) for part in parts]
+        appraisals = self._appraise(batch, feedback, report, on_progress)
+        self._remember(appraisals, report)
+        summary, nothing_to_learn = FeedbackSummary.of(feedback), report.note
+        verdicts: Verdicts = fresh if len(parts) > 1 else fresh[0]
+        report.note = self._judge(verdicts, report) if self.settings.keep_best else ""
+        any_good = any(replay.good.any() for replay in self.replays)
+        learns = summary.judged and any_good and not report.good_enough
         steps = self._steps(report) if learns else 0
         if steps:
             before = self._policy_tensors() if self.settings.keep_best else None
             self._take_steps(batch, steps, report, on_progress)
             if before is not None:
                 self.standing.updated(before, self.epoch + 1)
-            report.add_note(self._note(summary))
+            report.add_note(self._note(appraisals))
         elif not report.good_enough:
             left = learns and (summary.bad or self.settings.keep_best)
             report.add_note(self._left_as_it_is() if left else nothing_to_learn)
         if self.settings.keep_best:
             self.standing.fill_in(report)
 
-    def _judge(self, verdicts: Sequence[bool | None], report: Report) -> str:
+    def _judge(self, verdicts: Verdicts, report: Report) -> str:
         """Let the verdicts on fresh noises say which model the run goes on with, and whether it is
         good enough; what people should know of that."""
         challenger = self.standing.challenger(verdicts)
@@ -152,7 +174,7 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         with timed(report, "denoising"):
             losses = denoising_loss.train(
                 self.optimizer,
-                self._terms(self.policy.denoiser(batch.prompt, guided=False), steps),
+                self._terms(self._unguided(batch), steps),
                 learning_rate=settings.denoising_lr,
                 max_grad_norm=self.config.lora.max_grad_norm,
                 forward_batch_size=settings.latents_at_once,
@@ -161,11 +183,20 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         report.set_denoising(losses)
         report.updated = True
 
-    def _note(self, summary: FeedbackSummary) -> str:
+    def _unguided(self, batch: Batch) -> Denoiser:
+        """The network for a batch's prompts."""
+        return self.policy.denoiser(self.prompts if batch.prompts else batch.prompt, guided=False)
+
+    def _note(self, appraisals: Sequence[Appraisal]) -> str:
         """What people should know of an epoch in which steps were made."""
-        if self.anchor is None:
+        if all(memory.anchor is None for memory in self.memories):
             return "No best image has been chosen yet, so nothing can be predicted."
-        return summary.unusual(0.0, needs_anchor=True)
+        said = [
+            about(each.part, appraisals, each.summary.unusual(0.0, needs_anchor=True))
+            for each in appraisals
+            if each.anchor is not None
+        ]
+        return " ".join(filter(None, said))
 
     def _left_as_it_is(self) -> str:
         if not self.settings.keep_best:
@@ -185,15 +216,30 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
             return self.standing.last_judged.tally.rate
         return super()._success(report)
 
-    def _fresh(self, n: int) -> int:
-        rate = self.standing.last_judged.tally.rate
+    def _fresh(self, n: int, number: int = 0) -> int:
+        rate = self._tally(number).rate
         if self.settings.keep_best and rate is not None and rate >= HALF:
             return n
-        return super()._fresh(n)
+        return super()._fresh(n, number)
+
+    def _tally(self, number: int) -> Tally:
+        """The verdicts on the judged model's images of a prompt."""
+        tally = self.standing.last_judged.tally
+        return tally.of_prompts[number] if isinstance(tally, Tallies) else tally
+
+    def _draws(self) -> list[float]:
+        """How often each prompt's good latents are drawn in this epoch."""
+        numbers, judged = range(len(self.prompts)), self.latest
+        if self.settings.keep_best:
+            judged = [self._tally(number) for number in numbers]
+        good = [int(replay.good.sum()) for replay in self.replays]
+        return draws_by_prompt(self.settings, good, judged)
 
     def _steps(self, report: Report) -> int:
         """How many steps there are good latents for (`denoising_repeats`) and reason for
         (`denoising_full_share`)."""
+        if len(self.prompts) > 1:
+            return ceil(sum(self._draws()) / self.settings.denoising_batch_size)
         settings, good = self.settings, int(self.replay.good.sum())
         steps, success = settings.denoising_steps, self._success(report)
         if settings.denoising_repeats:
@@ -211,10 +257,9 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         the pretrained model."""
         settings, generator = self.settings, self._stream("denoising")
         size = settings.denoising_batch_size
-        latents = self.replay.good_latents
-        weights = rarity(latents.flatten(1))
-        draws = partial(draw, latents, weights, generator=generator)
-        pulls = self._pulls(denoise, draws, generator)
+        examples = Examples.of(self.replays, self._draws())
+        draws = partial(examples.draw, generator=generator)
+        pulls = self._pulls(denoise, examples, generator)
         losses = self._losses(denoise)
         at_a_time = max(1, latents_in_a_pass(self.config.sampling) // size)
         for ahead in torch.arange(steps).split(at_a_time):
@@ -228,13 +273,15 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         """A step's good latents, noised and as noise alone."""
         process, size = self.policy.forward_process, self.settings.denoising_batch_size
         first = self._first_step_latents(size)
-        parts = [process.noised(draws(size - first), generator, self._learned)]
+        z_0, captions = draws(size - first)
+        parts = [process.noised(z_0, generator, self._learned).captioned(captions)]
         if first:
-            parts.append(process.noise_only(draws(first), generator))
+            z_0, captions = draws(first)
+            parts.append(process.noise_only(z_0, generator).captioned(captions))
         return self._passes(parts)
 
     def _pulls(
-        self, denoise: Denoiser, draws: Draws, generator: torch.Generator
+        self, denoise: Denoiser, examples: Examples, generator: torch.Generator
     ) -> Callable[[int], Iterator[Pull]]:
         """What a step, by its number, holds to the pretrained model: the cleaner noise levels, the
         prior, and one of the kept prompts in turn."""
@@ -242,19 +289,24 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         size, held = settings.denoising_batch_size, self._held_latents
         first, few = self._first_step_latents(size), ceil(size / 2)
         of_prior = self.policy.denoiser(prior_prompt(self.policy, settings), guided=False)
-        of_kept = [self.policy.denoiser(each, guided=False) for each in settings.kept(self.prompt)]
+        of_kept = [
+            (self.policy.denoiser(kept, guided=False), examples.only(number))
+            for kept, number in settings.kept_beside(self.prompts).items()
+        ]
 
         def of_step(step: int) -> Iterator[Pull]:
             if held:
-                part = process.noised(draws(held), generator, (0.0, settings.held_share))
-                yield Pull(denoise, [part], settings.held_weight)
+                z_0, captions = examples.draw(held, generator)
+                part = process.noised(z_0, generator, (0.0, settings.held_share))
+                yield Pull(denoise, [part.captioned(captions)], settings.held_weight)
             if self.prior is not None:
                 rows = torch.randint(len(self.prior), (size,), generator=generator)
                 parts = self._passes(self._noised(self.prior[rows], first, generator))
                 yield Pull(of_prior, parts, settings.preservation_weight)
             if of_kept:
-                parts = self._noised(draws(few), self._first_step_latents(few), generator)
-                of_one = of_kept[step % len(of_kept)]
+                of_one, near = of_kept[step % len(of_kept)]
+                z_0, _ = near.draw(few, generator)
+                parts = self._noised(z_0, self._first_step_latents(few), generator)
                 yield Pull(of_one, self._passes(parts), settings.keep_weight)
 
         return of_step
@@ -315,10 +367,10 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
             return squared_errors(prediction, part.target) * part.v_weight
 
         def alone(part: Noised) -> Float[Tensor, " batch"]:
-            return errors(part, denoise(part.z_t, part.timesteps))
+            return errors(part, part.predicted(denoise))
 
         def with_pull(part: Compared) -> Float[Tensor, " batch"]:
-            prediction = denoise(part.z_t, part.timesteps)
+            prediction = part.predicted(denoise)
             return errors(part, prediction) + weight * part.change(prediction)
 
         return with_pull if weight else alone
@@ -335,11 +387,13 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
 
     def _tensors(self) -> dict[str, dict[str, Tensor]]:
         prior = {} if self.prior is None else {"prior": {"latents": self.prior}}
-        replay = {"latents": self.replay.latents, "good": self.replay.good}
         champion = self.standing.tensors or {}
         return {
             **super()._tensors(),
-            "replay": replay,
+            **{
+                f"{of_prompt(number)}replay": {"latents": replay.latents, "good": replay.good}
+                for number, replay in enumerate(self.replays)
+            },
             **prior,
             **{f"{CHAMPION}{file}": tensors for file, tensors in champion.items()},
         }
@@ -350,7 +404,9 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
 
     def _restore(self, tensors: Mapping[str, dict[str, Tensor]], facts: dict[str, Any]) -> None:
         super()._restore(tensors, facts)
-        self.replay = Replay(**tensors["replay"])
+        self.replays = [
+            Replay(**tensors[f"{of_prompt(number)}replay"]) for number in range(len(self.prompts))
+        ]
         self.prior = tensors["prior"]["latents"] if "prior" in tensors else None
         if self.settings.keep_best:
             self.standing = Standing.of(facts["standing"], under(CHAMPION, tensors))
@@ -358,9 +414,7 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
 
 def _held(pull: Pull, parts: Sequence[Compared]) -> list[Term[Compared]]:
     """A pull to the pretrained model, whose predictions are known."""
-    return _as_terms(
-        parts, lambda part: part.change(pull.denoise(part.z_t, part.timesteps)), pull.weight
-    )
+    return _as_terms(parts, lambda part: part.change(part.predicted(pull.denoise)), pull.weight)
 
 
 def _as_terms(parts: Sequence[Kind], losses: Losses[Kind], weight: float = 1.0) -> list[Term[Kind]]:

@@ -1,5 +1,6 @@
 """Settings of hero+. The defaults are the recipe that measured best (docs/research.md)."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -16,6 +17,7 @@ class HeroPlusSettings(DenoisingSettings, FeedbackSettings):
     """HERO's feedback, but the model learns by the denoising loss on the good images so far."""
 
     learns_from_images = True
+    several_prompts = True
 
     name: Literal["hero+"] = "hero+"
     fresh_share: float = Field(
@@ -121,6 +123,16 @@ class HeroPlusSettings(DenoisingSettings, FeedbackSettings):
         if self.keep == "none":
             return ()
         return tuple(neighbours(prompt)) if self.keep == "neighbours" else self.keep
+
+    def kept_beside(self, prompts: Sequence[str]) -> dict[str, int]:
+        """The prompts that a run on `prompts` keeps as they are, each with the number of the one
+        that it is next to; none that the run learns."""
+        kept = {
+            each: number
+            for number, prompt in reversed(list(enumerate(prompts)))
+            for each in self.kept(prompt)
+        }
+        return {each: number for each, number in kept.items() if each not in prompts}
 
     @property
     def left_from(self) -> float:

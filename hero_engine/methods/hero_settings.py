@@ -10,6 +10,8 @@ from hero_engine.methods.shared_settings import FeedbackSettings, PolicyGradient
 class HeroSettings(PolicyGradientSettings, FeedbackSettings):
     """HERO, the paper's Algorithm 1: rewards by similarity to the best image, policy gradient."""
 
+    several_prompts = True
+
     name: Literal["hero"] = "hero"
     reward: Literal["best", "positives", "binary", "no-embedding"] = Field(
         "best",

@@ -11,11 +11,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hero_engine.config import REFERENCE_LATENT_SIZE
-from hero_engine.diffusion.kernel import Denoiser, Schedule, log_prob
+from hero_engine.diffusion.kernel import Denoiser, Schedule, log_prob, predicted
 from hero_engine.diffusion.rows import Rows
 from hero_engine.diffusion.sampling import Transitions
 from hero_engine.errors import RatioError
-from hero_engine.feedback.reward import advantages
+from hero_engine.feedback.reward import advantages_within
 from hero_engine.methods.base import timed
 from hero_engine.methods.noise_floor import drowned, noise_floor
 from hero_engine.methods.shared_settings import PolicyGradientSettings
@@ -33,6 +33,9 @@ tenth of the clip range."""
 
 NOISE_FLOOR_IMAGES = 4
 """Of how many images the steps are looked at for it (`noise_floor.py`)."""
+
+Captions = Int[Tensor, " batch"] | None
+"""The number of each image's prompt; None where all have the same."""
 
 logger = logging.getLogger(__name__)
 
@@ -81,21 +84,23 @@ class Pairs(Rows):
     z_t: Float[Tensor, "pair channel height width"]
     z_prev: Float[Tensor, "pair channel height width"]
     log_prob: Float[Tensor, " pair"]
+    captions: Int[Tensor, " pair"] | None = None
+    """The number of each one's prompt; None where all have the same."""
 
     def split(self, size: int) -> Iterator["Pairs"]:
         """The pairs in order, `size` at a time."""
-        columns = (self.steps, self.z_t, self.z_prev, self.log_prob)
-        for parts in zip(*(column.split(size) for column in columns), strict=True):
-            yield Pairs(*parts)
+        for begin in range(0, len(self), size):
+            yield self[begin : begin + size]
 
 
-def flatten_pairs(transitions: Transitions) -> Pairs:
+def flatten_pairs(transitions: Transitions, captions: Captions = None) -> Pairs:
     """[batch, K, ...] as [batch * K, ...]: all steps of the first image, then of the second."""
     return Pairs(
         transitions.steps.flatten(),
         transitions.z_t.flatten(0, 1),
         transitions.z_prev.flatten(0, 1),
         transitions.log_prob.flatten(),
+        None if captions is None else captions.repeat_interleave(transitions.steps.shape[1]),
     )
 
 
@@ -104,7 +109,8 @@ def pair_log_probs(
 ) -> Float[Tensor, " pair"]:
     """log p_phi(z_{t-1} | z_t, c) of (image, step) pairs, each at its own step, in one pass."""
     z_t, timesteps = pairs.z_t.to(device), schedule.timesteps[pairs.steps].to(device)
-    mean, std = schedule.step_distribution(denoise(z_t, timesteps), pairs.steps, z_t)
+    prediction = predicted(denoise, z_t, timesteps, pairs.captions)
+    mean, std = schedule.step_distribution(prediction, pairs.steps, z_t)
     return log_prob(pairs.z_prev.to(device), mean, std)
 
 
@@ -125,13 +131,14 @@ def accumulate_gradient(
     *,
     clip_range: float,
     forward_batch_size: int,
+    captions: Captions = None,
 ) -> tuple[Float[Tensor, " pair"], Float[Tensor, " pair"]]:
     """Add the gradient of the mean loss over a minibatch's pairs (Eq. 8); losses and log-ratios.
 
     `forward_batch_size` pairs go through the network at once; the gradient is the same for any.
     """
     device = parameters[0].device
-    pairs = flatten_pairs(transitions)
+    pairs = flatten_pairs(transitions, captions)
     pair_advantages = advantages.repeat_interleave(transitions.steps.shape[1])
     parts = list(
         zip(pairs.split(forward_batch_size), pair_advantages.split(forward_batch_size), strict=True)
@@ -161,6 +168,7 @@ def update(
     generator: torch.Generator,
     recompute_old: bool = False,
     learning_rate_scale: float = 1.0,
+    captions: Captions = None,
     on_step: Callable[[int], OnStep | None] | None = None,
 ) -> UpdateStats:
     """One epoch's policy update (Eq. 8): `inner_epochs` passes in minibatches of images.
@@ -188,6 +196,7 @@ def update(
             first_pass,
             settings.latents_at_once,
             parameters[0].device,
+            captions,
         )
 
     def gradient_of(step: int, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -199,6 +208,7 @@ def update(
             parameters,
             clip_range=clip_range,
             forward_batch_size=settings.latents_at_once,
+            captions=None if captions is None else captions[rows],
         )
         if step == 0:
             check_ratio(log_ratio, clip_range)
@@ -248,6 +258,7 @@ def rescored(
     minibatches: list[Int[Tensor, " _rows"]],
     forward_batch_size: int,
     device: torch.device,
+    captions: Captions = None,
 ) -> Transitions:
     """The same transitions with log-probabilities recomputed in the update's own forward passes.
 
@@ -256,7 +267,7 @@ def rescored(
     """
     fresh = torch.full_like(transitions.log_prob, float("nan"))
     for rows in minibatches:
-        pairs = flatten_pairs(transitions[rows])
+        pairs = flatten_pairs(transitions[rows], None if captions is None else captions[rows])
         scored = log_probs_in_parts(denoise, schedule, pairs, forward_batch_size, device)
         fresh[rows] = scored.cpu().view(len(rows), -1)
     return Transitions(transitions.steps, transitions.z_t, transitions.z_prev, fresh)
@@ -305,8 +316,12 @@ class PolicyGradientMethod(TrajectoryMethod[Settings]):
         *,
         learning_rate_scale: float = 1.0,
     ) -> None:
-        """One epoch's DDPO update (Eq. 2, 8) from the rewards of the batch."""
-        settings, denoise = self.settings, self.policy.denoiser(batch.prompt)
+        """One epoch's DDPO update (Eq. 2, 8) from the rewards of the batch.
+
+        Rewards are compared within a prompt. An image whose reward is NaN has the advantage 0.
+        """
+        settings, captions = self.settings, self.captions(batch)
+        denoise = self.policy.denoiser(batch.prompt if captions is None else self.prompts)
         transitions, first = transitions_of(batch), not self.optimizer.state
         with timed(report, "update"):
             stats = update(
@@ -314,34 +329,38 @@ class PolicyGradientMethod(TrajectoryMethod[Settings]):
                 self.schedule,
                 self.optimizer,
                 transitions,
-                advantages(
-                    rewards, std_floor=settings.reward_std_floor, clip=settings.advantage_clip
+                advantages_within(
+                    captions,
+                    rewards,
+                    std_floor=settings.reward_std_floor,
+                    clip=settings.advantage_clip,
                 ),
                 settings,
                 max_grad_norm=self.config.lora.max_grad_norm,
                 generator=self._stream("minibatches"),
                 recompute_old=self.policy.sampler_differs,
                 learning_rate_scale=learning_rate_scale,
+                captions=captions,
                 on_step=partial(reporting, on_progress, "update"),
             )
         report.updated = True
         for name, value in asdict(stats).items():
             setattr(report, name, value)
         if first:
-            self._note_noise_floor(denoise, transitions[:NOISE_FLOOR_IMAGES], report)
+            looked_at = slice(NOISE_FLOOR_IMAGES)
+            of_looked_at = None if captions is None else captions[looked_at]
+            pairs = flatten_pairs(transitions[looked_at], of_looked_at)
+            self._note_noise_floor(denoise, pairs, report)
 
-    def _note_noise_floor(
-        self, denoise: Denoiser, transitions: Transitions, report: Report
-    ) -> None:
+    def _note_noise_floor(self, denoise: Denoiser, pairs: Pairs, report: Report) -> None:
         """Once a run: what rounding does to the ratio, and whether the clip is above it."""
-        parameters = self.policy.parameters
-        pairs, at_once = flatten_pairs(transitions), self.settings.latents_at_once
+        parameters, at_once = self.policy.parameters, self.settings.latents_at_once
 
         def log_probs() -> Tensor:
             return log_probs_in_parts(denoise, self.schedule, pairs, at_once, self.policy.device)
 
         floor = noise_floor(log_probs, parameters)
-        clip_range = scaled_clip_range(self.settings.clip_range, transitions.z_t[0, 0].numel())
+        clip_range = scaled_clip_range(self.settings.clip_range, pairs.z_t[0].numel())
         report.noise_floor = floor
         if said := drowned(floor, clip_range):
             report.add_note(said)

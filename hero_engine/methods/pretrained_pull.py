@@ -57,12 +57,19 @@ def compared(
     latents, device = Noised.concatenate(parts), policy.device
 
     def predict(_: int, rows: Tensor) -> Tensor:
-        return denoise(latents.z_t[rows].to(device), latents.timesteps[rows].to(device)).cpu()
+        return latents[rows].to(device).predicted(denoise).cpu()
 
     with policy.pretrained():
         made = torch.cat(shared(torch.arange(len(latents)).split(at_once), predict))
     predictions = made.split([len(part) for part in parts])
     return [
-        Compared(part.z_t, part.timesteps, part.target, part.v_weight, prediction)
+        Compared(
+            part.z_t,
+            part.timesteps,
+            part.target,
+            part.v_weight,
+            prediction,
+            captions=part.captions,
+        )
         for part, prediction in zip(parts, predictions, strict=True)
     ]

@@ -28,7 +28,7 @@ class RewardDdpo(PolicyGradientMethod[RewardDdpoSettings]):
         run = Method.create(config, reward=lambda images, prompts: [...])
 
     Without a `reward`, the one that `reward_model` names. Feedback only counts towards the reports.
-    Rewards are normalised per prompt, as DDPO does; a batch has one prompt, so over the batch.
+    Rewards are normalised per prompt, as DDPO does.
     """
 
     def __init__(self, config: RunConfig, reward: Reward | None = None) -> None:
@@ -39,9 +39,8 @@ class RewardDdpo(PolicyGradientMethod[RewardDdpoSettings]):
         self, batch: Batch, feedback: Feedback, report: Report, on_progress: OnProgress | None
     ) -> None:
         with timed(report, "reward"):
-            rewards = checked(
-                self.reward(batch.images, [batch.prompt] * len(batch.images)), len(batch.images)
-            )
+            prompts = [batch.prompt_of(index) for index in range(len(batch.images))]
+            rewards = checked(self.reward(batch.images, prompts), len(batch.images))
         self._policy_gradient(batch, rewards, report, on_progress)
         summary = FeedbackSummary.of(feedback)
         report.set_rewards(rewards.tolist(), summary.good, summary.bad)

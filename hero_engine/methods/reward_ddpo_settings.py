@@ -10,6 +10,8 @@ from hero_engine.methods.shared_settings import PolicyGradientSettings
 class RewardDdpoSettings(PolicyGradientSettings):
     """DDPO with a reward model in place of people; the paper compares with it."""
 
+    several_prompts = True
+
     name: Literal["ddpo"] = "ddpo"
     reward_model: Literal["pickscore"] | None = Field(
         None, description="Reward model that replaces people's feedback in learning."

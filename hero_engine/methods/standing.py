@@ -5,10 +5,11 @@ if fewer of its images from fresh noises are good, the judged model comes back.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from hero_engine.feedback.evidence import Tally
+from hero_engine.feedback.tallies import Tallies, by_prompt, tally_of
 from hero_engine.methods.rollback import Tensors
 from hero_engine.report import Report
 
@@ -18,6 +19,12 @@ noise bank too, the few good images are learned from more often, and a small fal
 chance. From there on every label counts."""
 
 
+AnyTally = Tally | Tallies
+"""Of a run of one prompt, or of several."""
+Verdicts = Sequence[Any]
+"""On images from N(0, I): [image], or [prompt][image] in a run of several prompts."""
+
+
 @dataclass(frozen=True)
 class Judged:
     """A model of the run, and what people said of its images from N(0, I)."""
@@ -25,7 +32,7 @@ class Judged:
     epoch: int = 0
     """After how many epochs it was made; 0 is the one that the run
     began with."""
-    tally: Tally = field(default_factory=Tally)
+    tally: AnyTally = field(default_factory=Tally)
 
 
 @dataclass
@@ -50,11 +57,11 @@ class Standing:
         unjudged = self.champion is not None and not self.champion.epoch
         return self.current if unjudged else self.last_judged
 
-    def challenger(self, verdicts: Sequence[bool | None]) -> Judged:
+    def challenger(self, verdicts: Verdicts) -> Judged:
         """The present model with more verdicts."""
         return Judged(self.current.epoch, self.current.tally.add(verdicts))
 
-    def judge(self, verdicts: Sequence[bool | None]) -> Tensors | None:
+    def judge(self, verdicts: Verdicts) -> Tensors | None:
         """Take verdicts on fresh noises in; the champion's tensors where it is to come back."""
         current = self.challenger(verdicts)
         champion, tensors = self.champion, self.tensors
@@ -70,13 +77,19 @@ class Standing:
         """The model was changed, and stands after so many epochs; `before` is what it was."""
         if self.champion is None:
             self.champion, self.tensors = self.current, before
-        self.current = Judged(epochs)
+        self.current = Judged(epochs, self.current.tally.anew())
 
     def fill_in(self, report: Report) -> None:
         """Tell people which model is theirs, and what speaks for it."""
         model = self.of_run
         report.model_epoch = model.epoch
         report.model_good, report.model_judged = model.tally.good, model.tally.judged
+        if isinstance(model.tally, Tallies):
+            pairs = zip(report.by_prompt, model.tally.of_prompts, strict=True)
+            report.by_prompt = [
+                replace(each, model_good=tally.good, model_judged=tally.judged)
+                for each, tally in pairs
+            ]
 
     def facts(self) -> dict[str, Any]:
         """What a checkpoint says of it beside the tensors."""
@@ -91,19 +104,17 @@ class Standing:
         return cls(_judged(facts), None if champion is None else _judged(champion), tensors)
 
 
-def _worse(challenger: Tally, champion: Tally) -> bool:
+def _worse(challenger: AnyTally, champion: AnyTally) -> bool:
     """By its rate; where fewer than half are good, by more than a standard error."""
     if challenger.rate is None or champion.rate is None:
         return False
-    fall = champion.rate - challenger.rate
-    if champion.rate >= HALF:
-        return fall > 0
-    both = Tally(challenger.good + champion.good, challenger.judged + champion.judged)
-    return fall > both.error(challenger.judged, champion.judged)
+    now, before = by_prompt(challenger), by_prompt(champion)
+    fall = now.fall(before)
+    return fall > 0 if champion.rate >= HALF else fall > now.error_of_fall(before)
 
 
 def _judged(facts: Mapping[str, Any]) -> Judged:
-    return Judged(facts["epoch"], Tally(**facts["tally"]))
+    return Judged(facts["epoch"], tally_of(facts["tally"]))
 
 
 def came_back(challenger: Judged, champion: Judged) -> str:
@@ -113,8 +124,14 @@ def came_back(challenger: Judged, champion: Judged) -> str:
         if champion.epoch
         else "the model that the run began with"
     )
-    return (
-        f"The last update did no good: {challenger.tally.good} of {challenger.tally.judged} images "
-        f"from fresh noises are good, and {champion.tally.good} of {champion.tally.judged} were "
-        f"before it. So {before} came back."
-    )
+    if isinstance(challenger.tally, Tallies):
+        seen = (
+            f"averaged over the prompts, {challenger.tally.rate or 0:.0%} of the images from fresh "
+            f"noises are good, and {champion.tally.rate or 0:.0%} were"
+        )
+    else:
+        seen = (
+            f"{challenger.tally.good} of {challenger.tally.judged} images from fresh noises are "
+            f"good, and {champion.tally.good} of {champion.tally.judged} were"
+        )
+    return f"The last update did no good: {seen} before it. So {before} came back."

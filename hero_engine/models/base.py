@@ -21,7 +21,15 @@ from hero_engine.models.files import ModelFiles, locate
 from hero_engine.models.quantization import quantization
 
 Condition = dict[str, Tensor]
-"""What a network is told besides z_t and t: a prompt and its negative, encoded once."""
+"""What a network is told besides z_t and t: a prompt and its negative, encoded once.
+
+The first dimension of every part is 1, or the number of latents where each has its own prompt.
+"""
+
+
+def for_each(part: Tensor, n: int) -> Tensor:
+    """A part of a condition for n latents."""
+    return part if len(part) == n else part.repeat_interleave(n, 0)
 
 
 def pixels_of(vae: Mapping[str, Any]) -> int:

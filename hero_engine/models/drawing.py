@@ -1,7 +1,8 @@
 """Images from the model as it stands: for any prompt, by any sampler, from given noises."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +11,9 @@ from PIL import Image
 from torch import Tensor
 
 from hero_engine.diffusion import sampling
+from hero_engine.diffusion.kernel import Denoiser, predicted
 from hero_engine.diffusion.sampling import Transitions
+from hero_engine.errors import ConfigError
 from hero_engine.models.encoding import pipeline_for_encoded
 from hero_engine.models.policy import Policy
 from hero_engine.models.sanity import check_images, check_latents
@@ -24,9 +27,10 @@ OnImage = Callable[[int, Image.Image], None]
 
 Generators = torch.Generator | list[torch.Generator]
 Sampler = Callable[
-    [Tensor, Generators, Tensor | None, OnStep | None], tuple[Tensor, Transitions | None]
+    [Tensor, Tensor | None, Generators, Tensor | None, OnStep | None],
+    tuple[Tensor, Transitions | None],
 ]
-"""(noises, generators, steps to keep, progress) -> clean latents, transitions."""
+"""(noises, captions, generators, steps to keep, progress) -> clean latents, transitions."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ def draw(
     noises: Float[Tensor, "batch channel height width"],
     streams: Streams,
     *,
-    prompt: str,
+    prompt: str | Sequence[str],
+    captions: Int[Tensor, " batch"] | None = None,
     scheduler: str | None = None,
     trained_steps: Int[Tensor, "batch trained"] | None = None,
     decode: bool = True,
@@ -67,7 +72,8 @@ def draw(
     on_image: OnImage | None = None,
     on_progress: OnProgress | None = None,
 ) -> Samples:
-    """Denoise `noises`, `sample_batch_size` at a time, and decode them.
+    """Denoise `noises`, `sample_batch_size` at a time, and decode them: all for one prompt, or each
+    for that of several which `captions` names.
 
     By the run's own schedule, keeping the transitions of `trained_steps`; or by the sampler that
     `scheduler` names, one of `SCHEDULERS`. Without `decode` there are no images, only latents.
@@ -80,10 +86,15 @@ def draw(
     def draw_part(part: int, rows: Tensor) -> tuple[Tensor, Transitions | None, list[Image.Image]]:
         generators = streams.of(policy, part, rows)
         z_t = noises[rows].to(policy.device)
+        of_rows = None if captions is None else captions[rows]
         told = reporting(on_progress, stage, len(parts) * steps, part * steps)
         with policy.autocast():
             z_0, kept = denoise(
-                z_t, generators, None if trained_steps is None else trained_steps[rows], told
+                z_t,
+                of_rows,
+                generators,
+                None if trained_steps is None else trained_steps[rows],
+                told,
             )
         check_latents(z_0, precision)
         images: list[Image.Image] = []
@@ -105,19 +116,25 @@ def draw(
     )
 
 
-def _sampler(policy: Policy, prompt: str, scheduler: str | None) -> Sampler:
+def _sampler(policy: Policy, prompt: str | Sequence[str], scheduler: str | None) -> Sampler:
     """The run's own schedule, or a plain pipeline with another sampler."""
     if scheduler is None:
         denoiser, schedule = policy.denoiser(prompt), policy.schedule
-        return lambda z_t, generators, wanted, told: sampling.sample(
-            denoiser, schedule, z_t, generators, wanted, told
+        return lambda z_t, captions, generators, wanted, told: sampling.sample(
+            partial(_captioned, denoiser, captions), schedule, z_t, generators, wanted, told
         )
+    if not isinstance(prompt, str):
+        raise ConfigError("Another sampler draws for one prompt at a time; name one.")
     pipe: Any = pipeline_for_encoded(policy.family, scheduler)
     config = policy.config
     condition = policy.condition(prompt)
 
     def through_pipeline(
-        z_t: Tensor, generators: Generators, wanted: Tensor | None, told: OnStep | None
+        z_t: Tensor,
+        _: Tensor | None,
+        generators: Generators,
+        wanted: Tensor | None,
+        told: OnStep | None,
     ) -> tuple[Tensor, None]:
         arguments = policy.family.call_arguments(
             prompt, config.negative_prompt, z_t, config.sampling.guidance_scale
@@ -128,3 +145,9 @@ def _sampler(policy: Policy, prompt: str, scheduler: str | None) -> Sampler:
         return policy.family.spatial(drawn), None
 
     return through_pipeline
+
+
+def _captioned(
+    denoise: Denoiser, captions: Tensor | None, z_t: Tensor, timesteps: Tensor
+) -> Tensor:
+    return predicted(denoise, z_t, timesteps, captions)

@@ -1,5 +1,6 @@
 """The fine-tuned model for other programs."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,13 +38,14 @@ def lora_metadata(config: RunConfig) -> dict[str, str]:
     model, rank = public_name(config.model.name), str(config.lora.lora_rank)
     return {
         "modelspec.sai_model_spec": "1.0.0",
-        "modelspec.trigger_phrase": config.prompt,
+        "modelspec.trigger_phrase": "; ".join(config.prompts),
         "modelspec.license": f"That of the base model, {model}, applies.",
         "ss_sd_model_name": model,
         "ss_network_module": "networks.lora",
         "ss_network_dim": rank,
         "ss_network_alpha": rank,
         "hero.prompt": config.prompt,
+        **({"hero.prompts": json.dumps(config.prompts)} if config.further_prompts else {}),
         "hero.base_model": model,
         "hero.method": config.method.name,
     }
@@ -53,10 +55,17 @@ def export_noise(checkpoint: Checkpoint, folder: Path) -> Path:
     """Write a checkpoint's noise bank as safetensors into a folder; the path of the file.
 
     `good` is [good, channel, height, width], `best` is [channel, height, width] and lacks if no
-    image was ever chosen. Raises `NoiseBankEmpty`, `StorageError`.
+    image was ever chosen. In a run of several prompts those of the second are `prompt-1-good` and
+    `prompt-1-best`, and so on. Raises `NoiseBankEmpty`, `StorageError`.
     """
-    noise = checkpoint.tensors.get("noise", {})
-    if "good" not in noise:
+    kept = {
+        f"{file.removesuffix('noise')}{name}": tensor
+        for file, noise in checkpoint.tensors.items()
+        if file.endswith("noise")
+        for name, tensor in noise.items()
+        if name in ("good", "best")
+    }
+    if not any(name.endswith("good") for name in kept):
         raise NoiseBankEmpty(
             "There are no good noises to export: no image of this run has been called good yet, "
             f"or its method ({checkpoint.config.get('method')}) keeps none; export its LoRA "
@@ -64,6 +73,5 @@ def export_noise(checkpoint: Checkpoint, folder: Path) -> Path:
         )
     with storing("the noise bank", folder):
         folder.mkdir(parents=True, exist_ok=True)
-        kept = {name: each for name, each in noise.items() if name in ("good", "best")}
         write_tensors(folder / NOISE_FILE, kept)
         return folder / NOISE_FILE

@@ -7,7 +7,7 @@ import torch
 from diffusers import FluxPipeline
 from torch import Tensor
 
-from hero_engine.models.base import Condition, Configs
+from hero_engine.models.base import Condition, Configs, for_each
 from hero_engine.models.flow_family import vae_latents
 from hero_engine.models.patched_flow import PATCH, PatchedFlowFamily, packed, unpacked
 
@@ -117,8 +117,8 @@ class Flux(PatchedFlowFamily):
             hidden_states=packed(z_t),
             timestep=timesteps / self.pipe.scheduler.config.num_train_timesteps,
             guidance=guidance if self.has_guidance_input else None,
-            pooled_projections=pooled.repeat(n, 1),
-            encoder_hidden_states=embeds.repeat(n, 1, 1),
+            pooled_projections=for_each(pooled, n),
+            encoder_hidden_states=for_each(embeds, n),
             txt_ids=torch.zeros(embeds.shape[1], 3, device=z_t.device, dtype=embeds.dtype),
             img_ids=image_ids(height, width).to(z_t.device, embeds.dtype),
             return_dict=False,

@@ -37,10 +37,11 @@ class Halves:
     def of(self, denoise: Denoiser) -> Denoiser:
         """The same, in halves; differentiable in the network's trainable parameters alone."""
 
-        def in_halves(z_t: Tensor, timesteps: Tensor) -> Tensor:
+        def in_halves(*columns: Tensor) -> Tensor:
+            z_t = columns[0]
             if len(z_t) < 2 or torch.is_autocast_enabled(z_t.device.type):
-                return denoise(z_t, timesteps)
-            halves = list(zip(z_t.chunk(2), timesteps.chunk(2), strict=True))
+                return denoise(*columns)
+            halves = list(zip(*(column.chunk(2) for column in columns), strict=True))
             if not torch.is_grad_enabled():
                 return torch.cat(self.each([partial(_frozen, denoise, *half) for half in halves]))
             joined: Tensor = _Joined.apply(  # type: ignore[no-untyped-call]
@@ -70,8 +71,8 @@ def _begin(cores: int) -> None:
 
 
 @torch.no_grad()
-def _frozen(denoise: Denoiser, z_t: Tensor, timesteps: Tensor) -> Tensor:
-    return denoise(z_t, timesteps)
+def _frozen(denoise: Denoiser, *columns: Tensor) -> Tensor:
+    return denoise(*columns)
 
 
 class _Joined(torch.autograd.Function):

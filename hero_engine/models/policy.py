@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from hero_engine.diffusion.forward_process import ForwardProcess
 from hero_engine.diffusion.kernel import Denoiser, Schedule
 from hero_engine.errors import ConfigError, ModelNotFound
 from hero_engine.models.base import Condition, Family
+from hero_engine.models.captions import predict_captioned
 from hero_engine.models.halves import halves_for
 from hero_engine.models.hub import first_line
 from hero_engine.models.loading import Found
@@ -119,13 +120,18 @@ class Policy:
         dtype = _DTYPES.get(self.precision)
         return torch.autocast(self.device.type, dtype) if dtype else contextlib.nullcontext()
 
-    def denoiser(self, prompt: str, *, guided: bool = True) -> Denoiser:
-        """The network for one prompt, under the configured guidance or without any;
-        differentiable in the LoRA."""
-        scale, condition = self.config.sampling.guidance_scale, self.condition(prompt, guided)
+    def denoiser(self, prompt: str | Sequence[str], *, guided: bool = True) -> Denoiser:
+        """The network for one prompt, or for several among which `captions` choose, under the
+        configured guidance or without any; differentiable in the LoRA."""
+        scale = self.config.sampling.guidance_scale
+        prompts = [prompt] if isinstance(prompt, str) else prompt
+        conditions = [self.condition(each, guided) for each in prompts]
 
-        def predict(z_t: Tensor, timesteps: Tensor) -> Tensor:
-            return self.family.predict(z_t, timesteps, condition, scale)
+        def predict(z_t: Tensor, timesteps: Tensor, captions: Tensor | None = None) -> Tensor:
+            if captions is None:
+                (condition,) = conditions
+                return self.family.predict(z_t, timesteps, condition, scale)
+            return predict_captioned(self.family, z_t, timesteps, conditions, captions, scale)
 
         return predict if self._halves is None else self._halves.of(predict)
 

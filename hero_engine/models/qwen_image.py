@@ -7,7 +7,7 @@ import torch
 from diffusers import QwenImagePipeline
 from torch import Tensor
 
-from hero_engine.models.base import Condition, Configs, pixels_of
+from hero_engine.models.base import Condition, Configs, for_each, pixels_of
 from hero_engine.models.patched_flow import PATCH, PatchedFlowFamily, packed, unpacked
 
 
@@ -63,7 +63,7 @@ class QwenImage(PatchedFlowFamily):
         velocity: Tensor = self.pipe.transformer(
             hidden_states=packed(z_t),
             timestep=timesteps / self.pipe.scheduler.config.num_train_timesteps,
-            encoder_hidden_states=embeds.repeat(n, 1, 1),
+            encoder_hidden_states=for_each(embeds, n),
             img_shapes=[[(1, height // PATCH, width // PATCH)]] * n,
             return_dict=False,
         )[0]

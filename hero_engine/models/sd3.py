@@ -7,7 +7,7 @@ from diffusers import StableDiffusion3Pipeline
 from torch import Tensor
 
 from hero_engine.errors import ConfigError
-from hero_engine.models.base import Condition, Configs, pixels_of
+from hero_engine.models.base import Condition, Configs, for_each, pixels_of
 from hero_engine.models.files import INDEX, names_part
 from hero_engine.models.flow_family import FlowFamily
 
@@ -100,14 +100,14 @@ class StableDiffusion3(FlowFamily):
     ) -> Tensor:
         """The transformer's velocity under classifier-free guidance."""
         n = len(z_t)
-        embeds, pooled = condition["embeds"].repeat(n, 1, 1), condition["pooled"].repeat(n, 1)
+        embeds, pooled = for_each(condition["embeds"], n), for_each(condition["pooled"], n)
         if "negative_embeds" not in condition:
             return self._velocity(z_t, timesteps, embeds, pooled)
         both = self._velocity(
             torch.cat([z_t, z_t]),
             timesteps.repeat(2),
-            torch.cat([condition["negative_embeds"].repeat(n, 1, 1), embeds]),
-            torch.cat([condition["negative_pooled"].repeat(n, 1), pooled]),
+            torch.cat([for_each(condition["negative_embeds"], n), embeds]),
+            torch.cat([for_each(condition["negative_pooled"], n), pooled]),
         )
         unconditional, conditional = both.chunk(2)
         return unconditional + guidance_scale * (conditional - unconditional)

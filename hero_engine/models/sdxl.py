@@ -6,7 +6,7 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from torch import Tensor
 
-from hero_engine.models.base import Condition, Configs
+from hero_engine.models.base import Condition, Configs, for_each
 from hero_engine.models.unet import UNetFamily
 
 
@@ -56,7 +56,7 @@ class StableDiffusionXL(UNetFamily):
         height, width = self.image_size
         sizes = torch.tensor([[height, width, 0, 0, height, width]], dtype=pooled.dtype)
         return {
-            "text_embeds": pooled.repeat(n, 1),
+            "text_embeds": for_each(pooled, n),
             "time_ids": sizes.to(pooled.device).repeat(n, 1),
         }
 

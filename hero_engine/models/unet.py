@@ -14,7 +14,7 @@ from torch import Tensor
 from hero_engine.diffusion.ddim import ddim_schedule
 from hero_engine.diffusion.forward_process import VariancePreserving
 from hero_engine.diffusion.kernel import Schedule
-from hero_engine.models.base import Condition, Configs, Family
+from hero_engine.models.base import Condition, Configs, Family, for_each
 from hero_engine.models.kinds import check_size_is_known
 from hero_engine.models.schedulers import as_ddim, other_sampler
 from hero_engine.storage.durable import write_tensors
@@ -83,11 +83,11 @@ class UNetFamily(Family):
         self, z_t: Tensor, timesteps: Tensor, condition: Condition, guidance_scale: float
     ) -> Tensor:
         """The UNet under classifier-free guidance."""
-        n, positive = len(z_t), condition["positive"].repeat(len(z_t), 1, 1)
+        n, positive = len(z_t), for_each(condition["positive"], len(z_t))
         added = self.added(condition, "positive", n)
         if "negative" not in condition:
             return self._unet(z_t, timesteps, positive, added)
-        embeds = torch.cat([condition["negative"].repeat(n, 1, 1), positive])
+        embeds = torch.cat([for_each(condition["negative"], n), positive])
         away = self.added(condition, "negative", n)
         if added is not None and away is not None:
             added = {name: torch.cat([away[name], tensor]) for name, tensor in added.items()}

@@ -6,7 +6,7 @@ import torch
 from diffusers import ZImagePipeline
 from torch import Tensor
 
-from hero_engine.models.base import Condition, Configs
+from hero_engine.models.base import Condition, Configs, for_each
 from hero_engine.models.flow_family import vae_latents
 from hero_engine.models.patched_flow import PATCH, PatchedFlowFamily
 
@@ -54,12 +54,11 @@ class ZImage(PatchedFlowFamily):
         self, z_t: Tensor, timesteps: Tensor, condition: Condition, guidance_scale: float
     ) -> Tensor:
         """The transformer's velocity under classifier-free guidance."""
-        n, positive = len(z_t), [condition["positive"][0]] * len(z_t)
+        positive = list(for_each(condition["positive"], len(z_t)))
         if "negative" not in condition:
             return self._velocity(z_t, timesteps, positive)
-        both = self._velocity(
-            torch.cat([z_t, z_t]), timesteps.repeat(2), positive + [condition["negative"][0]] * n
-        )
+        negative = list(for_each(condition["negative"], len(z_t)))
+        both = self._velocity(torch.cat([z_t, z_t]), timesteps.repeat(2), positive + negative)
         conditional, unconditional = both.chunk(2)
         return conditional + (guidance_scale - 1) * (conditional - unconditional)
 

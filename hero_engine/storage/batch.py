@@ -1,5 +1,6 @@
 """A batch of images as people judge it, and what they said."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,24 @@ class Batch:
     """z_0, on the CPU."""
     transitions: Transitions | None = None
     """None where the method learns from no trajectory."""
+    prompts: tuple[str, ...] = ()
+    """Each image's, in a run of several prompts; empty where all were drawn with `prompt`."""
+
+    def prompt_of(self, index: int) -> str:
+        """What an image was drawn with."""
+        return self.prompts[index] if self.prompts else self.prompt
+
+    def of(self, rows: Sequence[int], prompt: str) -> "Batch":
+        """Those of the images that were drawn with one prompt."""
+        chosen = list(rows)
+        return Batch(
+            epoch=self.epoch,
+            prompt=prompt,
+            images=[self.images[row] for row in chosen],
+            noises=self.noises[chosen],
+            latents=self.latents[chosen],
+            transitions=None if self.transitions is None else self.transitions[chosen],
+        )
 
     def save(self, folder: Path) -> None:
         """Write batch.safetensors, batch.json and images/0000.png ... into `folder`.
@@ -49,6 +68,7 @@ class Batch:
             "format": FORMAT,
             "epoch": self.epoch,
             "prompt": self.prompt,
+            **({"prompts": list(self.prompts)} if self.prompts else {}),
             "images": names,
         }
         with storing(f"the batch of epoch {self.epoch}", folder):
@@ -90,6 +110,7 @@ class Batch:
                 noises=tensors["noises"],
                 latents=tensors["latents"],
                 transitions=transitions,
+                prompts=tuple(about.get("prompts", ())),
             )
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise DamagedFiles(
@@ -120,21 +141,40 @@ class Feedback:
     """For each image: good, bad, or None where nobody judged it."""
     best: int | None = None
     """Index of the best image, which counts as good; None where nobody chose one."""
+    further_bests: tuple[int, ...] = ()
+    """In a run of several prompts: the best images of other prompts than that of `best`."""
+
+    @property
+    def bests(self) -> tuple[int, ...]:
+        """All best images, at most one a prompt."""
+        return self.further_bests if self.best is None else (self.best, *self.further_bests)
+
+    def of(self, rows: Sequence[int]) -> "Feedback":
+        """What was said of some images, all of one prompt, numbered from 0."""
+        best = next((number for number, row in enumerate(rows) if row in self.bests), None)
+        return Feedback(tuple(self.good[row] for row in rows), best)
 
     def check(self, batch: Batch) -> "Feedback":
-        """This feedback with the best image among the good; `FeedbackError` if it does not fit."""
+        """This feedback with the best images among the good; `FeedbackError` if it does not fit."""
         n = len(batch.images)
         if len(self.good) != n:
             raise FeedbackError(
                 f"The feedback is about {len(self.good)} images and the batch of epoch "
                 f"{batch.epoch} has {n}; send one verdict an image, None where there is none."
             )
-        if self.best is None:
+        if not self.bests:
             return self
-        if not 0 <= self.best < n:
+        for best in self.bests:
+            if not 0 <= best < n:
+                raise FeedbackError(
+                    f"The best image is number {best}, but the batch of epoch {batch.epoch} has "
+                    f"images 0 to {n - 1}; send an index into the batch, or None."
+                )
+        prompts = [batch.prompt_of(best) for best in self.bests]
+        if len(set(prompts)) < len(prompts):
             raise FeedbackError(
-                f"The best image is number {self.best}, but the batch of epoch {batch.epoch} has "
-                f"images 0 to {n - 1}; send an index into the batch, or None."
+                f"The images {', '.join(map(str, self.bests))} are best, and two of them are of "
+                "one prompt; send one best a prompt."
             )
-        good = tuple(True if i == self.best else verdict for i, verdict in enumerate(self.good))
-        return Feedback(good, self.best)
+        good = tuple(True if i in self.bests else verdict for i, verdict in enumerate(self.good))
+        return Feedback(good, self.best, self.further_bests)

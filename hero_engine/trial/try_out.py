@@ -149,7 +149,7 @@ class _Trial:
             )
         )
         self.peak_bytes = max(self.peak_bytes, found.peak_bytes)
-        return settings.embedding_steps, ends[-1] - ends[-2]
+        return settings.embedding_steps * len(method.prompts), ends[-1] - ends[-2]
 
     def _passes(self, work: Callable[[Tensor], None], said: int | str, whole: int) -> Pass:
         """The pass of the size that is said, or else of the best that there is."""

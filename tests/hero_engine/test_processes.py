@@ -24,6 +24,13 @@ RUNS = {
         "denoising_full_share": 0.0,
     },
     "d3po": {"method": "d3po", "learning_rate": 1e-2},
+    "two prompts": {
+        "method": "hero+",
+        "further_prompts": ["a cat"],
+        "denoising_steps": 3,
+        "denoising_batch_size": 5,
+        "forward_batch_size": 2,
+    },
 }
 
 
@@ -62,6 +69,7 @@ def ended(tmp_path_factory, pipeline):
                     "learning_rate": 1e-2,
                 },
                 "hero+": {"embedding_lr": 1e-3, "embedding_steps": 5},
+                "two prompts": {"embedding_lr": 1e-3, "embedding_steps": 5},
                 "d3po": {"trained_steps": 2, "minibatch_size": 4, "forward_batch_size": 2},
             }
             runs = {name: {**small, **of_method[name], **RUNS[name]} for name in RUNS}

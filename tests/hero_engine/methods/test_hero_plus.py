@@ -153,7 +153,7 @@ def test_a_kept_prompt_stays_nearer_to_what_it_was(create):
 
 def test_kept_prompts_take_turns_on_half_as_many_latents(create):
     run = create(keep=("a rose", "two roses"), first_step_share=0.25)
-    run.replay = Replay(torch.zeros(8, 4, 8, 8), torch.tensor([True] * 8))
+    run.replays = [Replay(torch.zeros(8, 4, 8, 8), torch.tensor([True] * 8))]
     with torch.no_grad():
         for parameter in run.policy.parameters:
             torch.nn.init.normal_(parameter, std=0.5)
@@ -214,14 +214,15 @@ def test_good_latents_of_all_epochs_are_drawn_by_their_rarity(create, monkeypatc
     assert len(good) == 4
     seen = []
 
-    def drawn(latents, weights, n, generator):
-        seen.append((latents, weights, n))
-        return latents[:n]
+    def drawn(rows, weights, n, generator):
+        seen.append((rows, weights, n))
+        return rows[:n]
 
-    monkeypatch.setattr("hero_engine.methods.hero_plus.draw", drawn)
-    terms_of(run)
-    ((latents, weights, n),) = seen
-    assert torch.equal(latents, good)
+    monkeypatch.setattr("hero_engine.feedback.examples.draw", drawn)
+    (term,) = terms_of(run)
+    ((rows, weights, n),) = seen
+    assert torch.equal(rows, torch.arange(4))
+    assert len(term.latents) == 4
     assert torch.equal(weights, rarity(good.flatten(1)))
     assert n == 8
 
@@ -252,7 +253,7 @@ def test_the_loss_is_the_error_of_v_without_guidance_and_the_pull(create):
 
 def test_a_share_of_the_good_latents_is_learned_from_as_sampling_begins(create):
     run = create(first_step_share=0.25)
-    run.replay = Replay(torch.ones(8, 4, 8, 8), torch.tensor([True] * 6 + [False] * 2))
+    run.replays = [Replay(torch.ones(8, 4, 8, 8), torch.tensor([True] * 6 + [False] * 2))]
     (term,) = terms_of(run)
     assert (len(term.latents), term.weight) == (8, 1.0)
     first = term.latents[6:]
@@ -263,7 +264,7 @@ def test_a_share_of_the_good_latents_is_learned_from_as_sampling_begins(create):
 @pytest.mark.parametrize(("share", "first"), [(0.0, 8), (0.25, 6), (0.9, 1)])
 def test_the_model_is_held_on_its_own_latents_where_sampling_begins_too(create, share, first):
     run = create(preservation_weight=0.5, first_step_share=share)
-    run.replay = Replay(torch.zeros(8, 4, 8, 8), torch.tensor([True] * 8))
+    run.replays = [Replay(torch.zeros(8, 4, 8, 8), torch.tensor([True] * 8))]
     run.prior = torch.ones(3, 4, 8, 8)
     _, own = terms_of(run)
     assert (len(own.latents), own.weight) == (8, 0.5)
@@ -278,7 +279,9 @@ def test_in_one_pass_the_gradient_is_that_of_format_1(create):
     for form in (1, 2):
         run = create(preservation_weight=0.5, first_step_share=0.25, pretrained_weight=1.0)
         run.config = run.config.replaced(format=form)
-        run.replay = Replay(torch.linspace(-1, 1, 2048).view(8, 4, 8, 8), torch.tensor([True] * 8))
+        run.replays = [
+            Replay(torch.linspace(-1, 1, 2048).view(8, 4, 8, 8), torch.tensor([True] * 8))
+        ]
         run.prior = torch.ones(3, 4, 8, 8)
         terms = terms_of(run)
         for term in terms:
@@ -363,7 +366,7 @@ def test_by_default_half_of_a_batch_is_fresh(make_config):
 
 def test_the_cleaner_levels_are_held_and_the_noisier_ones_learned_from(create):
     run = create(held_share=0.5, held_weight=3.0)
-    run.replay = Replay(torch.ones(8, 4, 8, 8), torch.tensor([True] * 6 + [False] * 2))
+    run.replays = [Replay(torch.ones(8, 4, 8, 8), torch.tensor([True] * 6 + [False] * 2))]
     learned, held = terms_of(run)
     assert (len(learned.latents), learned.weight) == (8, 1.0)
     assert (len(held.latents), held.weight) == (4, 3.0)
@@ -401,7 +404,9 @@ def test_what_is_made_ahead_for_several_steps_changes_nothing(create):
             first_step_share=0.25,
             sample_batch_size=images_at_once,
         )
-        run.replay = Replay(torch.linspace(-1, 1, 2048).view(8, 4, 8, 8), torch.tensor([True] * 8))
+        run.replays = [
+            Replay(torch.linspace(-1, 1, 2048).view(8, 4, 8, 8), torch.tensor([True] * 8))
+        ]
         run.prior = torch.ones(3, 4, 8, 8)
         denoise = run.policy.denoiser(run.prompt, guided=False)
         made.append([term.latents for terms in run._terms(denoise, 5) for term in terms])
