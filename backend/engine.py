@@ -125,7 +125,9 @@ def unusual(stored: Mapping[str, Any]) -> list[tuple[str, Any, Any, str]]:
 def kept_prompts(stored: Mapping[str, Any]) -> tuple[str, ...]:
     """The prompts that a run keeps as they are while it learns its own."""
     config = read_config(stored)
-    return config.method.kept(config.prompt) if isinstance(config.method, HeroPlusSettings) else ()
+    if not isinstance(config.method, HeroPlusSettings):
+        return ()
+    return tuple(config.method.kept_beside(config.prompts))
 
 
 def check(config: RunConfig) -> list[str]:
@@ -144,12 +146,12 @@ def check(config: RunConfig) -> list[str]:
 
 
 def _strange_words(config: RunConfig) -> list[str]:
-    """A sentence if the prompt has words that a bundled model has never seen."""
+    """A sentence if a prompt has words that a bundled model has never seen."""
     if not is_bundled(config.model.name):
         return []
     from hero_engine.models.loading import Found, words_in_parts
 
-    strange = words_in_parts(Found(config.model), config.prompt)
+    strange = words_in_parts(Found(config.model), " ".join([*config.prompts, *config.held_out]))
     if not strange:
         return []
     known = "; ".join(dict.fromkeys(each["prompt"] for each in PRESETS.values()))
@@ -420,18 +422,22 @@ class Engine:
             folder = batch_folder(self._settings, run.id, run.epoch)
             with whole_folder(folder, once=True) as partial:
                 batch.save(partial)
-                predictions = {"predictions": hero.predict(batch.latents)}
+                predictions = {"predictions": hero.predict_batch(batch)}
                 (partial / PREDICTIONS).write_text(checked_text(predictions))
                 look(partial)
 
     def learn(
-        self, run: Run, verdicts: Sequence[str | None], best: int | None, on_progress: OnProgress
+        self,
+        run: Run,
+        verdicts: Sequence[str | None],
+        bests: Sequence[int],
+        on_progress: OnProgress,
     ) -> Report:
         """Learn from the present epoch's verdicts, unless the checkpoint lies there already.
 
         Args:
             verdicts: good, bad, best or None an image.
-            best: index of the best image, if there is one.
+            bests: indexes of the best images, at most one a prompt.
 
         Returns:
             The engine's report, as JSON.
@@ -449,7 +455,8 @@ class Engine:
             folder = batch_folder(self._settings, run.id, run.epoch)
             batch = Batch.load(folder, hero.schedule.timesteps)
             good = tuple(None if verdict is None else verdict != BAD for verdict in verdicts)
-            report = hero.learn(batch, Feedback(good, best), on_progress=_reporting(on_progress))
+            feedback = Feedback(good, bests[0] if bests else None, tuple(bests[1:]))
+            report = hero.learn(batch, feedback, on_progress=_reporting(on_progress))
             # The report first: where the checkpoint stands, its report does too.
             path = report_file(self._settings, run.id, run.epoch + 1)
             write_text(path, checked_text(report.to_dict()))
@@ -473,7 +480,8 @@ class Engine:
         return self._run_id, self._hero.epoch
 
     def draw_row(self, run: Run, folder: Path, n: int, needed: Callable[[], bool]) -> None:
-        """Draw n images from fixed noises of N(0, I) into a folder: all of them, or none.
+        """Draw n images of each of the run's prompts, and then of each that is held out, from the
+        same noises of N(0, I) into a folder: all of them, or none.
 
         Args:
             run: its `epoch` says which model; that is loaded if another one is.
@@ -490,11 +498,14 @@ class Engine:
         with self._using(run) as hero:
             try:
                 with hero.run_model():
-                    samples = hero.sample(n, seed=ROW_SEED, on_progress=go_on)
+                    rows = [
+                        hero.sample(n, prompt=prompt, seed=ROW_SEED, on_progress=go_on).images
+                        for prompt in row_prompts(run)
+                    ]
             except _Needed:
                 return
             with whole_folder(folder, once=True) as partial:
-                for index, image in enumerate(samples.images):
+                for index, image in enumerate(image for row in rows for image in row):
                     image.save(partial / f"{index:04d}.png")
 
     def draw_beside(
@@ -544,6 +555,13 @@ class Engine:
             raise
         finally:
             self.used_at = time.monotonic()
+
+
+def row_prompts(run: Run) -> tuple[str | None, ...]:
+    """What a sample row shows, one after the other: None for the prompt of a run of one, which its
+    method may draw with another."""
+    own = run.prompts if len(run.prompts) > 1 else (None,)
+    return (*own, *run.held_out)
 
 
 def _load(settings: Settings, run: Run) -> "Method[Any]":

@@ -38,7 +38,7 @@ def missing_rows(settings: Settings, run: Run) -> list[int]:
     return [epoch for epoch in every if not row_folder(settings, run.id, epoch).exists()]
 
 
-def read_predictions(batch: Path) -> list[float] | None:
+def read_predictions(batch: Path) -> list[float | None] | None:
     """What was expected of a batch's images, if something was.
 
     Raises:
@@ -48,12 +48,31 @@ def read_predictions(batch: Path) -> list[float] | None:
     try:
         said = json.loads(path.read_text())
         # Earlier versions wrote the list alone.
-        found: list[float] | None = (
+        found: list[float | None] | None = (
             read_checked(path)["predictions"] if isinstance(said, dict) else said
         )
     except (OSError, ValueError, KeyError) as error:
         raise FilesDamaged(
             f"The batch in {batch} cannot be read ({PREDICTIONS}: {error}); `hero repair` draws it "
+            "again: the same seed gives the same images."
+        ) from error
+    return found
+
+
+def read_prompts(batch: Path) -> list[str]:
+    """Each image's prompt, in a run of several; empty in a run of one.
+
+    Raises:
+        FilesDamaged: it is not there, or is not what was written.
+    """
+    from hero_engine.storage.batch import ABOUT
+
+    path = batch / ABOUT
+    try:
+        found: list[str] = read_checked(path).get("prompts", [])
+    except (OSError, ValueError) as error:
+        raise FilesDamaged(
+            f"The batch in {batch} cannot be read ({ABOUT}: {error}); `hero repair` draws it "
             "again: the same seed gives the same images."
         ) from error
     return found

@@ -50,7 +50,7 @@ def agreement(
         out.print_json(json.dumps(said, allow_nan=False))
         return
     out.print()
-    out.print(Text(run.prompt, style="bold"), Text(f"  {run.id}", style="dim"))
+    out.print(Text(run.in_words, style="bold"), Text(f"  {run.id}", style="dim"))
     out.print(_in_words(shown))
     if shown.compared:
         out.print()

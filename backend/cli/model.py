@@ -51,7 +51,8 @@ def generate(
         folder=folder,
         console=err,
     )
-    out.print(f"{n} images and grid.png are in {made}", soft_wrap=True, markup=False)
+    each = " of each prompt" if prompt is None and len(run.prompts) > 1 else ""
+    out.print(f"{n} images{each} and grid.png are in {made}", soft_wrap=True, markup=False)
 
 
 _KINDS = "\n".join(

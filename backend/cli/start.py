@@ -12,6 +12,7 @@ from backend.errors import BadInput
 from backend.run.labelling import Layout, Order, Policy
 from backend.run.records import Run
 from backend.settings import Settings, ensure_secrets
+from backend.starting.prompts import read_prompts
 from backend.store import Store
 
 if TYPE_CHECKING:
@@ -28,8 +29,31 @@ def start(
         typer.Argument(metavar="[PROMPT]", help="What the images should show, as --prompt."),
     ] = None,
     prompt: Annotated[
-        str | None,
-        typer.Option(rich_help_panel=TEACH, help="What the images should show. Presets have one."),
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            rich_help_panel=TEACH,
+            help="What the images should show. Presets have one. Repeat it to teach one model "
+            "several prompts.",
+        ),
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=TEACH,
+            help="Several prompts, one a line, each with its criteria if you like: "
+            "`a black cat | exactly one cat, and it is black`.",
+        ),
+    ] = None,
+    held_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            rich_help_panel=TEACH,
+            help="A prompt that is drawn after every epoch, to see what else changes. It is never "
+            "learned from. May be repeated.",
+        ),
     ] = None,
     criteria: Annotated[
         str | None,
@@ -249,10 +273,12 @@ def start(
     and the model is tried for a moment, to say how long an epoch takes and how much memory.
     If something is wrong, nothing is left behind.
     """
-    if words is not None and prompt is not None:
-        raise BadInput("Cannot start a run with two prompts: say one, with or without --prompt.")
+    said = [*([] if words is None else [words]), *(prompt or ())]
+    lines = [*said, *(read_prompts(prompts) if prompts else ())]
     options = {
-        "prompt": prompt if words is None else words,
+        "prompt": said[0] if len(lines) == len(said) == 1 else None,
+        "prompts": lines if len(lines) > 1 or prompts else None,
+        "held_out": held_out or None,
         "criteria": criteria,
         "preset": preset,
         "model": model,

@@ -1,7 +1,7 @@
 """An epoch's votes -> its verdicts and its best image."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from backend.consensus.best import choose_best, undecided
@@ -29,7 +29,8 @@ class Decision(Verdicts):
     asked: frozenset[int]
     """The images that people are asked about."""
     undecided: tuple[int, ...] = ()
-    """The images of which people have to say which is the best, once all are judged."""
+    """The images of which people have to say which is the best, once all are judged: of one prompt,
+    where that is not clear of several."""
 
     @property
     def verdicts(self) -> tuple[str | None, ...]:
@@ -81,8 +82,9 @@ def decide(
     asked: Collection[int] | None = None,
     predictions: Sequence[float | None] = (),
     threshold: float = 0.5,
+    prompts: Sequence[str] = (),
 ) -> Decision:
-    """The verdicts of one epoch.
+    """The verdicts of one epoch. Of several prompts, each has a best image of its own.
 
     Args:
         votes: all annotations of the epoch; those that count are chosen here.
@@ -93,11 +95,18 @@ def decide(
             others.
         predictions: similarity to the best so far (Eq. 4), by index.
         threshold: the similarity from which the embedding calls an image good.
+        prompts: what each image was drawn with, in a run of several prompts.
     """
     labelling = labelling or Labelling()
     asked = frozenset(range(images) if asked is None else asked)
     votes = list(votes)
-    latest, picks = latest_votes(votes, labelling), latest_picks(votes, labelling)
+    groups = _by_prompt(images, prompts)
+    latest = latest_votes(votes, labelling)
+    picks = [
+        pick
+        for group in groups.values()
+        for pick in latest_picks((vote for vote in votes if vote.index in group), labelling)
+    ]
     counting = [vote for vote in latest if 0 <= vote.index < images]
     cast: dict[int, list[Vote]] = {}
     for vote in counting:
@@ -124,13 +133,42 @@ def decide(
             verdict = _by_embedding(None if index in asked else similarity, threshold)
         judged.append(verdict)
 
-    best_index, best_reason, undecided = _best(
-        counting, picks, cast, settled, judged, asked, predictions, labelling
-    )
-    if best_index is not None:
-        judged[best_index] = replace(judged[best_index], value=BEST)
+    bests: list[int] = []
+    reasons: list[str] = []
+    undecided: list[tuple[int, ...]] = []
+    for prompt, group in groups.items():
+        best, reason, unclear = _best(
+            [vote for vote in counting if vote.index in group],
+            [pick for pick in picks if pick.index in group],
+            {index: people for index, people in cast.items() if index in group},
+            {index: last for index, last in settled.items() if index in group},
+            {index: judged[index] for index in group},
+            asked & group,
+            predictions,
+            labelling,
+        )
+        reasons.append(f"{prompt}: {reason}" if prompts else reason)
+        undecided += [unclear] if unclear else []
+        bests += [] if best is None else [best]
+    for index in bests:
+        judged[index] = replace(judged[index], value=BEST)
     counted = frozenset((vote.ls_id, vote.index) for vote in [*latest, *picks])
-    return Decision(tuple(judged), best_index, best_reason, counted, asked, undecided)
+    return Decision(
+        tuple(judged),
+        bests[0] if bests else None,
+        "; ".join(reasons),
+        counted,
+        asked,
+        undecided[0] if undecided else (),
+    )
+
+
+def _by_prompt(images: int, prompts: Sequence[str]) -> dict[str, set[int]]:
+    """The images of each prompt; all of them in a run of one."""
+    groups: dict[str, set[int]] = {}
+    for index in range(images):
+        groups.setdefault(prompts[index] if prompts else "", set()).add(index)
+    return groups
 
 
 def _merged(
@@ -168,7 +206,7 @@ def _best(
     picks: list[Vote],
     cast: dict[int, list[Vote]],
     settled: dict[int, Vote],
-    judged: list[Verdict],
+    judged: Mapping[int, Verdict],
     asked: Collection[int],
     predictions: Sequence[float | None],
     labelling: Labelling,
@@ -186,7 +224,7 @@ def _best(
     by_adjudicators = [vote for vote in bests if settled.get(vote.index) is vote]
     names = sorted({name_of(vote) for vote in by_adjudicators})
     chosen = Counter(vote.index for vote in by_adjudicators or bests)
-    good = {i for i, verdict in enumerate(judged) if verdict.value == GOOD}
+    good = {i for i, verdict in judged.items() if verdict.value == GOOD}
     even = {
         i for i in cast.keys() - settled.keys() if 2 * sum(map(is_good, cast[i])) == len(cast[i])
     }

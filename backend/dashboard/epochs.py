@@ -106,6 +106,11 @@ class EpochFacts:
         return next((tile for tile in self.tiles if tile.is_best), None)
 
     @property
+    def bests(self) -> list[Tile]:
+        """The best images, at most one a prompt."""
+        return [tile for tile in self.tiles if tile.is_best]
+
+    @property
     def by_embedding(self) -> int:
         """Images that the embedding judged instead of people."""
         return sum(tile.image.verdict_by == "embedding" for tile in self.tiles)
@@ -155,6 +160,8 @@ def epochs_of(
         tiles = _tiles(store, run, record, drawn, rows, good_from(records, record.epoch))
         if record.best_index is not None:
             anchor = next((i for i in drawn if i.index == record.best_index), anchor)
+        if len(run.prompts) > 1:
+            anchor = None  # each prompt has its own
         made.append(
             EpochFacts(
                 record=record,
@@ -180,13 +187,13 @@ def _tiles(
     if record.labelled_at is not None:
         counting = {(row.ls_id, row.index) for row in rows if row.frozen}
         verdicts = [image.verdict for image in images]
-        best = record.best_index
+        bests = record.bests
     else:
         votes = consensus.latest_votes(rows, run.labelling)
         picks = consensus.latest_picks(rows, run.labelling)
         counting = {(vote.ls_id, vote.index) for vote in [*votes, *picks]}
         decision = decide_epoch(store, run, record.epoch, rows, threshold)
-        verdicts, best = list(decision.verdicts), decision.best_index
+        verdicts, bests = list(decision.verdicts), decision.bests
     said = defaultdict(list)
     for row in rows:
         counts = (row.ls_id, row.index) in counting
@@ -195,7 +202,7 @@ def _tiles(
         vote = Vote(consensus.name_of(row), row.value, counts, _note(row, counts), row.pick)
         said[row.index].append(vote)
     return tuple(
-        Tile(image, verdict, tuple(said[image.index]), image.index == best)
+        Tile(image, verdict, tuple(said[image.index]), image.index in bests)
         for image, verdict in zip(images, verdicts, strict=True)
     )
 

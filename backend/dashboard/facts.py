@@ -33,6 +33,17 @@ class Samples:
 
     epochs: int
     files: tuple[Path, ...]
+    prompts: tuple[str, ...] = ()
+    """In a run of several prompts, or with some held out: what they show, as many of each."""
+    held_out: tuple[str, ...] = ()
+    """Those of the prompts that were never learned from."""
+
+    @property
+    def by_prompt(self) -> list[tuple[str, range]]:
+        """The numbers of each prompt's files; of a run of one prompt, all under no name."""
+        names = self.prompts or ("",)
+        each = len(self.files) // len(names)
+        return [(name, range(i * each, (i + 1) * each)) for i, name in enumerate(names)]
 
 
 @dataclass(frozen=True)
@@ -174,10 +185,12 @@ def read_run(settings: Settings, store: Store, run_id: str) -> RunFacts:
 
 def read_samples(settings: Settings, run: Run) -> tuple[Samples, ...]:
     """The rows of samples that there are, one for each number of epochs learned from."""
-    rows = []
+    rows, shown = [], (*run.prompts, *run.held_out)
+    prompts = shown if len(shown) > 1 else ()
     for epoch in sorted(row_folder(settings, run.id, 0).parent.glob("epoch-[0-9]*")):
         if files := tuple(sorted(epoch.glob("[0-9]*.png"))):
-            rows.append(Samples(int(epoch.name.removeprefix("epoch-")), files))
+            number = int(epoch.name.removeprefix("epoch-"))
+            rows.append(Samples(number, files, prompts, run.held_out))
     return tuple(rows)
 
 

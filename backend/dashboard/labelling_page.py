@@ -90,7 +90,9 @@ class LabellingPage:
     def _tasks_left(self) -> int:
         """Tasks that have to be submitted until the batch is labelled, as far as was fetched."""
         votes = self._counts.votes_needed - self._counts.votes
-        in_a_task = self._counts.total if self.run.labelling.layout == "gallery" else 1
+        in_a_task = 1
+        if self.run.labelling.layout == "gallery":
+            in_a_task = ceil(self._counts.total / len(self.run.prompts))
         return ceil(votes / max(in_a_task, 1))
 
     @property
@@ -180,12 +182,17 @@ class LabellingPage:
         if self.asked:
             return f"{epoch}, one question left: which of {counts.undecided} images is the best?"
         if self.run.labelling.layout == "gallery":
-            return f"{epoch}, {counts.total} images on one page"
+            pages = len(self.run.prompts)
+            said = "one page" if pages == 1 else f"{pages} pages, one a prompt"
+            return f"{epoch}, {counts.total} images on {said}"
         if self.several:
             where = f"{counts.total - self.left} of {counts.total} labelled"
         else:
             where = f"image {min(counts.total - self.left + 1, counts.total)} of {counts.total}"
-        return f"{epoch}, {where}, best: {'chosen' if counts.has_best else 'not yet'}"
+        best = "chosen" if counts.has_best else "not yet"
+        if counts.prompts > 1:
+            best = f"{counts.bests} of {counts.prompts}"
+        return f"{epoch}, {where}, best: {best}"
 
     @property
     def several(self) -> bool:

@@ -30,7 +30,7 @@ def draw(
     """Draws n images with the model as it stands, each written as it is decoded, and their grid.
 
     Args:
-        prompt: None for the run's own.
+        prompt: None for the run's own; of several, for all of them, each in a folder of its own.
         noise: see `hero_engine.Hero.sample`.
         scheduler: None for the run's own DDIM.
         seed: the same seed gives the same images.
@@ -38,12 +38,12 @@ def draw(
         console: where the progress is shown.
 
     Returns:
-        The folder, with 0000.png ... and grid.png.
+        The folder, with 0000.png ... and grid.png; in a run of several prompts, with prompt-1,
+        prompt-2, ... that have them.
 
     Raises:
         BadInput: the folder holds images already.
     """
-    prompt = prompt or run.prompt
     if folder is None:
         name = f"samples-epoch-{run.epoch}-{noise}-{scheduler or 'ddim'}-seed-{seed}"
         folder = _unused(settings.run_dir(run.id) / "exports" / name.replace(" ", "-"))
@@ -52,6 +52,25 @@ def draw(
             f"Cannot draw into {folder}: it holds images already, which would be replaced or mixed "
             "with others; name another folder."
         )
+    prompts = [prompt] if prompt else run.prompts
+    for number, each in enumerate(prompts, start=1):
+        inside = folder if len(prompts) == 1 else folder / f"prompt-{number}"
+        _draw_one(settings, run, n, each, noise, scheduler, seed, inside, console)
+    return folder
+
+
+def _draw_one(
+    settings: Settings,
+    run: Run,
+    n: int,
+    prompt: str,
+    noise: Literal["bank", "normal"],
+    scheduler: str | None,
+    seed: int,
+    folder: Path,
+    console: Console,
+) -> None:
+    """Images of one prompt, and their grid."""
     folder.mkdir(parents=True, exist_ok=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -72,7 +91,6 @@ def draw(
             on_image=written,
         )
     pictures.contact_sheet(samples.images, folder / "grid.png", title=prompt)
-    return folder
 
 
 def _unused(folder: Path) -> Path:
@@ -82,4 +100,4 @@ def _unused(folder: Path) -> Path:
 
 
 def _holds_images(folder: Path) -> bool:
-    return any(folder.glob("*.png"))
+    return any(folder.glob("*.png")) or any(folder.glob("prompt-*/*.png"))

@@ -21,7 +21,14 @@ from backend.exports.base_model import BaseModel
 from backend.exports.target import MARK
 
 TASK = "text-to-image"
-_SAID_ELSEWHERE = ("prompt", "negative_prompt", "model", "revision", "pipeline_config")
+_SAID_ELSEWHERE = (
+    "prompt",
+    "further_prompts",
+    "negative_prompt",
+    "model",
+    "revision",
+    "pipeline_config",
+)
 """Settings that the card says elsewhere, or that are places on this machine."""
 
 
@@ -107,7 +114,7 @@ def _labels(facts: RunFacts) -> Counter[str]:
         counted["judged"] += epoch.judged
         counted["good"] += epoch.good
         counted["bad"] += epoch.judged - epoch.good
-        counted["best"] += epoch.best is not None
+        counted["best"] += len(epoch.record.bests)
         counted["estimated"] += epoch.by_embedding
     return counted
 

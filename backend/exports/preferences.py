@@ -9,7 +9,7 @@ leftover `__index_level_0__`, so that what trains on that trains on this: diffus
 * `label_0`, `label_1`: 1 for the chosen image and 0 for the other. There are no ties, so
   `has_label` and `are_different` are always true.
 * `user_id`: of the annotator in Label Studio, if one person alone decided the epoch.
-* `num_example_per_prompt`: the number of pairs.
+* `num_example_per_prompt`: the number of pairs with that caption.
 
 Ours are `run`, `epoch`, `verdict_0` and `verdict_1`.
 
@@ -19,6 +19,7 @@ budget) is no preference of anybody's.
 """
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ GROUP_BYTES = 128 * 2**20
 
 @dataclass(frozen=True)
 class Pair:
-    """Two images of an epoch, of which people liked the first better."""
+    """Two images of an epoch and a prompt, of which people liked the first better."""
 
     chosen: Image
     rejected: Image
@@ -87,12 +88,13 @@ def pairs(source: Source) -> list[Pair]:
     found = []
     judged = [image for image in source.judged() if image.verdict_by != "embedding"]
     for epoch in source.closed:
-        images = [image for image in judged if image.epoch == epoch]
-        best = [image for image in images if image.verdict == "best"]
-        good = [image for image in images if image.verdict == "good"]
-        bad = [image for image in images if image.verdict == "bad"]
-        found += [Pair(chosen, rejected) for chosen in best for rejected in good]
-        found += [Pair(chosen, rejected) for chosen in best + good for rejected in bad]
+        for prompt in source.run.prompts:
+            images = [i for i in judged if (i.epoch, source.prompt_of(i)) == (epoch, prompt)]
+            best = [image for image in images if image.verdict == "best"]
+            good = [image for image in images if image.verdict == "good"]
+            bad = [image for image in images if image.verdict == "bad"]
+            found += [Pair(chosen, rejected) for chosen in best for rejected in good]
+            found += [Pair(chosen, rejected) for chosen in best + good for rejected in bad]
     if not found:
         raise source.nothing(
             "no epoch has two images of which one is better", "label good and bad ones"
@@ -103,6 +105,7 @@ def pairs(source: Source) -> list[Pair]:
 def rows(source: Source) -> list[dict[str, Any]]:
     """The pairs as rows, without the pictures; which side is the chosen one is drawn by lot."""
     found = pairs(source)
+    of_prompt = Counter(source.prompt_of(pair.chosen) for pair in found)
     lot = random.Random(source.run.id)
     people = _people(source)
     decided = {
@@ -119,12 +122,12 @@ def rows(source: Source) -> list[dict[str, Any]]:
         row = {
             "are_different": True,
             "best_image_uid": _uid(pair.chosen),
-            "caption": source.run.prompt,
+            "caption": source.prompt_of(pair.chosen),
             "created_at": decided[epoch],
             "has_label": True,
             "ranking_id": number,
             "user_id": people.get(epoch),
-            "num_example_per_prompt": len(found),
+            "num_example_per_prompt": of_prompt[source.prompt_of(pair.chosen)],
             "run": source.run.id,
             "epoch": epoch,
         }

@@ -72,8 +72,12 @@ class Source:
     def is_anchor(self, image: Image) -> bool:
         """Whether the rewards are the similarity to this image, from its epoch on."""
         epoch = self.closed.get(image.epoch)
-        chosen = epoch is not None and epoch.best_index == image.index
+        chosen = epoch is not None and image.index in epoch.bests
         return chosen and compare_with_best(self.run.config)
+
+    def prompt_of(self, image: Image) -> str:
+        """What an image was drawn with."""
+        return self.run.prompt if image.prompt is None else image.prompt
 
     def image_file(self, image: Image) -> Path:
         """Where an image lies.

@@ -41,7 +41,7 @@ def row(source: Source, image: Image) -> dict[str, Any]:
         "index": image.index,
         "image": image_key(image.run_id, image.epoch, image.index),
         "image_path": image.path,
-        "prompt": source.run.prompt,
+        "prompt": source.prompt_of(image),
         "verdict": image.verdict,
         "verdict_by": image.verdict_by,
         "reason": image.verdict_reason,

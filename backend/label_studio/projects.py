@@ -147,8 +147,9 @@ def _project_fields(
         "description": f"{MARK}{run_id}. Prompt: {prompt}",
         "label_config": label_config.template(labelling.layout, pixelated=pixelated),
         "expert_instruction": (
-            f"Good: {labelling.criteria or 'the image shows what the prompt says.'} "
-            "Bad: anything else. Best: the one image of an epoch that you like most."
+            f"Good: {_good(labelling)} Bad: anything else. "
+            "Best: the one image of an epoch that you like most"
+            f"{', of each prompt' if labelling.criteria_by_prompt else ''}."
         ),
         "maximum_annotations": labelling.annotators_per_image,
         "show_collab_predictions": False,
@@ -157,6 +158,13 @@ def _project_fields(
         "enable_empty_annotation": False,
         "sampling": "Sequential sampling",
     }
+
+
+def _good(labelling: Labelling) -> str:
+    """What makes an image good, for the project's page."""
+    if labelling.criteria_by_prompt:
+        return "what stands below its prompt, or the image shows what the prompt says."
+    return labelling.criteria or "the image shows what the prompt says."
 
 
 def _title(text: str) -> str:

@@ -102,7 +102,7 @@ def of_run(
     annotations, epochs = list(annotations), list(epochs)
     closed = {epoch.epoch for epoch in epochs if epoch.labelled_at is not None}
     votes = counted(annotations, closed, labelling)
-    bests = {(e.epoch, e.best_index) for e in epochs if e.best_index is not None}
+    bests = {(epoch.epoch, index) for epoch in epochs for index in epoch.bests}
     reliability = _reliability(votes, labelling)
     shares = _shares(votes)
     quick = {number for number, why in doubts(annotations, labelling).items() if why == "too quick"}

@@ -12,7 +12,7 @@ from typing import Protocol
 from backend.consensus import last_words, latest_votes
 from backend.errors import HeroServiceError
 from backend.run.labelling import Labelling
-from backend.run.records import Annotation, Run
+from backend.run.records import Annotation, Image, Run
 from backend.store import Store
 from backend.tasks.images import gallery_key, image_key
 
@@ -43,10 +43,16 @@ def differing(annotations: Iterable[Annotation], labelling: Labelling) -> list[t
     return sorted(place for place in said if len(said[place]) > 1 and place not in settled)
 
 
-def task_keys(run: Run, places: Iterable[tuple[int, int]]) -> list[str]:
-    """The keys of the tasks that show these images, each once."""
+def task_keys(run: Run, images: Iterable[Image], places: Iterable[tuple[int, int]]) -> list[str]:
+    """The keys of the tasks that show these of the run's images, each once."""
     if run.labelling.layout == "gallery":
-        return list(dict.fromkeys(gallery_key(run.id, epoch) for epoch, _ in places))
+        numbers = {
+            (image.epoch, image.index): run.prompts.index(image.prompt)
+            for image in images
+            if image.prompt is not None
+        }
+        keys = (gallery_key(run.id, place[0], numbers.get(place, 0)) for place in places)
+        return list(dict.fromkeys(keys))
     return [image_key(run.id, epoch, index) for epoch, index in places]
 
 
@@ -65,7 +71,8 @@ class Disagreements:
         """
         if run.project_id is None or (run.id in self._shown and not changed):
             return
-        keys = task_keys(run, differing(self._store.annotations(run.id), run.labelling))
+        places = differing(self._store.annotations(run.id), run.labelling)
+        keys = task_keys(run, self._store.images(run.id), places)
         if self._shown.get(run.id) == keys:
             return
         try:

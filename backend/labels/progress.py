@@ -42,6 +42,7 @@ def decide_epoch(
         asked=[image.index for image in images if image.asked] if images else None,
         predictions=[image.prediction for image in images],
         threshold=threshold,
+        prompts=[image.prompt for image in images if image.prompt is not None],
     )
 
 
@@ -69,7 +70,7 @@ def progress(run: Run, rows: Sequence[Annotation], decision: Decision, now: date
     return Counts(
         labelled=decision.labelled,
         total=len(decision.asked),
-        has_best=decision.best_index is not None,
+        has_best=bool(decision.bests) and (len(run.prompts) == 1 or not decision.undecided),
         good=decision.good,
         bad=decision.bad,
         complete=decision.complete,
@@ -82,6 +83,8 @@ def progress(run: Run, rows: Sequence[Annotation], decision: Decision, now: date
         undecided=len(decision.undecided),
         best_overruled=decision.best_index is None and any(vote.value == BEST for vote in votes),
         seconds_left=left,
+        bests=len(decision.bests),
+        prompts=len(run.prompts),
     )
 
 

@@ -59,6 +59,8 @@ def still(counts: Counts) -> list[str]:
         said.append(
             f"{why}waiting for somebody to say which of {counts.undecided} good images is the best"
         )
+    elif counts.prompts > 1:
+        said.append(f"{counts.bests} of {counts.prompts} bests chosen")
     elif counts.has_best:
         said.append("the best is chosen")
     else:

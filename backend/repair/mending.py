@@ -108,12 +108,12 @@ class Mender:
         yield from self.batch(learned, needed=True)
         then = replace(self.run, epoch=learned)
         verdicts = [image.verdict for image in self.store.images(self.run.id, learned)]
-        best = self.store.epochs(self.run.id)[learned].best_index
+        bests = self.store.epochs(self.run.id)[learned].bests
         yield self._made(
             f"the checkpoint after epoch {epoch}",
             trouble,
             [folder, report_file(self.settings, self.run.id, epoch)],
-            lambda: self.engine.learn(then, verdicts, best, self.on_progress),
+            lambda: self.engine.learn(then, verdicts, bests, self.on_progress),
         )
 
     def _made(

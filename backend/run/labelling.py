@@ -41,6 +41,9 @@ class Labelling(BaseModel):
         "embedding judges the others.",
     )
     criteria: str = Field("", description="What makes an image good, shown while labelling.")
+    criteria_by_prompt: dict[str, str] = Field(
+        {}, description="The same for single prompts of a run of several."
+    )
 
     @field_validator("annotators", "adjudicators", mode="before")
     @classmethod
@@ -64,6 +67,10 @@ class Labelling(BaseModel):
                 f"{len(people)} people's count ({', '.join(sorted(people))}); name more annotators"
             )
         return self
+
+    def criteria_of(self, prompt: str) -> str:
+        """What makes an image of that prompt good."""
+        return self.criteria_by_prompt.get(prompt, self.criteria)
 
     def may_vote(self, email: str | None) -> bool:
         """Whether an annotator's votes count."""

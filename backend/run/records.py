@@ -12,6 +12,12 @@ NEVER = "never"
 """Of a run's `until`: it goes on to its last epoch."""
 
 
+def prompts_in_words(config: Mapping[str, Any]) -> str:
+    """A run's prompt by its configuration; of several, how many and which."""
+    prompts = [config["prompt"], *config.get("further_prompts", ())]
+    return prompts[0] if len(prompts) == 1 else f"{len(prompts)} prompts: {'; '.join(prompts)}"
+
+
 @dataclass(frozen=True)
 class Run:
     """A run and where it stands."""
@@ -60,6 +66,21 @@ class Run:
     """Whether it learns from the labels of that run, too."""
 
     @property
+    def prompts(self) -> tuple[str, ...]:
+        """All that it learns; most runs have one."""
+        return (self.prompt, *self.config.get("further_prompts", ()))
+
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        """Prompts that are drawn to be looked at, and never learned from."""
+        return tuple(self.config.get("held_out", ()))
+
+    @property
+    def in_words(self) -> str:
+        """Its prompt; of several, how many and which."""
+        return prompts_in_words(self.config)
+
+    @property
     def epochs(self) -> int:
         """Number of epochs of the whole run."""
         return int(self.config["epochs"])
@@ -101,6 +122,14 @@ class Epoch:
     best_reason: str | None
     question_task_id: int | None = None
     """The task in which people are asked which image is the best, if they are."""
+    further_bests: Sequence[int] | None = None
+    """In a run of several prompts: the best images of other prompts than that of `best_index`."""
+
+    @property
+    def bests(self) -> tuple[int, ...]:
+        """All best images: at most one a prompt."""
+        first = () if self.best_index is None else (self.best_index,)
+        return (*first, *(self.further_bests or ()))
 
 
 @dataclass(frozen=True)
@@ -125,6 +154,8 @@ class Image:
     """The engine's reward (Eq. 4), after learning."""
     prediction: float | None
     """The similarity to the best so far (Eq. 4), when the image was made."""
+    prompt: str | None = None
+    """What it was drawn with, in a run of several prompts; None where that is the run's."""
 
 
 @dataclass(frozen=True)
@@ -187,9 +218,15 @@ class Verdicts:
 
     images: tuple[Verdict, ...]
     best_index: int | None
+    """In a run of several prompts, the first prompt's that has one."""
     best_reason: str
     counted: frozenset[tuple[int, int]]
     """The annotations that they are made of: Label Studio's id, and the image's index."""
+
+    @property
+    def bests(self) -> tuple[int, ...]:
+        """All best images: at most one a prompt."""
+        return tuple(index for index, image in enumerate(self.images) if image.value == "best")
 
 
 @dataclass(frozen=True)
@@ -292,6 +329,10 @@ class Counts:
     """Somebody chose a best image, and all that were chosen are bad by the votes."""
     seconds_left: float | None = None
     """At the epoch's own pace; None where that is not known."""
+    bests: int = 0
+    """Prompts that have a best image."""
+    prompts: int = 1
+    """All prompts of the run."""
 
     @property
     def judged(self) -> int:

@@ -21,6 +21,8 @@ class RunModel:
     """Whether they prove that it is as good as the run asks for."""
     goes_on: bool = False
     """Whether the run began with what another one had learned."""
+    weakest: str = ""
+    """In a run of several prompts, a sentence on the one that is good least often."""
 
     @property
     def rate(self) -> str:
@@ -38,7 +40,7 @@ class RunModel:
         """Which it is, and why."""
         began = "the one that it began with" if self.goes_on else "the pretrained one"
         which = f"the one after epoch {self.epoch}" if self.epoch else began
-        return f"The run's model is {which}: {self.rate}."
+        return f"The run's model is {which}: {self.rate}.{self.weakest and f' {self.weakest}'}"
 
 
 def run_model(epochs: Sequence[Epoch], *, goes_on: bool = False) -> RunModel | None:
@@ -56,4 +58,14 @@ def _of(report: Mapping[str, Any], goes_on: bool) -> RunModel | None:
         report["model_judged"],
         bool(report.get("good_enough")),
         goes_on,
+        _weakest(report.get("by_prompt", ())),
     )
+
+
+def _weakest(prompts: Sequence[Mapping[str, Any]]) -> str:
+    judged = [each for each in prompts if each.get("model_judged")]
+    if not judged:
+        return ""
+    found = min(judged, key=lambda each: each["model_good"] / each["model_judged"])
+    good, of = found["model_good"], found["model_judged"]
+    return f"Weakest of its prompts: {found['prompt']}, {good} of {of}."

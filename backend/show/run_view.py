@@ -10,6 +10,7 @@ from backend.run.chain import Chain
 from backend.run.records import Counts, Epoch, Image, Run
 from backend.run.states import State
 from backend.show import forecast, next_batch
+from backend.show.by_prompt import PromptLine, by_prompt
 from backend.show.run_model import RunModel, run_model
 from backend.store import Store
 
@@ -76,6 +77,8 @@ class RunView:
     """Until there is something to label again, or the run has ended; None where nothing tells."""
     chain: Chain = field(default_factory=Chain)
     """The runs that it goes on from, and those that go on from it."""
+    prompts: tuple[PromptLine, ...] = ()
+    """Success by prompt, in a run of several."""
 
     @property
     def stage(self) -> State:
@@ -153,18 +156,20 @@ def read(store: Store, run_id: str) -> RunView:
     if stage in (State.labelling, State.learning):
         counts = count_labels(store, run.id, run.epoch)
     images = defaultdict(list)
-    for image in store.images(run.id):
+    every = store.images(run.id)
+    for image in every:
         images[image.epoch].append(image)
     epochs = store.epochs(run.id)
+    prompts = by_prompt(run, epochs, every)
     lines = tuple(_line(run, epoch, images[epoch.epoch], counts) for epoch in epochs)
     left = next_batch.seconds_left(run, epochs, store.now())
     model = run_model(epochs, goes_on=run.parent_id is not None)
     chain = store.chain(run)
     if stage is not State.labelling:
-        return RunView(run, lines, None, model, seconds_left=left, chain=chain)
+        return RunView(run, lines, None, model, seconds_left=left, chain=chain, prompts=prompts)
     asked = epochs[run.epoch].question_task_id if run.epoch < len(epochs) else None
     question = asked if counts and counts.undecided else None
-    return RunView(run, lines, counts, model, question, left, chain)
+    return RunView(run, lines, counts, model, question, left, chain, prompts)
 
 
 def _line(run: Run, epoch: Epoch, images: Sequence[Image], counts: Counts | None) -> EpochLine:

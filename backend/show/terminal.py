@@ -39,6 +39,7 @@ def render(view: RunView, *, notes: tuple[str, ...] = ()) -> RenderableType:
             *(Text(said, style="yellow") for said in view.notices),
             Text(),
             epoch_table(view),
+            *(_by_prompt(view) if view.prompts else []),
             *([Text(f"\n{view.model.sentence}")] if view.model else []),
             *([Text(f"\n{view.note}", style="yellow")] if view.note else []),
             *(Text(note, style="dim") for note in notes),
@@ -62,6 +63,27 @@ def epoch_table(view: RunView) -> Table:
             _bar(line),
             *(_seconds(view, line, state) for state in STAGES),
         )
+    return table
+
+
+def _by_prompt(view: RunView) -> list[RenderableType]:
+    return [Text(), prompt_table(view)]
+
+
+def prompt_table(view: RunView) -> Table:
+    """Success by prompt, from its first epoch to its latest."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("prompt")
+    table.add_column("judged good", no_wrap=True)
+    table.add_column("in all", justify="right", no_wrap=True)
+    table.add_column("its model", justify="right", no_wrap=True)
+    table.add_column("images now", justify="right", no_wrap=True)
+    for line in view.prompts:
+        ends = line.known[:1] + line.known[1:][-1:]
+        said = " → ".join(f"{rate:.0%}" for rate in ends)
+        model = f"{line.model_good}/{line.model_judged}" if line.model_judged else ""
+        now = str(line.next_images or "")
+        table.add_row(line.prompt, said, f"{line.good}/{line.judged}", model, now)
     return table
 
 
@@ -108,7 +130,9 @@ def _head(view: RunView) -> RenderableType:
     head = Table.grid(expand=True)
     head.add_column()
     head.add_column(justify="right", no_wrap=True)
-    head.add_row(Text(view.run.prompt, style="bold"), Text(view.run.id, style="dim"))
+    several = len(view.run.prompts) > 1
+    prompt = f"{len(view.run.prompts)} prompts" if several else view.run.prompt
+    head.add_row(Text(prompt, style="bold"), Text(view.run.id, style="dim"))
     if not view.run.project_url:
         return head
     return Group(head, Text(view.run.project_url, style="cyan"))

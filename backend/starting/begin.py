@@ -76,8 +76,9 @@ def described(run: Run) -> list[str]:
     said = [
         f"{run.epochs} epochs of {run.images_per_epoch} images, {labels} labels in "
         f"all{_or_fewer(run)}.",
+        *_prompts(run),
         *_goes_on_from(run),
-        _labelled_how(plan),
+        _labelled_how(plan, len(run.prompts)),
         f"Method: {run.config['method']}.",
     ]
     if kept := engine.kept_prompts(run.config):
@@ -105,8 +106,19 @@ def _or_fewer(run: Run) -> str:
     return f", or fewer once they prove that {float(run.config['until']):.0%} are good"
 
 
-def _labelled_how(plan: Labelling) -> str:
-    parts = ["one page per epoch" if plan.layout == "gallery" else "one task per image"]
+def _prompts(run: Run) -> list[str]:
+    """The prompts of a run of several, and those that are held out."""
+    said = []
+    if len(run.prompts) > 1:
+        said.append(f"One model learns {run.in_words}.")
+    if run.held_out:
+        said.append(f"Drawn every epoch, and never learned from: {'; '.join(run.held_out)}.")
+    return said
+
+
+def _labelled_how(plan: Labelling, prompts: int) -> str:
+    page = "one page per epoch" if prompts == 1 else "one page per epoch and prompt"
+    parts = [page if plan.layout == "gallery" else "one task per image"]
     if plan.annotators_per_image > 1:
         parts.append(f"{plan.annotators_per_image} people per image, {plan.consensus} decides")
     if plan.annotators:

@@ -16,6 +16,7 @@ from backend.run.labelling import Labelling, make_labelling
 from backend.settings import Settings
 from backend.starting.criteria import default_criteria
 from backend.starting.going_on import Inherited, nothing_to_inherit
+from backend.starting.prompts import read_prompts, split_criteria
 
 ENGINE_FIELDS = {
     "prompt": "prompt",
@@ -24,6 +25,7 @@ ENGINE_FIELDS = {
     "height": "height",
     "width": "width",
     "memory": "memory",
+    "held_out": "held_out",
     "images": "images_per_epoch",
     "epochs": "epochs",
     "until": "until",
@@ -42,6 +44,12 @@ class Plan(Labelling):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompt: str | None = Field(None, description="What the images should show.")
+    prompts: tuple[str, ...] = Field(
+        (), description="Prompts that one model learns, each as `prompt | criteria`."
+    )
+    held_out: tuple[str, ...] | None = Field(
+        None, description="Prompts that are drawn every epoch and never learned from."
+    )
     model: str | None = Field(
         None, description="A diffusers pipeline: folder, id on the hub, or one .safetensors file."
     )
@@ -93,6 +101,11 @@ class Plan(Labelling):
         """What people should know of how the options were read."""
         return self._notes
 
+    @field_validator("prompts", "held_out", mode="before")
+    @classmethod
+    def _lines(cls, value: Any) -> Any:
+        return read_prompts(Path(value)) if isinstance(value, str) else value
+
     @field_validator("hyper_parameters", mode="before")
     @classmethod
     def _none(cls, value: Any) -> Any:
@@ -116,12 +129,19 @@ class Plan(Labelling):
         said = {name: getattr(self, option) for option, name in ENGINE_FIELDS.items()}
         fields = {name: value for name, value in said.items() if value is not None}
         fields |= self.hyper_parameters
+        if self.prompts:
+            alone = [] if self.prompt is None else [self.prompt]
+            first, *further = [*alone, *split_criteria(self.prompts)]
+            fields |= {"prompt": first, "further_prompts": further}
+        elif self.prompt is not None:
+            fields.setdefault("further_prompts", ())  # also where a run of several goes on
         preset = self.preset
         if inherited is not None:
             return None, inherited.with_changes(fields)
         if preset is None and "prompt" not in fields:
             raise BadInput(
-                "Cannot start a run without a prompt: say --prompt '...', or a --preset."
+                "Cannot start a run without a prompt: say --prompt '...', --prompts FILE, or a "
+                "--preset."
             )
         if preset is None and "model" not in fields:
             if settings.model:
@@ -195,9 +215,20 @@ def make_plan(
             f"Cannot start the run: {place('label_budget')} is {asked}, and an epoch has only "
             f"{config.images_per_epoch} images; ask for fewer, or leave it out to ask for all."
         )
-    if "criteria" not in plan.model_fields_set:
-        plan = plan.model_copy(update={"criteria": default_criteria(config.prompt)})
-    return plan, config
+    return plan.model_copy(update=_criteria(plan, config)), config
+
+
+def _criteria(plan: Plan, config: engine.RunConfig) -> dict[str, Any]:
+    """What makes images good: of a run of one prompt, and of each prompt of several. Where nobody
+    says it, the paper does for its tasks."""
+    said = split_criteria(plan.prompts)
+    said = {**plan.criteria_by_prompt, **{each: text for each, text in said.items() if text}}
+    known = {prompt: said.get(prompt) or default_criteria(prompt) for prompt in config.prompts}
+    if len(known) > 1:
+        if plan.criteria:
+            known = {prompt: said.get(prompt, "") for prompt in config.prompts}
+        return {"criteria_by_prompt": {prompt: text for prompt, text in known.items() if text}}
+    return {} if "criteria" in plan.model_fields_set else {"criteria": known[config.prompt]}
 
 
 def _check_text(option: str, value: Any) -> None:
@@ -278,8 +309,9 @@ def read_file(path: Path) -> dict[str, Any]:
 
 
 def file_keys() -> list[str]:
-    """What a file may set."""
-    return [field.alias or name for name, field in Plan.model_fields.items()]
+    """What a file may set. Criteria by prompt stand in `prompts`."""
+    fields = Plan.model_fields.items()
+    return [field.alias or name for name, field in fields if name != "criteria_by_prompt"]
 
 
 def _given(problem: Any) -> str:

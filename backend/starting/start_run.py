@@ -11,7 +11,7 @@ from backend.label_studio import Gateway, Project
 from backend.label_studio.adopting import taken
 from backend.run.chain import Parent
 from backend.run.labelling import Labelling
-from backend.run.records import Run
+from backend.run.records import Run, prompts_in_words
 from backend.settings import Settings, ensure_secrets
 from backend.store import Store
 from backend.tasks.images import PIXELATED_BELOW
@@ -40,7 +40,7 @@ def start_run(
 
     Args:
         config: the engine's configuration as JSON (`RunConfig.flat()`), already checked.
-        title: of the project; the prompt by default.
+        title: of the project; the prompt, or all of them, by default.
         labelling: how people label it; the defaults if None.
         project_id: an empty project to take instead of a new one.
         forecast: what an epoch takes, if the model was tried.
@@ -61,7 +61,7 @@ def start_run(
         return store.create_run(
             config,
             labelling=labelling,
-            title=title or config["prompt"],
+            title=title or prompts_in_words(config),
             run_id=run_id,
             project_id=project.id,
             project_url=project.url,
@@ -124,7 +124,7 @@ def _project(
     project_id: int | None,
 ) -> Iterator[Project]:
     """The run's project, new or adopted; undone if the block fails."""
-    prompt = config["prompt"]
+    prompt = prompts_in_words(config)
     if project_id is not None:
         if other := store.run_of_project(project_id):
             raise taken(project_id, other.id)

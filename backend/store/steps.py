@@ -113,9 +113,10 @@ class Steps(Database):
         self,
         claim: Claim,
         paths: Sequence[str],
-        predictions: Sequence[float] | None,
+        predictions: Sequence[float | None] | None,
         seconds: float,
         asked: Collection[int] | None = None,
+        prompts: Sequence[str] = (),
     ) -> Run:
         """generating -> publishing: an epoch's images lie on the disk.
 
@@ -124,6 +125,7 @@ class Steps(Database):
             predictions: similarity to the best so far (Eq. 4), if there is one.
             seconds: that generating took.
             asked: the images that people are asked about; all by default.
+            prompts: of the images, by index, in a run of several prompts.
         """
         run = claim.run
         with self._write() as connection:
@@ -146,6 +148,7 @@ class Steps(Database):
                         "path": path,
                         "asked": asked is None or index in asked,
                         "prediction": predictions[index] if predictions else None,
+                        "prompt": prompts[index] if prompts else None,
                     }
                     for index, path in enumerate(paths)
                 ],
@@ -228,6 +231,7 @@ class Steps(Database):
                 labelled_at=now,
                 best_index=verdicts.best_index,
                 best_reason=verdicts.best_reason,
+                further_bests=[i for i in verdicts.bests if i != verdicts.best_index] or None,
             )
             return True
 

@@ -96,6 +96,7 @@ epochs = Table(
     Column("best_index", Integer),
     Column("best_reason", Text),
     Column("question_task_id", Integer),
+    Column("further_bests", JSON(none_as_null=True)),
 )
 
 images = Table(
@@ -112,6 +113,7 @@ images = Table(
     Column("verdict_reason", Text),
     Column("reward", Float),
     Column("prediction", Float),
+    Column("prompt", Text),
     Index("ix_images_task_id", "task_id"),
 )
 

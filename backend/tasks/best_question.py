@@ -10,7 +10,7 @@ from backend.run.records import Image, Run, TaskLabels
 from backend.settings import Settings
 from backend.tasks.gallery import BEST_CONTROL, NONE_IS_GOOD
 from backend.tasks.images import image_key, image_url, parse_key
-from backend.tasks.publishing import NO_KEY, NewTask, mark, option
+from backend.tasks.publishing import NO_KEY, NewTask, mark, option, prompts_of
 
 ASKED = "All images are judged. Which of these good ones is the best?"
 _NUMBERS = 9
@@ -35,7 +35,7 @@ def question_task(
     keys = {index: image_key(run.id, run.epoch, index) for index in candidates}
     sources = {index: image_url(settings, images[index].path) for index in candidates}
     data: dict[str, Any] = {
-        "prompt": run.prompt,
+        "prompt": prompts_of(run, images)[candidates[0]],
         "criteria": ASKED,
         "reference": "",
         "epoch": run.epoch + 1,

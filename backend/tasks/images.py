@@ -51,9 +51,10 @@ def image_key(run_id: str, epoch: int, index: int) -> str:
     return f"{run_id}/{epoch}/{index:04d}"
 
 
-def gallery_key(run_id: str, epoch: int) -> str:
-    """The name that an epoch's gallery task carries as `hero_image_id`."""
-    return f"{run_id}/{epoch}/gallery"
+def gallery_key(run_id: str, epoch: int, number: int = 0) -> str:
+    """The name that an epoch's gallery task carries as `hero_image_id`; `number` is that of the
+    prompt, in a run of several."""
+    return f"{run_id}/{epoch}/gallery{f'-{number + 1}' if number else ''}"
 
 
 def parse_key(key: str) -> tuple[str, int, int] | None:

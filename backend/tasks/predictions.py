@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from backend.consensus import BAD, BEST, GOOD
-from backend.run.records import Epoch, Run
+from backend.run.records import Epoch, Image, Run
 from backend.tasks.images import image_key
 
 
@@ -30,13 +30,15 @@ class Predictions:
 
     @classmethod
     def of(
-        cls, run: Run, epochs: Sequence[Epoch], epoch: int, similarities: Sequence[float | None]
+        cls, run: Run, epochs: Sequence[Epoch], epoch: int, images: Sequence[Image]
     ) -> "Predictions":
         """Of one of a run's epochs, from its images' similarities to the best so far."""
+        similarities = [image.prediction for image in images]
+        prompts = [image.prompt or "" for image in images]
         return cls(
-            [image_key(run.id, epoch, index) for index in range(len(similarities))],
+            [image_key(run.id, epoch, index) for index in range(len(images))],
             similarities,
-            verdicts(similarities, good_from(epochs, epoch)),
+            verdicts(similarities, good_from(epochs, epoch), prompts),
             model_version(run, epoch),
         )
 
@@ -52,15 +54,20 @@ class Predictions:
         return Prediction(sum(scores) / len(scores), said, self.model_version)
 
 
-def verdicts(similarities: Sequence[float | None], threshold: float) -> list[str | None]:
+def verdicts(
+    similarities: Sequence[float | None], threshold: float, prompts: Sequence[str] = ()
+) -> list[str | None]:
     """good, bad or best an image; None where there is no similarity to the best so far (Eq. 4).
 
-    The best is the most similar of the good ones.
+    The best is the most similar of the good ones; of several prompts, each has one.
     """
     good = [i for i, value in enumerate(similarities) if value is not None and value >= threshold]
-    best = max(good, key=lambda i: (similarities[i], -i), default=None)
+    best: dict[str, int] = {}
+    for i in sorted(good, key=lambda i: (similarities[i], -i)):
+        best[prompts[i] if prompts else ""] = i
+    bests = set(best.values())
     return [
-        None if value is None else BEST if i == best else GOOD if value >= threshold else BAD
+        None if value is None else BEST if i in bests else GOOD if value >= threshold else BAD
         for i, value in enumerate(similarities)
     ]
 

@@ -1,5 +1,6 @@
 """An epoch's images -> the tasks in which people see them, in either layout."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -48,7 +49,8 @@ class Shown:
             for option in (options if isinstance(options, list) else [])
             if isinstance(option, Mapping)
         ]
-        ours = [place for place in places if place and gallery_key(*place[:2]) == key]
+        page = re.sub(r"(?<=/gallery)-\d{1,9}$", "", key)
+        ours = [place for place in places if place and gallery_key(*place[:2]) == page]
         return cls(*ours[0][:2], tuple(place[2] for place in ours)) if ours else None
 
 
@@ -57,45 +59,54 @@ def tasks(
     run: Run,
     images: Sequence[Image],
     epochs: Sequence[Epoch],
-    best: Image | None,
+    bests: Mapping[str, Image],
 ) -> list[NewTask]:
     """The tasks of a run's present epoch, in the order in which people see them.
 
     Args:
         images: all of the epoch; people see those that are `asked`.
         epochs: the run's so far.
-        best: the best image so far, to compare with.
+        bests: the best image so far of each prompt, to compare with.
     """
     similarities = [image.prediction for image in images]
-    predictions = Predictions.of(run, epochs, run.epoch, similarities)
+    prompts = prompts_of(run, images)
+    predictions = Predictions.of(run, epochs, run.epoch, images)
     order = selection.arrange(
         [image.index for image in images if image.asked],
         similarities,
         good_from(epochs, run.epoch),
         run.labelling.order,
     )
-    said = {
-        "prompt": run.prompt,
-        "criteria": run.labelling.criteria,
-        "reference": "" if best is None else _reference(settings, best),
-        "epoch": run.epoch + 1,  # as people count
-    }
+
+    def said(prompt: str) -> dict[str, Any]:
+        return {
+            "prompt": prompt,
+            "criteria": run.labelling.criteria_of(prompt),
+            "reference": _reference(settings, bests[prompt]) if prompt in bests else "",
+            "epoch": run.epoch + 1,  # as people count
+        }
+
     keys = predictions.keys
     if run.labelling.layout == "gallery":
-        page = {
-            **said,
-            "images": [option(keys[i], image_url(settings, images[i].path)) for i in order],
-            "marks": [
-                *(mark(keys[i], "\u2605") for i in order),
-                mark(NONE_IS_GOOD, "none is good"),
-            ],
-            "hero_image_id": gallery_key(run.id, run.epoch),
-        }
-        return [NewTask(page, "gallery", predictions.of_task(order))]
+        pages = []
+        for number, prompt in enumerate(run.prompts):
+            shown = [i for i in order if prompts[i] == prompt]
+            page = {
+                **said(prompt),
+                "images": [option(keys[i], image_url(settings, images[i].path)) for i in shown],
+                "marks": [
+                    *(mark(keys[i], "\u2605") for i in shown),
+                    mark(NONE_IS_GOOD, "none is good"),
+                ],
+                "hero_image_id": gallery_key(run.id, run.epoch, number),
+            }
+            if shown:
+                pages.append(NewTask(page, "gallery", predictions.of_task(shown)))
+        return pages
     return [
         NewTask(
             {
-                **said,
+                **said(prompts[i]),
                 "image": image_url(settings, images[i].path),
                 "marks": [],
                 "index": i,
@@ -108,12 +119,20 @@ def tasks(
     ]
 
 
-def best_so_far(epochs: Sequence[Epoch], epoch: int) -> tuple[int, int] | None:
-    """Epoch and index of the best image of the latest epoch before this one that has one."""
-    for row in reversed(epochs[:epoch]):
-        if row.best_index is not None:
-            return row.epoch, row.best_index
-    return None
+def prompts_of(run: Run, images: Sequence[Image]) -> list[str]:
+    """What each image was drawn with."""
+    return [run.prompt if image.prompt is None else image.prompt for image in images]
+
+
+def bests_so_far(run: Run, images: Sequence[Image], epochs: Sequence[Epoch]) -> dict[str, Image]:
+    """Of each prompt that has one, the best image of the latest epoch before the present one.
+
+    Args:
+        images: of all epochs, in order.
+    """
+    chosen = {(row.epoch, index) for row in epochs[: run.epoch] for index in row.bests}
+    bests = [image for image in images if (image.epoch, image.index) in chosen]
+    return dict(zip(prompts_of(run, bests), bests, strict=True))
 
 
 def option(key: str, address: str, of_class: str = "") -> dict[str, str]:

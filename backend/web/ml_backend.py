@@ -63,8 +63,7 @@ class HeroModel:
             if shown is not None and shown.run_id == run.id:
                 if shown.epoch not in known:
                     images = self._store.images(run.id, shown.epoch)
-                    similarities = [image.prediction for image in images]
-                    known[shown.epoch] = Predictions.of(run, epochs, shown.epoch, similarities)
+                    known[shown.epoch] = Predictions.of(run, epochs, shown.epoch, images)
                 prediction = known[shown.epoch].of_task(shown.indexes)
             answers.append(
                 label_config.as_json(prediction, controls) if prediction else self._nothing()

@@ -18,7 +18,7 @@ from typing import Any
 from backend import logs
 from backend.comparing.collect import fetch_due
 from backend.engine import Engine
-from backend.engine_files import read_predictions
+from backend.engine_files import read_predictions, read_prompts
 from backend.errors import (
     BackendUnreachable,
     DatabaseUnavailable,
@@ -38,7 +38,7 @@ from backend.label_studio import Gateway
 from backend.labels import closing, collect
 from backend.outcomes import Outcome, Way, outcome_of, untroubled
 from backend.repair import mend, unmended
-from backend.run.records import Claim, Epoch, Image, Run
+from backend.run.records import Claim, Run
 from backend.run.states import WORK, Event, State
 from backend.settings import Settings, ensure_secrets
 from backend.store import Store
@@ -251,7 +251,9 @@ class Worker:
             run.labelling.label_budget,
         )
         seconds = time.monotonic() - began
-        return self._store.batch_written(claim, paths, predictions, seconds, asked)
+        return self._store.batch_written(
+            claim, paths, predictions, seconds, asked, read_prompts(batch)
+        )
 
     def _publish(self, claim: Claim, lease: LeaseKeeper) -> Run:
         run, gateway = claim.run, self._ls()
@@ -264,7 +266,8 @@ class Worker:
             logger.warning("run %s goes on without webhooks, by the poll: %s", run.id, error)
         images = self._store.images(run.id, run.epoch)
         epochs = self._store.epochs(run.id)
-        tasks = publishing.tasks(self._settings, run, images, epochs, self._best(run, epochs))
+        bests = publishing.bests_so_far(run, self._store.images(run.id), epochs)
+        tasks = publishing.tasks(self._settings, run, images, epochs, bests)
         self._put_away(run, run.epoch)
         task_ids = gateway.publish(of_project(run), run.id, run.epoch, tasks)
         lease.check()
@@ -278,7 +281,7 @@ class Worker:
         first = self._store.images(run.id, run.epoch)[0]
         pixelated = is_pixelated(self._settings.images_dir / first.path)
         project = self._ls().ensure_project(
-            run.id, run.title, run.prompt, run.labelling, pixelated=pixelated
+            run.id, run.title, run.in_words, run.labelling, pixelated=pixelated
         )
         return self._store.set_project(run.id, project.id, project.url)
 
@@ -289,11 +292,6 @@ class Worker:
         if not self._ls().has_project(run.project_id):
             return run
         return self._store.set_project(run.id, run.project_id, run.project_url)
-
-    def _best(self, run: Run, epochs: list[Epoch]) -> Image | None:
-        """The best image so far."""
-        place = publishing.best_so_far(epochs, run.epoch)
-        return self._store.images(run.id, place[0])[place[1]] if place else None
 
     def _learn(self, claim: Claim, lease: LeaseKeeper) -> Run:
         run = claim.run
@@ -306,7 +304,7 @@ class Worker:
             epoch = self._store.epochs(run.id)[run.epoch]
         self._put_away(run, run.epoch + 1)
         verdicts = [image.verdict for image in self._store.images(run.id, run.epoch)]
-        report = self._engine.learn(run, verdicts, epoch.best_index, lease.progress)
+        report = self._engine.learn(run, verdicts, epoch.bests, lease.progress)
         rewards: list[float | None] = list(report.get("rewards") or [])
         changed = self._store.learned(claim, report, rewards, time.monotonic() - began)
         self._draw_grid(run)

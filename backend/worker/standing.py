@@ -35,7 +35,7 @@ def description(settings: Settings, run: Run) -> str:
     said = f"Epoch {run.shown_epoch} of {run.epochs}: {SENTENCE[run.state].replace('`', '')}."
     if run.state not in ENDED:
         said += f" Label at {settings.label_url(run.id)}, which goes on from batch to batch."
-    return f"{said} Prompt: {run.prompt}"
+    return f"{said} Prompt: {run.in_words}"
 
 
 class Standing:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from backend.engine import OnProgress
 from backend.engine_files import batch_folder, checkpoint_folder
+from backend.files import checked_text
 from backend.run.records import Run
 from backend.settings import Settings
 
@@ -36,7 +37,7 @@ class FakeEngine:
         self.row_fails: Exception | None = None
         self._stands_at: tuple[str, int] | None = None
         self.calls: list[str] = []
-        self.feedback: list[tuple[list[str | None], int | None]] = []
+        self.feedback: list[tuple[list[str | None], int | tuple[int, ...] | None]] = []
 
     def generate(self, run: Run, on_progress: OnProgress) -> Path:
         self._call("generate", on_progress)
@@ -46,14 +47,23 @@ class FakeEngine:
             Image.new("RGB", (8, 8), (index, 0, 0)).save(folder / "images" / f"{index:04d}.png")
         scores = [index / 10 for index in range(run.images_per_epoch)] if run.epoch else None
         (folder / "predictions.json").write_text(json.dumps(scores))
+        share = run.images_per_epoch // len(run.prompts)
+        each = [prompt for prompt in run.prompts for _ in range(share)]
+        prompts = {"prompts": each} if len(run.prompts) > 1 else {}
+        (folder / "batch.json").write_text(checked_text(prompts))
         self._stands_at = (run.id, run.epoch)
         return folder
 
     def learn(
-        self, run: Run, verdicts: Sequence[str | None], best: int | None, on_progress: OnProgress
+        self,
+        run: Run,
+        verdicts: Sequence[str | None],
+        bests: Sequence[int],
+        on_progress: OnProgress,
     ) -> dict[str, Any]:
         self._call("learn", on_progress)
-        self.feedback.append((list(verdicts), best))
+        best = bests[0] if bests else None
+        self.feedback.append((list(verdicts), best if len(run.prompts) == 1 else tuple(bests)))
         checkpoint_folder(self.settings, run.id, run.epoch + 1).mkdir(parents=True, exist_ok=True)
         self._stands_at = (run.id, run.epoch + 1)
         return {

@@ -27,7 +27,7 @@ def learned(settings, store, pipeline: Path | str, verdicts: list[str], best: in
     run = store.create_run(engine_module.make_config(**fields).flat())
     engine = Engine(settings)
     engine.generate(run, lambda *_: None)
-    engine.learn(run, verdicts, best, lambda *_: None)
+    engine.learn(run, verdicts, () if best is None else (best,), lambda *_: None)
     with store._write() as connection:
         from backend.store.rows import update
 

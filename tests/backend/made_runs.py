@@ -74,7 +74,11 @@ class MadeRun:
             target.parent.mkdir(parents=True, exist_ok=True)
             colour = ((37 * index) % 256, (90 * run.epoch) % 256, 180)
             Image.new("RGB", (self.side, self.side), colour).save(target)
-        run = self.store.batch_written(claim, paths, predictions, 12.5)
+        prompts = [
+            self.run.prompts[i * len(self.run.prompts) // len(paths)] for i in range(len(paths))
+        ]
+        several = prompts if len(self.run.prompts) > 1 else []
+        run = self.store.batch_written(claim, paths, predictions, 12.5, prompts=several)
         if asked is not None:
             table = tables.images
             with self.store._write() as connection:

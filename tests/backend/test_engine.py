@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from backend import engine as engine_module
-from backend.engine import Engine, check, make_config, presets
-from backend.engine_files import batch_folder, checkpoint_folder, read_predictions
+from backend.engine import Engine, check, make_config, presets, row_prompts
+from backend.engine_files import batch_folder, checkpoint_folder, read_predictions, read_prompts
 from backend.errors import BadInput, DiskFull, EngineFailed
 from backend.run.records import Run
 from backend.settings import Settings
@@ -96,7 +96,7 @@ class TestSteps:
         folder = engine.generate(run, lambda stage, done, total: stages.append(stage))
         assert len(list((folder / "images").glob("*.png"))) == 4
         assert read_predictions(folder) is None
-        report = engine.learn(run, VERDICTS, 2, lambda stage, *_: stages.append(stage))
+        report = engine.learn(run, VERDICTS, (2,), lambda stage, *_: stages.append(stage))
         assert report["updated"] and len(report["rewards"]) == 4
         assert {"sampling", "embedding", "update"} <= set(stages)
         assert checkpoint_folder(settings, run.id, 1).is_dir()
@@ -105,32 +105,32 @@ class TestSteps:
         self, engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch
     ):
         folder = engine.generate(run, silent)
-        report = engine.learn(run, VERDICTS, 2, silent)
+        report = engine.learn(run, VERDICTS, (2,), silent)
         monkeypatch.setattr(engine_module, "_load", lambda *_: pytest.fail("the model was loaded"))
         engine.let_go()
         assert engine.generate(run, silent) == folder
-        assert engine.learn(run, ["bad"] * 4, None, silent) == report
+        assert engine.learn(run, ["bad"] * 4, (), silent) == report
 
     def test_a_restart_changes_no_bit(
         self, engine: Engine, settings: Settings, run: Run, pipeline: Path
     ):
         engine.generate(run, silent)
-        warm = engine.learn(run, VERDICTS, 2, silent)
+        warm = engine.learn(run, VERDICTS, (2,), silent)
         lora = (checkpoint_folder(settings, run.id, 1) / "lora.safetensors").read_bytes()
         shutil.rmtree(checkpoint_folder(settings, run.id, 1))
-        cold = Engine(settings).learn(run, VERDICTS, 2, silent)
+        cold = Engine(settings).learn(run, VERDICTS, (2,), silent)
         assert cold["rewards"] == warm["rewards"]
         again = (checkpoint_folder(settings, run.id, 1) / "lora.safetensors").read_bytes()
         assert again == lora
 
     def test_an_image_nobody_judged_still_gets_a_reward(self, engine: Engine, run: Run):
         engine.generate(run, silent)
-        report = engine.learn(run, ["best", "bad", None, None], 0, silent)
+        report = engine.learn(run, ["best", "bad", None, None], (0,), silent)
         assert len(report["rewards"]) == 4
 
     def test_all_bad_is_no_update_and_no_error(self, engine: Engine, run: Run):
         engine.generate(run, silent)
-        report = engine.learn(run, ["bad"] * 4, None, silent)
+        report = engine.learn(run, ["bad"] * 4, (), silent)
         assert not report["updated"] and report["note"]
 
     @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ class TestSteps:
         run = store.create_run(small(pipeline, **fields))
         folder = engine.generate(run, silent)
         assert read_predictions(folder) is None
-        report = engine.learn(run, ["good", "bad", "good", "bad"], None, silent)
+        report = engine.learn(run, ["good", "bad", "good", "bad"], (), silent)
         assert report["updated"] == (fields["method"] != "prompt")
         assert report["rewards"] == []
 
@@ -173,12 +173,12 @@ class TestSteps:
             engine.generate(run, silent)
         with pytest.raises(Dropped):
             if step == "learn":
-                engine.learn(run, VERDICTS, 2, drop)
+                engine.learn(run, VERDICTS, (2,), drop)
             else:
                 engine.generate(run, drop)
         assert not engine.loaded
         engine.generate(run, silent)
-        assert engine.learn(run, VERDICTS, 2, silent)["updated"]
+        assert engine.learn(run, VERDICTS, (2,), silent)["updated"]
         names = [path.name for path in settings.run_dir(run.id).rglob("*")]
         assert not [name for name in names if "partial" in name]
 
@@ -205,16 +205,16 @@ class TestFullDisk:
         with monkeypatch.context() as patch:
             patch.setattr("hero_engine.storage.checkpoint.write_tensors", self.full)
             with pytest.raises(DiskFull):
-                engine.learn(run, VERDICTS, 2, silent)
+                engine.learn(run, VERDICTS, (2,), silent)
         assert not checkpoint_folder(settings, run.id, 1).exists()
-        assert engine.learn(run, VERDICTS, 2, silent)["updated"]
+        assert engine.learn(run, VERDICTS, (2,), silent)["updated"]
 
 
 def test_a_damaged_batch_says_so(engine: Engine, settings: Settings, run: Run):
     folder = engine.generate(run, silent)
     (folder / "batch.safetensors").write_bytes(b"damaged")
     with pytest.raises(EngineFailed, match="hero repair"):
-        engine.learn(run, VERDICTS, 2, silent)
+        engine.learn(run, VERDICTS, (2,), silent)
 
 
 def test_what_is_no_image_is_not_published(
@@ -283,7 +283,7 @@ def test_the_same_noises_before_and_after(
     settings: Settings, run: Run, engine: Engine, tmp_path: Path
 ):
     engine.generate(run, silent)
-    engine.learn(run, VERDICTS, 2, silent)
+    engine.learn(run, VERDICTS, (2,), silent)
     after = replace(run, epoch=1)
     told: list[tuple[int, int]] = []
     engine.draw_beside(
@@ -322,3 +322,37 @@ def test_words_that_the_bundled_model_does_not_know_are_named():
     assert "1 hand" in note
     known = "photo of three red roses in a vase, by a quiet spring"
     assert check(make_config("tiny", prompt=known)) == []
+
+
+class TestSeveralPrompts:
+    @pytest.fixture
+    def run(self, store: Store, pipeline: Path) -> Run:
+        config = small(pipeline, method="hero+", denoising_steps=2, embedding_steps=3)
+        several = {"further_prompts": ["a cat"], "held_out": ["a dog"], "images_per_epoch": 8}
+        return store.create_run({**config, **several})
+
+    def test_a_round(self, engine: Engine, run: Run, settings: Settings):
+        folder = engine.generate(run, silent)
+        assert read_prompts(folder) == ["one rose"] * 4 + ["a cat"] * 4
+        report = engine.learn(run, ["best", "bad", "good", "bad"] * 2, (0, 4), silent)
+        assert [(each["prompt"], each["good"]) for each in report["by_prompt"]] == [
+            ("one rose", 2),
+            ("a cat", 2),
+        ]
+        again = engine.generate(replace(run, epoch=1), silent)
+        predictions = read_predictions(again)
+        assert predictions is not None and None not in predictions
+
+    def test_a_row_shows_all_prompts_and_those_held_out(
+        self, engine: Engine, run: Run, settings: Settings, tmp_path: Path
+    ):
+        engine.draw_row(run, tmp_path / "row", 2, lambda: False)
+        assert len(list((tmp_path / "row").glob("*.png"))) == 6
+        seen = [(tmp_path / "row" / f"{n:04d}.png").read_bytes() for n in (0, 2, 4)]
+        assert len(set(seen)) == 3
+
+
+def test_a_run_of_one_prompt_may_hold_others_out(engine: Engine, store: Store, pipeline, tmp_path):
+    run = store.create_run({**small(pipeline), "held_out": ["a dog"]})
+    assert row_prompts(run) == (None, "a dog")
+    assert read_prompts(engine.generate(run, silent)) == []

@@ -56,7 +56,7 @@ def _make(settings: Settings, run: Run) -> None:
         now = replace(run, epoch=epoch)
         engine.generate(now, _no_progress)
         said = opinion.verdicts(run.id, epoch)
-        engine.learn(now, said, said.index("best"), _no_progress)
+        engine.learn(now, said, (said.index("best"),), _no_progress)
 
 
 def _no_progress(stage: str, done: int, total: int) -> None:

@@ -57,7 +57,7 @@ class Home:
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (8, 8)).save(file)
         run = self.store.batch_written(claim, paths, None, 1.0)
-        tasks = publishing.tasks(self.settings, run, self.store.images(run.id), [], None)
+        tasks = publishing.tasks(self.settings, run, self.store.images(run.id), [], {})
         task_ids = self.gateway.publish(project.id, run.id, 0, tasks)
         self.store.published(replace(claim, run=run), task_ids, 1.0)
         return self.store.run(run.id)

@@ -398,6 +398,6 @@ def test_agreement_of_an_epoch_that_nobody_labelled(hero, known):
 
 
 def test_a_prompt_is_said_once(hero):
-    answer = hero("start", "a cat", "--prompt", "a dog")
+    answer = hero("start", "a cat", "--prompt", "a cat")
     assert answer.exit_code == 2
-    assert "two prompts" in answer.stderr
+    assert "the prompt 'a cat' is there twice" in " ".join(answer.stderr.split())

@@ -381,3 +381,13 @@ def test_an_account_that_may_not_vote_never_changes_anything(votes, plan, others
         for vote in others
     ]
     assert decide([*votes, *strangers], 5, plan) == decide(votes, 5, plan)
+
+
+def test_each_prompt_has_a_best_of_its_own():
+    votes = ballots("t", "g", "b", "g", "t", "b")
+    decision = decide(votes, 6, prompts=["a cat"] * 3 + ["a dog"] * 3)
+    assert decision.verdicts == ("best", "good", "bad", "good", "best", "bad")
+    assert (decision.best_index, decision.bests, decision.complete) == (0, (0, 4), True)
+    assert decision.best_reason == "a cat: most best-votes (1); a dog: most best-votes (1)"
+    alone = decide(votes, 6)
+    assert alone.verdicts.count("best") == 1

@@ -57,7 +57,7 @@ class Epoch:
         assert claim is not None
         run = self.store.batch_written(claim, [f"r/0/{i}.png" for i in range(4)], None, 1.0)
         images = self.store.images(run.id, 0)
-        tasks = publishing.tasks(Settings(home=home), run, images, [], None)
+        tasks = publishing.tasks(Settings(home=home), run, images, [], {})
         published = self.source.publish(1, run.id, 0, tasks)
         self.run: Run = self.store.published(replace(claim, run=run), published, 1.0)
         self.touched: set[int] = set()

@@ -127,7 +127,7 @@ def test_the_first_batch_is_the_earlier_models_and_nothing_is_read_of_it_later(
     drawn = engine.sample(settings, run, 2, seed=3).images
     assert [image.tobytes() for image in drawn] == [image.tobytes() for image in kept]
     worker = Engine(settings)
-    report = worker.learn(run, ["bad"] * 4, None, lambda *_: None)
+    report = worker.learn(run, ["bad"] * 4, (), lambda *_: None)
     assert report["updated"], "the earlier good images teach"
 
 

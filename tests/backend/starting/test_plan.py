@@ -1,6 +1,7 @@
 """`hero start`'s options and its YAML file, as one plan."""
 
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,8 @@ def test_the_example_shows_every_option():
         "height",
         "width",
         "memory",
+        "prompts",
+        "held_out",
         "project",
         "until",
         "keep",
@@ -172,3 +175,53 @@ def test_a_text_of_a_file_has_to_be_one(settings: Settings, file):
     path = file('preset: tiny\ntitle: "ros\\ud800"\n')
     with pytest.raises(BadInput, match=f"title in {path} is no text"):
         make_plan(settings, {}, path)
+
+
+# -- several prompts -------------------------------------------------------------------------------
+
+TWO = "# the rooms\na cat | one cat\n\n1 hand\n"
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    path = tmp_path / "prompts.txt"
+    path.write_text(TWO)
+    return path
+
+
+def test_a_file_of_prompts(settings: Settings, prompts: Path):
+    options = {"prompts": str(prompts), "held_out": ["a dog"]}
+    plan, config = make_plan(settings, options)
+    assert (config.prompts, config.held_out) == (("a cat", "1 hand"), ("a dog",))
+    said = plan.labelling.criteria_by_prompt
+    assert said["a cat"] == "one cat"
+    assert said["1 hand"].startswith("A hand has exactly five fingers")  # as the paper says
+
+
+def test_criteria_for_all_and_for_one(settings: Settings, file):
+    text = "prompts: [a cat | one cat, a dog]\ncriteria: sharp"
+    plan, _ = make_plan(settings, {}, file(text))
+    assert plan.labelling.criteria_of("a cat") == "one cat"
+    assert plan.labelling.criteria_of("a dog") == "sharp"
+
+
+def test_one_prompt_of_a_file_is_a_run_of_one(settings: Settings):
+    plan, config = make_plan(settings, {"prompts": ["a cat | one cat"]})
+    assert (config.prompts, plan.labelling.criteria) == (("a cat",), "one cat")
+    assert plan.labelling.criteria_by_prompt == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"prompts": ["a cat", "a cat | x"]}, "'a cat' is there twice"),
+        ({"prompts": ["a cat", "a dog"], "held_out": ["a dog"]}, "'a dog' is there twice"),
+        ({"prompts": ["a cat", "| x"]}, "has no prompt"),
+        ({"prompts": ["a cat", "a dog"], "images": 6}, "each needs 4; raise images_per_epoch to 8"),
+        ({"prompts": ["a cat", "a dog"], "method": "d3po"}, "has one prompt"),
+        ({"prompts": "/nowhere/prompts.txt"}, "Cannot read /nowhere/prompts.txt"),
+    ],
+)
+def test_prompts_that_cannot_be_used(settings: Settings, options: dict, said: str):
+    with pytest.raises(BadInput, match=re.escape(said)):
+        make_plan(settings, options)

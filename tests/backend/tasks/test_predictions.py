@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.run.records import Epoch, Run
+from backend.run.records import Epoch, Image, Run
 from backend.store import Store
 from backend.tasks.predictions import Predictions, good_from, verdicts
 from tests.backend.conftest import CONFIG
@@ -14,6 +14,13 @@ from tests.backend.conftest import CONFIG
 
 def epoch(number: int, **report: Any) -> Epoch:
     return Epoch("run", number, None, None, None, None, {}, report or None, None, None)
+
+
+def images(epoch: int, *similarities: float | None) -> list[Image]:
+    return [
+        Image("run", epoch, index, "", None, True, None, None, None, None, similarity)
+        for index, similarity in enumerate(similarities)
+    ]
 
 
 @pytest.fixture
@@ -33,6 +40,11 @@ def test_the_most_similar_of_the_good_is_the_best():
     assert verdicts([0.1, 0.2], 0.7) == ["bad", "bad"]
 
 
+def test_each_prompt_has_a_best_of_its_own():
+    prompts = ["a cat", "a cat", "a dog", "a dog"]
+    assert verdicts([0.7, 0.8, 0.9, 0.1], 0.7, prompts) == ["good", "best", "best", "bad"]
+
+
 @given(st.lists(st.none() | st.floats(-1, 1)), st.floats(-1, 1))
 def test_verdicts_follow_the_similarities(similarities: list[float | None], threshold: float):
     said = verdicts(similarities, threshold)
@@ -45,7 +57,7 @@ def test_verdicts_follow_the_similarities(similarities: list[float | None], thre
 
 
 def test_a_page_has_the_mean_score_and_a_verdict_an_image(run: Run):
-    predictions = Predictions.of(run, [], 1, [0.6, 0.2, 0.7, 0.1])
+    predictions = Predictions.of(run, [], 1, images(1, 0.6, 0.2, 0.7, 0.1))
     page = predictions.of_task([2, 1, 0])
     assert page is not None
     assert page.score == pytest.approx(0.5)
@@ -58,6 +70,6 @@ def test_a_page_has_the_mean_score_and_a_verdict_an_image(run: Run):
 
 
 def test_nothing_is_said_of_what_is_not_known(run: Run):
-    predictions = Predictions.of(run, [], 0, [None, None])
+    predictions = Predictions.of(run, [], 0, images(0, None, None))
     assert predictions.of_task([0, 1]) is None
     assert predictions.of_task([5]) is None

@@ -10,7 +10,7 @@ from backend.run.labelling import Labelling
 from backend.run.records import Epoch, Image, Run
 from backend.settings import Settings
 from backend.store import Store
-from backend.tasks.publishing import NewTask, Shown, best_so_far, tasks
+from backend.tasks.publishing import NewTask, Shown, bests_so_far, tasks
 from tests.backend.conftest import CONFIG
 
 SIMILARITIES = [0.1, 0.9, 0.55, 0.6]
@@ -45,7 +45,7 @@ def images(**asked: bool) -> list[Image]:
 
 def published(settings: Settings, run: Run, images: list[Image], **plan: object) -> list[NewTask]:
     run = replace(run, labelling=Labelling.model_validate(plan))
-    return tasks(settings, run, images, [epoch(0)], BEST)
+    return tasks(settings, run, images, [epoch(0)], {run.prompt: BEST})
 
 
 def test_a_task_an_image(settings: Settings, run: Run):
@@ -104,15 +104,21 @@ def test_only_what_is_asked_is_published(settings: Settings, run: Run):
 
 def test_the_first_epoch_has_neither_prediction_nor_reference(settings: Settings, run: Run):
     first = [replace(image, epoch=0, prediction=None) for image in images()]
-    found = tasks(settings, replace(run, epoch=0), first, [], None)
+    found = tasks(settings, replace(run, epoch=0), first, [], {})
     assert all(task.prediction is None and task.data["reference"] == "" for task in found)
 
 
-def test_the_best_so_far_is_the_last_epochs_that_had_one():
+def test_the_best_so_far_is_the_last_epochs_that_had_one(run: Run):
     epochs = [epoch(0, best=3), epoch(1), epoch(2, best=1)]
-    assert best_so_far(epochs, 0) is None
-    assert best_so_far(epochs, 2) == (0, 3)
-    assert best_so_far(epochs, 3) == (2, 1)
+    drawn = [replace(image, epoch=number) for number in range(3) for image in images()]
+
+    def best(number: int) -> dict[str, tuple[int, int]]:
+        found = bests_so_far(replace(run, epoch=number), drawn, epochs)
+        return {prompt: (image.epoch, image.index) for prompt, image in found.items()}
+
+    assert best(0) == {}
+    assert best(2) == {run.prompt: (0, 3)}
+    assert best(3) == {run.prompt: (2, 1)}
 
 
 @pytest.mark.parametrize(

@@ -176,12 +176,12 @@ class TestEngine:
         with_rows.generate(run, silent)
         with_rows.draw_row(run, tmp_path / "a", 2, lambda: False)
         assert with_rows.stands_at == (run.id, 0)
-        report = with_rows.learn(run, VERDICTS, 2, silent)
+        report = with_rows.learn(run, VERDICTS, (2,), silent)
         assert with_rows.stands_at == (run.id, 1)
         other = without._settings.model_copy(update={"home": tmp_path / "other"})
         without = Engine(other)
         without.generate(run, silent)
-        assert without.learn(run, VERDICTS, 2, silent)["rewards"] == report["rewards"]
+        assert without.learn(run, VERDICTS, (2,), silent)["rewards"] == report["rewards"]
 
     def test_needed_elsewhere_it_stops_and_keeps_the_model(
         self, settings: Settings, run: Run, tmp_path: Path
