@@ -18,7 +18,7 @@ from backend.engine_files import (
     read_report,
     report_file,
 )
-from backend.errors import FilesDamaged
+from backend.errors import BadInput, FilesDamaged
 from backend.files import checked_text, sums_of, whole_folder, write_text
 from backend.run.records import Run
 from backend.settings import Settings
@@ -123,8 +123,12 @@ def unusual(stored: Mapping[str, Any]) -> list[tuple[str, Any, Any, str]]:
 
 
 def kept_prompts(stored: Mapping[str, Any]) -> tuple[str, ...]:
-    """The prompts that a run keeps as they are while it learns its own."""
-    config = read_config(stored)
+    """The prompts that a run keeps as they are while it learns its own; none of a configuration
+    that cannot be read."""
+    try:
+        config = read_config(stored)
+    except BadInput:
+        return ()
     if not isinstance(config.method, HeroPlusSettings):
         return ()
     return tuple(config.method.kept_beside(config.prompts))

@@ -7,9 +7,8 @@ from typing import Any, Protocol
 
 from backend.comparing.result import Result, decided, result_of
 from backend.errors import HeroServiceError, ProjectGone
-from backend.label_studio.pairs import LabelledPair
 from backend.labels.parsing import person_of
-from backend.run.comparison import Comparison, PairVote
+from backend.run.comparison import Comparison, LabelledPair, PairVote
 from backend.store import Store
 from backend.tasks.pairs import read_choice
 

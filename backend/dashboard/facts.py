@@ -102,6 +102,13 @@ class RunFacts:
         """The epochs whose verdicts are decided and that people judged at all."""
         return [epoch for epoch in self.epochs if epoch.closed and epoch.judged]
 
+    @cached_property
+    def kept_prompts(self) -> tuple[str, ...]:
+        """Other prompts that the run keeps as they are."""
+        from backend.engine import kept_prompts
+
+        return kept_prompts(self.run.config)
+
     @property
     def awaited(self) -> str:
         """Who or what the run waits for, as a sentence begins."""

@@ -7,15 +7,12 @@ from backend.errors import LabelStudioUnreachable
 from backend.label_studio.connection import ONCE
 from backend.label_studio.projects import Project
 from backend.label_studio.wiring import Wiring
-from backend.run.comparison import Comparison
+from backend.run.comparison import Comparison, LabelledPair
 from backend.tasks import label_config
 from backend.tasks.pairs import NO_DIFFERENCE, pair_key, pair_of
 
 MARK = "HERO comparison "
 """A project of a comparison has a description that begins so."""
-
-LabelledPair = tuple[int, Sequence[Mapping[str, Any]]]
-"""A pair's number, and the annotations of its task."""
 
 
 class Pairs(Wiring):

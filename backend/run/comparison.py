@@ -1,14 +1,17 @@
 """A blind comparison of two models: what is compared, and what people said of each pair."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 Side = Literal["left", "right"]
 SIDES: tuple[Side, Side] = ("left", "right")
 TIE = "tie"
 CHOICES = (*SIDES, TIE)
 """What people say of a pair."""
+LabelledPair = tuple[int, Sequence[Mapping[str, Any]]]
+"""A pair's number, and the annotations of its task as Label Studio gives them."""
 
 
 @dataclass(frozen=True)

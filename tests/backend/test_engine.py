@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from backend import engine as engine_module
-from backend.engine import Engine, check, make_config, presets, row_prompts
+from backend.engine import Engine, check, kept_prompts, make_config, presets, row_prompts
 from backend.engine_files import batch_folder, checkpoint_folder, read_predictions, read_prompts
 from backend.errors import BadInput, DiskFull, EngineFailed
 from backend.run.records import Run
@@ -356,3 +356,12 @@ def test_a_run_of_one_prompt_may_hold_others_out(engine: Engine, store: Store, p
     run = store.create_run({**small(pipeline), "held_out": ["a dog"]})
     assert row_prompts(run) == (None, "a dog")
     assert read_prompts(engine.generate(run, silent)) == []
+
+
+def test_what_a_run_keeps_lies_next_to_its_prompt_or_was_said():
+    fields = {"prompt": "photo of one blue rose in a vase"}
+    kept = kept_prompts(make_config("tiny", **fields).flat())
+    assert kept[:2] == ("photo of two blue roses in a vase", "photo of one red rose in a vase")
+    said = make_config("tiny", **fields, keep=["a tulip"]).flat()
+    assert kept_prompts(said) == ("a tulip",)
+    assert kept_prompts(make_config("tiny", **fields, method="hero").flat()) == ()

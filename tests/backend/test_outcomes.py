@@ -146,6 +146,7 @@ def test_every_error_of_a_step_is_in_the_table():
         errors.PortInUse,
         errors.ProcessDied,
         errors.DemoFailed,
+        errors.RunNotStarted,
     )
     bases = (errors.HeroServiceError, errors.LabelStudioError, errors.StoreError)
     for _, kind in inspect.getmembers(errors, inspect.isclass):

@@ -39,8 +39,12 @@ def test_no_two_settings_share_a_flat_name(method):
         names += [name for name in part.model_fields if name != "name"]
     assert len(names) == len(set(names))
     fields = {"enhanced_prompt": "a fine rose"} if method == "prompt" else {}
-    flat = make_config(method=method, model="somewhere", prompt="a rose", **fields).flat()
-    assert sorted(flat) == sorted(names)
+    takes_several = METHODS[method].settings.several_prompts
+    several = {"further_prompts": ["a cat"]} if takes_several else {}
+    flat = make_config(
+        method=method, model="somewhere", prompt="a rose", held_out=["a dog"], **several, **fields
+    ).flat()
+    assert sorted(flat) == sorted(set(names) - (set() if takes_several else {"further_prompts"}))
     assert (flat["model"], flat["method"]) == ("somewhere", method)
 
 

@@ -231,6 +231,14 @@ class TestAsking:
         assert job.options == {"prompt": "a red rose", "n": 3, "seed": 7, "epoch": 1}
         assert "Waiting for a worker" in get(owner, f"/runs/{made.id}/results").text
 
+    def test_prompts_that_are_kept_are_offered(self, owner, made: MadeRun, monkeypatch):
+        monkeypatch.setattr("backend.engine.kept_prompts", lambda config: ("two <roses>", "rose"))
+        page = owner.get(f"/runs/{made.id}/results").get_data(as_text=True)
+        assert '<option value="two &lt;roses&gt;">' in page
+        assert "has changed beside its own: two &lt;roses&gt;; rose." in page
+        run_page = owner.get(f"/runs/{made.id}").get_data(as_text=True)
+        assert "<dt>prompts kept as they are</dt><dd>two &lt;roses&gt;; rose</dd>" in run_page
+
     def test_asking_twice_makes_one(self, post, store: Store, made: MadeRun):
         for _ in range(2):
             post(f"/runs/{made.id}/jobs", kind="export", what="lora", format="safetensors")

@@ -93,7 +93,17 @@ def raw(body: object) -> bytes:
         return b"{}"
 
 
-PARTS = {"number": "1", "epochs": "1", "index": "0", "path": "x.png", "filename": "live.js"}
+PARTS = {
+    "number": "1",
+    "epochs": "1",
+    "index": "0",
+    "path": "x.png",
+    "filename": "live.js",
+    "name": "pause",
+    "part": "before",
+    "what": "annotations",
+    "format": "csv",
+}
 """Of routes."""
 _PART = re.compile(r"<(?:[^:>]*:)?(\w+)>")
 

@@ -48,7 +48,7 @@ class TestCircle:
             "prompt": CONFIG["prompt"],
             "criteria": "",
             "reference": "",
-            "epoch": 0,
+            "epoch": 1,
             "marks": [],
             "index": 1,
             "hero_image_id": f"{run.id}/0/0001",
@@ -62,7 +62,7 @@ class TestCircle:
         source.label_all(VALUES, 0)
         poll(worker)
         worker.work_once()
-        scores = [data["score"] for data in source.tasks.values() if data["epoch"] == 1]
+        scores = [data["score"] for data in source.tasks.values() if data["epoch"] == 2]
         assert scores == [0.0, 0.1, 0.2, 0.3]
 
     def test_a_run_without_a_project_gets_one(

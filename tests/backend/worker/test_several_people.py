@@ -123,7 +123,7 @@ class TestTeams:
         poll(worker)
         worker.work_once()
         [old] = [image for image in store.images(run.id, 0) if image.index == 1]
-        source.tasks[old.task_id] |= {"epoch": 1, "hero_image_id": f"{run.id}/1/0001"}
+        source.tasks[old.task_id] |= {"epoch": 2, "hero_image_id": f"{run.id}/1/0001"}
         store.hint(1, "ANNOTATION_UPDATED", task_id=old.task_id)
         poll(worker)
         assert [row.value for row in store.annotations(run.id, 1)] == ["bad"]
@@ -139,7 +139,7 @@ class TestTeams:
         poll(worker)
         worker.work_once()
         assert [image.asked for image in store.images(run.id, 1)] == [False, False, True, True]
-        asked = [data["index"] for data in source.tasks.values() if data["epoch"] == 1]
+        asked = [data["index"] for data in source.tasks.values() if data["epoch"] == 2]
         assert sorted(asked) == [2, 3]
         source.label_all(["x", "x", "bad", "best"], 1)
         poll(worker)
@@ -156,7 +156,7 @@ class TestTeams:
         poll(worker)
         worker.work_once()
         assert count_labels(store, run.id, 1).total == 3
-        tasks = {data["index"]: n for n, data in source.tasks.items() if data["epoch"] == 1}
+        tasks = {data["index"]: n for n, data in source.tasks.items() if data["epoch"] == 2}
         source.annotate(tasks[3], "good")
         store.hint(1, "START_TRAINING")
         poll(worker)

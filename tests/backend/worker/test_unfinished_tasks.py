@@ -32,7 +32,7 @@ class TestLeftovers:
         return store.run(run.id)
 
     def epochs(self, source: FakeLabelStudio) -> set[int]:
-        return {source.tasks[task_id]["epoch"] for task_id in source.unfinished()}
+        return {source.tasks[task_id]["epoch"] - 1 for task_id in source.unfinished()}
 
     def test_people_are_given_the_new_epochs_tasks_alone(
         self, worker: Worker, store: Store, run: Run, source: FakeLabelStudio

@@ -41,10 +41,11 @@ def test_every_setting_is_listed_once_and_described(method):
     listed = [*common_settings(), *settings_of(method)]
     names = [setting.name for setting in listed]
     assert len(names) == len(set(names))
-    assert set(names) == set(config.flat()) - {"format", "method"}
+    unsaid = {"further_prompts", "held_out"}
+    assert set(names) == set(config.flat()) - {"format", "method"} | unsaid
     for setting in listed:
         assert setting.description.endswith("."), setting.name
-        if setting.name not in (*NEEDED, *OF_METHOD.get(method, {})):
+        if setting.name not in (*NEEDED, *OF_METHOD.get(method, {}), *unsaid):
             assert config.flat()[setting.name] == setting.default, setting.name
     assert [s.name for s in common_settings() if s.needed] == ["prompt", "model"]
 
@@ -71,6 +72,8 @@ def strategy_of(annotation, metadata=()):
         return st.sampled_from(arguments)
     if annotation is NoneType:
         return st.none()
+    if origin is tuple:
+        return st.lists(st.text().filter(str.strip).map(str.strip), min_size=1, max_size=3)
     if arguments:
         return st.one_of(*map(strategy_of, arguments))
     if annotation is bool:
@@ -102,7 +105,8 @@ def fields_of(method):
     ]:
         for name, field in settings.model_fields.items():
             flat = part if part and name == "name" else name
-            if flat not in ("name", "model", "sampling", "lora", "method") or part == "model":
+            parts = ("name", "model", "sampling", "lora", "method")
+            if flat not in (*parts, "further_prompts", "held_out") or part == "model":
                 found[flat] = strategy_of(field.annotation, field.metadata)
     return found
 
