@@ -35,7 +35,7 @@ def draw(n, generator):
     if "best" in bank:
         centres = torch.cat([bank["best"].expand(round_best, -1, -1, -1), centres])
     noise = torch.randn(centres.shape, generator=generator)
-    return {keep} * centres + math.sqrt({noise_variance}) * noise
+    return {share_kept} * centres + math.sqrt({noise_variance}) * noise
 
 
 pipe = {loading}
@@ -135,4 +135,4 @@ def write(source: Source, format: str, path: Path) -> None:
     if engine.is_bundled(model := fields["model"]):
         card["finding"] = "from hero_engine.models.names import resolve\n"
         card["loading"] = drawing["loading"].replace(repr(model), f"resolve({model!r})", 1)
-    write_card(path, _CARD.format(run=source.run.id, keep=keep, lora=lora, **card))
+    write_card(path, _CARD.format(run=source.run.id, share_kept=keep, lora=lora, **card))

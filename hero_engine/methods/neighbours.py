@@ -8,10 +8,8 @@ parts that they read are changed.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-
-import inflect
-
-_english = inflect.engine()
+from functools import cache
+from typing import Any
 
 _OPENING = re.compile(
     r"^((an?|the)\s+)?((\w+)\s+)?(photo|photograph|picture|image|painting|drawing|portrait|"
@@ -99,10 +97,10 @@ def _other_numbers(phrase: _Phrase) -> Iterator[_Phrase]:
     value = _value(phrase.number)
     if value is None:
         return
-    one = phrase.noun if value == 1 else _english.singular_noun(phrase.noun) or phrase.noun
+    one = phrase.noun if value == 1 else _english().singular_noun(phrase.noun) or phrase.noun
     for wanted in (value - 1, value + 1):
         if wanted > 0:
-            noun = one if wanted == 1 else _english.plural_noun(one)
+            noun = one if wanted == 1 else _english().plural_noun(one)
             yield replace(phrase, number=_named(wanted, phrase.number), noun=noun)
 
 
@@ -128,3 +126,11 @@ def _no_place(phrase: _Phrase) -> Iterator[_Phrase]:
 
 def _bare_noun(phrase: _Phrase) -> Iterator[_Phrase]:
     yield _Phrase("", "", (), phrase.noun, "")
+
+
+@cache
+def _english() -> Any:
+    """inflect's rules, which take a second to load."""
+    import inflect
+
+    return inflect.engine()

@@ -13,10 +13,11 @@ import pytest
 from backend import addresses, doctor
 from backend.doctor.trial import address_in_a_page
 from backend.label_studio.browser_session import Member
-from backend.local.processes import free_port
+from backend.local.processes import free_port, wait_until
 from backend.run.records import Run
 from backend.run.states import State
 from backend.tasks.label_config import template, verdict_control
+from backend.worker.liveness import is_alive
 from tests.e2e import browser
 from tests.e2e.conftest import RunningLabelStudio, running
 from tests.e2e.nginx import NAME, nginx, of_the_page, plain
@@ -94,6 +95,7 @@ def behind_the_page(
 
 def looked_at(service: Service) -> dict[str, doctor.Finding]:
     """What the doctor finds, while a worker runs."""
+    assert wait_until(lambda: is_alive(service.settings), seconds=60, alive=lambda: True)
     found = {each.name: each for each in doctor.examine(service.settings)}
     assert [each for each in found.values() if each.level == "FAIL"] == []
     for name in ("annotators", "image store", "Label Studio -> backend", "webhook round trip"):

@@ -65,7 +65,9 @@ def run_of(settings: Settings, count: int) -> Run:
     gateway = Gateway(settings)
     project = gateway.ensure_project(run.id, "one rose", "one rose", plan, pixelated=True)
     gateway.connect_images(project.id, run.id, "gallery")
-    gateway.publish(project.id, run.id, 1, tasks(settings, run, images, [], images[7]))
+    gateway.publish(
+        project.id, run.id, 1, tasks(settings, run, images, [], {run.prompt: images[7]})
+    )
     return replace(run, project_id=project.id, project_url=project.url)
 
 

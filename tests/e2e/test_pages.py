@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.label_studio, pytest.mark.slow]
 DOCS = ROOT / "docs"
 PAGES = (
     *("models", "labelling", "exports", "teams", "settings", "troubleshooting", "results"),
-    *("research", "research-log"),
+    *("research", "research-log", "compare", "many-prompts", "scaling", "label-studio-ml"),
     "first-run",  # the last one: it stops the run
 )
 ELSEWHERE = {
@@ -36,6 +36,13 @@ ELSEWHERE = {
     "git checkout 9425af8": "the version that has the settings which were removed",
     "hero export latest --what lora --push": "tests/backend/exports/test_hub_push.py has a hub",
     "alias hero=": "a shell's alias for the commands below it",
+    "hero compare": "tests/e2e/test_compare.py goes the whole circle",
+    "hero start --prompts": "tests/backend/starting/test_plan.py has the file",
+    "sbatch": "a cluster; tests/backend/test_deploy.py checks the script",
+    "pip install --no-deps git+": "tests/backend/web/test_label_studio_ml.py has a stand-in",
+    "pip install semver": "the same",
+    "waitress-serve": "the same",
+    "python -m backend.worker": "tests/e2e/test_fleet.py and others run it",
 }
 OF_THE_READER = (
     "/path/to/stable-diffusion-v1-5",
