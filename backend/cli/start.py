@@ -122,8 +122,8 @@ def start(
         typer.Option(
             metavar="PROMPT",
             rich_help_panel=TEACH,
-            help="A prompt that shall stay as it is (hero+). May be repeated. Left out, prompts "
-            "next to the run's own are kept: fewer, more, another colour. none keeps none.",
+            help="A prompt that shall stay as it is (hero+). May be repeated. neighbours keeps "
+            "those next to the run's own: fewer, more, another colour. Default: none.",
         ),
     ] = None,
     height: Annotated[

@@ -68,9 +68,10 @@ class HeroPlusSettings(DenoisingSettings, FeedbackSettings):
         "class_prompt.",
     )
     keep: Literal["neighbours", "none"] | tuple[str, ...] = Field(
-        "neighbours",
+        "none",
         description="Prompts that shall stay as they are. neighbours are those next to the run's "
-        "own: fewer, more, another colour, no place, the bare noun.",
+        "own: fewer, more, another colour, no place, the bare noun. Each step then has half as "
+        "many latents more.",
     )
     keep_weight: float = Field(
         1.0,

@@ -360,8 +360,9 @@ def test_a_run_of_one_prompt_may_hold_others_out(engine: Engine, store: Store, p
 
 def test_what_a_run_keeps_lies_next_to_its_prompt_or_was_said():
     fields = {"prompt": "photo of one blue rose in a vase"}
-    kept = kept_prompts(make_config("tiny", **fields).flat())
+    kept = kept_prompts(make_config("tiny", **fields, keep="neighbours").flat())
     assert kept[:2] == ("photo of two blue roses in a vase", "photo of one red rose in a vase")
     said = make_config("tiny", **fields, keep=["a tulip"]).flat()
     assert kept_prompts(said) == ("a tulip",)
+    assert kept_prompts(make_config("tiny", **fields).flat()) == ()
     assert kept_prompts(make_config("tiny", **fields, method="hero").flat()) == ()

@@ -156,7 +156,7 @@ def test_the_steps_of_hero_plus_draw_each_good_latent_under_its_own_prompt(make_
 
 def test_prompts_beside_each_are_kept_on_its_own_latents(make_config):
     prompts = {"prompt": "one rose", "further_prompts": ["two roses", "a cat"]}
-    run = Method.create(make_config(**{**THREE, **PLUS, **prompts}))
+    run = Method.create(make_config(**{**THREE, **PLUS, **prompts, "keep": "neighbours"}))
     kept = run.settings.kept_beside(run.prompts)
     assert kept == {"rose": 0, "three roses": 1, "roses": 1, "two cats": 2, "cat": 2}
     batch = run.generate()
