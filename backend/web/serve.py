@@ -13,7 +13,7 @@ from backend.settings import Settings, ensure_secrets
 from backend.store import Store
 from backend.web.app import DOOR, create_app
 from backend.web.serving import server
-from backend.worker.loop import Worker, opened
+from backend.worker.loop import opened
 
 STEPS = (State.publishing,)
 
@@ -30,9 +30,5 @@ def serve() -> None:
             f"The backend cannot listen on {settings.host}:{settings.port} ({error.strerror}): set "
             "HERO_PORT to a free port, and HERO_HOST to an address of this machine."
         ) from error
-    threading.Thread(target=_publish, args=(worker,), name="publisher", daemon=True).start()
+    threading.Thread(target=worker.run_forever, name="publisher", daemon=True).start()
     listening.run()
-
-
-def _publish(worker: Worker) -> None:
-    worker.run_forever()

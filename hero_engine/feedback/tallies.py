@@ -6,6 +6,7 @@ from math import sqrt
 from typing import Any
 
 from hero_engine.feedback.evidence import Tally
+from hero_engine.feedback.metrics import mean_of
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,12 @@ class Tallies:
     @property
     def rate(self) -> float | None:
         """The mean of the prompts' success rates; None where nothing was judged."""
-        rates = [tally.rate for tally in self.of_prompts if tally.rate is not None]
-        return sum(rates) / len(rates) if rates else None
+        return mean_of([tally.rate for tally in self.of_prompts])
 
     def fall(self, before: "Tallies") -> float:
         """How far the rate is below that of another model's verdicts, over the prompts that were
         judged of both."""
-        falls = [one.fall(other) for one, other in self._beside(before)]
-        return sum(falls) / len(falls) if falls else 0.0
+        return mean_of([one.fall(other) for one, other in self._beside(before)]) or 0.0
 
     def error_of_fall(self, before: "Tallies") -> float:
         """Its standard error, if both models were alike."""

@@ -52,8 +52,7 @@ class FeedbackMethod(Method[Settings]):
     def __init__(self, config: RunConfig) -> None:
         super().__init__(config)
         self.memories = [
-            PromptMemory(prompt, self._new_embedding(number))
-            for number, prompt in enumerate(config.prompts)
+            PromptMemory(self._new_embedding(number)) for number in range(len(config.prompts))
         ]
         """One for each prompt of the run. `embedding`, `bank` and `anchor` are the first one's."""
 

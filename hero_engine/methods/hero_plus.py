@@ -35,9 +35,9 @@ from hero_engine.methods.hero_plus_settings import HeroPlusSettings
 from hero_engine.methods.pretrained_pull import Compared, Pull, compared, latents_in_a_pass
 from hero_engine.methods.prior import draw_prior, prior_prompt
 from hero_engine.methods.prompt_memory import of_prompt
-from hero_engine.methods.prompt_parts import PromptPart, parts_of
+from hero_engine.methods.prompt_parts import PromptPart
 from hero_engine.methods.rollback import Rollback, under
-from hero_engine.methods.shared_steps import draws_by_prompt
+from hero_engine.methods.shared_steps import draws_by_prompt, mending, repeats
 from hero_engine.methods.standing import HALF, Judged, Standing, Verdicts, came_back
 from hero_engine.methods.workload import Workload
 from hero_engine.report import OnProgress, Report, reporting
@@ -130,9 +130,9 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
     def _learn(
         self, batch: Batch, feedback: Feedback, report: Report, on_progress: OnProgress | None
     ) -> None:
-        parts = parts_of(batch, feedback, self.prompts)
-        fresh = [self._fresh_verdicts(part.feedback, part.number) for part in parts]
         appraisals = self._appraise(batch, feedback, report, on_progress)
+        parts = [appraisal.part for appraisal in appraisals]
+        fresh = [self._fresh_verdicts(part.feedback, part.number) for part in parts]
         self._remember(appraisals, report)
         summary, nothing_to_learn = FeedbackSummary.of(feedback), report.note
         verdicts: Verdicts = fresh if len(parts) > 1 else fresh[0]
@@ -243,14 +243,9 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         settings, good = self.settings, int(self.replay.good.sum())
         steps, success = settings.denoising_steps, self._success(report)
         if settings.denoising_repeats:
-            hard = settings.keep_best and success is not None and success < HALF
-            repeats = settings.denoising_repeats * (2 if hard else 1)
-            steps = min(steps, ceil(repeats * good / settings.denoising_batch_size))
-        if settings.keep_best and success is not None and success >= settings.left_from:
-            return 0
-        if settings.denoising_full_share and success is not None:
-            steps = ceil(steps * min(1.0, (1.0 - success) / settings.denoising_full_share))
-        return steps
+            draws = repeats(settings, success) * good
+            steps = min(steps, ceil(draws / settings.denoising_batch_size))
+        return ceil(steps * mending(settings, success))
 
     def _terms(self, denoise: Denoiser, steps: int) -> Iterator[denoising_loss.Terms]:
         """What each step learns from: good latents, noised and as noise alone, and what is held to

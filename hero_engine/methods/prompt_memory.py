@@ -14,7 +14,6 @@ from hero_engine.feedback.noise_bank import NoiseBank
 class PromptMemory:
     """E, the noises of good images (Eq. 5) and the image that rewards are measured by (Eq. 4)."""
 
-    prompt: str
     embedding: Embedding
     embedding_trained: bool = False
     bank: NoiseBank | None = None

@@ -1,4 +1,4 @@
-"""How the prompts of a run share the steps of hero+."""
+"""How many steps hero+ makes, and how the prompts of a run share them."""
 
 from collections.abc import Sequence
 
@@ -23,21 +23,26 @@ def draws_by_prompt(
     verdicts on each prompt's images from N(0, I).
     """
     share = settings.denoising_steps * settings.denoising_batch_size / len(good)
-    draws, mending = [], []
+    draws, parts = [], []
     for count, tally in zip(good, tallies, strict=True):
-        most, rate = (share if count else 0.0), tally.rate
+        most = share if count else 0.0
         if settings.denoising_repeats:
-            hard = settings.keep_best and rate is not None and rate < HALF
-            most = min(most, settings.denoising_repeats * (2 if hard else 1) * float(count))
+            most = min(most, repeats(settings, tally.rate) * float(count))
         draws.append(most)
-        mending.append(_mending(settings, rate))
-    if not any(most * part for most, part in zip(draws, mending, strict=True)):
+        parts.append(mending(settings, tally.rate))
+    if not any(most * part for most, part in zip(draws, parts, strict=True)):
         return [0.0] * len(draws)
-    return [most * max(part, KEPT) for most, part in zip(draws, mending, strict=True)]
+    return [most * max(part, KEPT) for most, part in zip(draws, parts, strict=True)]
 
 
-def _mending(settings: HeroPlusSettings, rate: float | None) -> float:
-    """The part of a prompt's draws that there is reason for."""
+def repeats(settings: HeroPlusSettings, rate: float | None) -> int:
+    """Most draws of a good latent, by the share of good images."""
+    hard = settings.keep_best and rate is not None and rate < HALF
+    return settings.denoising_repeats * (2 if hard else 1)
+
+
+def mending(settings: HeroPlusSettings, rate: float | None) -> float:
+    """The part of the draws that there is reason for, by the share of good images."""
     if rate is None:
         return 1.0
     if settings.keep_best and rate >= settings.left_from:

@@ -30,8 +30,7 @@ class Judged:
     """A model of the run, and what people said of its images from N(0, I)."""
 
     epoch: int = 0
-    """After how many epochs it was made; 0 is the one that the run
-    began with."""
+    """After how many epochs it was made; 0 is the one that the run began with."""
     tally: AnyTally = field(default_factory=Tally)
 
 
