@@ -18,6 +18,13 @@ HEADERS = {
 }
 
 
+def protect(response: Response) -> Response:
+    """The headers of every page, where an answer has no others."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
 def let_in(role: Role, token: str) -> None:
     """Remember who asks, for the pages of this request.
 

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from backend import consensus, steering
 from backend.dashboard import charts, comparison, labelling_page, links
-from backend.dashboard.answers import HEADERS, missing, original, page, picture, small
+from backend.dashboard.answers import HEADERS, missing, original, page, picture, protect, small
 from backend.dashboard.commands import commands
 from backend.dashboard.epochs import EpochFacts, Tile, read_epochs
 from backend.dashboard.facts import read_run, read_samples
@@ -133,11 +133,7 @@ def pages(settings: Settings, store: Store) -> Blueprint:
             return missing()
         return original(files[index]) if request.args.get("large") else small(files[index])
 
-    @blueprint.after_request
-    def protect(response: Response) -> Response:
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
+    blueprint.after_request(protect)
 
     @blueprint.errorhandler(HeroServiceError)
     def refused(error: HeroServiceError) -> Response:

@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 
 from backend import dashboard, engine, exports, steering
 from backend.dashboard import access, links
-from backend.dashboard.answers import HEADERS, may_steer, missing, original, page, small
+from backend.dashboard.answers import may_steer, missing, original, page, protect, small
 from backend.dashboard.facts import read_run
 from backend.errors import (
     BadInput,
@@ -162,11 +162,7 @@ def acts(settings: Settings, store: Store) -> Blueprint:
         finally:  # what is sent is open already
             shutil.rmtree(folder, ignore_errors=True)
 
-    @blueprint.after_request
-    def protect(response: Response) -> Response:
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
+    blueprint.after_request(protect)
 
     @blueprint.errorhandler(HeroServiceError)
     def refused(error: HeroServiceError) -> Response | tuple[Response, int]:
