@@ -9,7 +9,6 @@ sees images of every other prompt that it knows, from the same noises.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import statistics
@@ -20,11 +19,12 @@ import torch
 
 from benchmarks import fingerprint
 from benchmarks.cells import RESULTS
-from benchmarks.jobs import Job, command, console, finished, run_jobs
+from benchmarks.jobs import Job, console, finished, run_jobs
 from benchmarks.kept_runs import KeptRuns, Row
 from benchmarks.prompts import kept_spread
 from benchmarks.sheets import Sheet, share
 from benchmarks.training import Noise, labels_of, spread, success_rate, train
+from benchmarks.written import write
 from hero_engine.methods.base import Method
 from hero_engine.methods.make_config import make_config
 from hero_engine.models.drawing import Samples
@@ -122,14 +122,7 @@ def main() -> None:
     if said.finished:
         jobs = finished(jobs)
     rows = run_jobs(list(jobs.values()), run_prompt, said.jobs, screen)
-    table = sheet(rows)
-    OUT.write_text(json.dumps({"command": command("kept_prompts"), "runs": rows}, indent=1) + "\n")
-    OUT.with_suffix(".md").write_text(
-        f"# {table.title}\n\n`{command('kept_prompts')}`\n\n{table.markdown()}"
-    )
-    KeptRuns.beside(OUT).pack()
-    screen.print(table.rich())
-    screen.print(f"Written to {OUT}")
+    write(OUT, "kept_prompts", rows, sheet(rows), screen)
 
 
 if __name__ == "__main__":

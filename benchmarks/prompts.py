@@ -11,7 +11,6 @@ process a core; finished runs are kept beside the result file.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import statistics
@@ -22,10 +21,11 @@ import torch
 
 from benchmarks import fingerprint
 from benchmarks.cells import RESULTS
-from benchmarks.jobs import Job, command, console, finished, run_jobs
+from benchmarks.jobs import Job, console, finished, run_jobs
 from benchmarks.kept_runs import KeptRuns, Row, slug
 from benchmarks.sheets import Sheet, share
 from benchmarks.training import Noise, labels_of, spread, train
+from benchmarks.written import write
 from hero_engine.methods.base import Method
 from hero_engine.methods.make_config import make_config
 from hero_engine.models.drawing import Samples
@@ -148,14 +148,7 @@ def main() -> None:
     if arguments.finished:
         jobs = finished(jobs)
     rows = run_jobs(list(jobs.values()), run_prompt, arguments.jobs, screen)
-    table = sheet(rows, arguments.model)
-    out.write_text(json.dumps({"command": command("prompts"), "runs": rows}, indent=1) + "\n")
-    out.with_suffix(".md").write_text(
-        f"# {table.title}\n\n`{command('prompts')}`\n\n{table.markdown()}"
-    )
-    KeptRuns.beside(out).pack()
-    screen.print(table.rich())
-    screen.print(f"Written to {out}")
+    write(out, "prompts", rows, sheet(rows, arguments.model), screen)
 
 
 if __name__ == "__main__":

@@ -47,9 +47,9 @@ def worker(
     """
     steps = _steps(only)
     os.umask(0o077)
-    from backend.worker.loop import opened
+    from backend.worker.loop import Worker, ready
 
-    made = opened(steps)
+    made = Worker(*ready(), steps=steps)
     if not (until_idle or once):
         made.run_forever()
         return

@@ -157,9 +157,7 @@ def ask_who(settings: Settings, error: HeroServiceError) -> Response:
     status = error.http_status
     answer = page("login.html", status=status, message=str(error), has_password=has_password)
     answer.headers["Cache-Control"] = "no-store"
-    for name, value in HEADERS.items():
-        answer.headers[name] = value
-    return answer
+    return protect(answer)
 
 
 def _any(tile: Tile) -> bool:

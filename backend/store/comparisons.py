@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +9,7 @@ import sqlalchemy as sa
 from backend.run.comparison import Comparison, PairVote
 from backend.store import tables
 from backend.store.database import Database
-from backend.store.rows import record
+from backend.store.rows import not_looked, record
 
 
 class Comparisons(Database):
@@ -68,7 +67,7 @@ class Comparisons(Database):
                 table.c.polled_at.is_(None),
                 sa.and_(
                     sa.not_(table.c.complete),
-                    table.c.polled_at <= now - timedelta(seconds=poll_seconds),
+                    not_looked(table.c.polled_at, now, poll_seconds),
                 ),
             ),
         )

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -10,7 +9,7 @@ from backend.run.records import Annotation, Hint, Run
 from backend.run.states import State
 from backend.run.webhook_contract import ANNOTATION_CREATED
 from backend.store import tables
-from backend.store.rows import frozen_at, of_run, record, run_row, update
+from backend.store.rows import frozen_at, not_looked, of_run, record, run_row, update
 from backend.store.runs import Runs
 
 
@@ -87,11 +86,11 @@ class Labels(Runs):
         due = sa.or_(
             sa.and_(
                 runs.c.id.in_(hinted),
-                _not_looked(now, hint_seconds),
+                not_looked(runs.c.polled_at, now, hint_seconds),
             ),
             sa.and_(
                 runs.c.state == State.labelling,
-                _not_looked(now, poll_seconds),
+                not_looked(runs.c.polled_at, now, poll_seconds),
             ),
         )
         taken = []
@@ -149,9 +148,3 @@ class Labels(Runs):
                 else:
                     connection.execute(sa.insert(table).values(values))
             return changed
-
-
-def _not_looked(now: datetime, seconds: float) -> sa.ColumnElement[bool]:
-    """Runs at which nobody has looked for so long."""
-    at = tables.runs.c.polled_at
-    return sa.or_(at.is_(None), at <= now - timedelta(seconds=seconds), at > now)

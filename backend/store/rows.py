@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
@@ -99,3 +99,9 @@ def update_epoch(
         .where(table.c.run_id == run.id, table.c.epoch == run.epoch)
         .values(seconds=merged, **columns)
     )
+
+
+def not_looked(at: sa.ColumnElement[Any], now: datetime, seconds: float) -> sa.ColumnElement[bool]:
+    """Rows at which nobody has looked for so long, by the column that says when somebody did. A
+    look in the future was one before the clock was set back."""
+    return sa.or_(at.is_(None), at <= now - timedelta(seconds=seconds), at > now)

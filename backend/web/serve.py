@@ -9,20 +9,19 @@ import threading
 
 from backend.errors import PortInUse
 from backend.run.states import State
-from backend.settings import Settings, ensure_secrets
-from backend.store import Store
 from backend.web.app import DOOR, create_app
-from backend.web.serving import server
-from backend.worker.loop import opened
+from backend.web.serving import give_memory_back, server
+from backend.worker.loop import Worker, ready
 
 STEPS = (State.publishing,)
 
 
 def serve() -> None:
     """Serve and publish, until SIGTERM or Ctrl-C. Raises `PortInUse`."""
-    worker = opened(STEPS)
-    settings = ensure_secrets(Settings.load())
-    app = create_app(settings, Store.open(settings))
+    give_memory_back()
+    settings, store = ready()
+    worker = Worker(settings, store, steps=STEPS)
+    app = create_app(settings, store)
     try:
         listening = server(app, settings.host, settings.port, app.extensions[DOOR].known)
     except OSError as error:

@@ -6,7 +6,9 @@ is bounded: the number of connections (the one that has waited longest goes), th
 request may take to arrive, and the size of its body.
 """
 
+import ctypes
 import select
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -31,6 +33,17 @@ SECONDS_BETWEEN_LOOKS = 5
 STRANGERS_BYTES = 16 * 2**10
 """The largest body of a request that does not show a password or the secret; a login is smaller."""
 THREADS = 8
+_M_MMAP_THRESHOLD = -3
+
+
+def give_memory_back() -> None:
+    """From now on, what a large body took goes back to the system when it is freed.
+
+    glibc else keeps it, for each thread, as soon as one such block has been freed once.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, 256 * 2**10)
 
 
 def server(

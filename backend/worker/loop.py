@@ -396,18 +396,17 @@ def _leave(*_: object) -> None:
     raise SystemExit(0)
 
 
-def opened(steps: Collection[State] = WORK) -> Worker:
-    """The worker of this process, as the settings say. SIGTERM and Ctrl-C end it; a step under way
-    is dropped and its run let go."""
+def ready() -> tuple[Settings, Store]:
+    """This process's settings and store, as soon as both can be had. SIGTERM and Ctrl-C end it; a
+    step under way is dropped and its run let go."""
     settings = Settings.load()
     logs.configure(settings.log_level)
     settings = untroubled("keep the secrets", lambda: ensure_secrets(settings))
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
-    store = untroubled("open the database", lambda: Store.open(settings))
-    return Worker(settings, store, steps=steps)
+    return settings, untroubled("open the database", lambda: Store.open(settings))
 
 
 def main() -> None:
     """Do every step, until SIGTERM or Ctrl-C."""
-    opened().run_forever()
+    Worker(*ready()).run_forever()

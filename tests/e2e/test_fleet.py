@@ -5,12 +5,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
 from backend.local.processes import Child, stop, wait_until
 from backend.run.states import State
+from tests.answering import answers
 from tests.e2e.service import Service
 
 pytestmark = [pytest.mark.label_studio, pytest.mark.slow]
@@ -66,10 +66,3 @@ def test_a_run_goes_round_while_workers_come_and_go(service: Service, tmp_path: 
         assert not [path for path in maps if "libtorch" in path]
     finally:
         stop([serve])
-
-
-def answers(address: str) -> bool:
-    try:
-        return httpx.get(address).is_success
-    except httpx.TransportError:
-        return False

@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 from typer.testing import CliRunner
 
 from backend.cli import app
 from backend.local.processes import Child, free_port, stop, wait_until
+from tests.answering import answers
 
 HERO = [sys.executable, "-c", "from backend.cli import app; app()"]
 
@@ -63,10 +63,3 @@ def test_what_serves_has_no_torch(tmp_path: Path):
         assert not [each.path for each in maps if "libtorch" in each.path]
     finally:
         stop([child])
-
-
-def answers(address: str) -> bool:
-    try:
-        return httpx.get(address).is_success
-    except httpx.TransportError:
-        return False
