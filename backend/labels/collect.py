@@ -94,7 +94,7 @@ def _look(
     found = source.labels(run.project_id, run.id, epoch)
     questions = [task for task in found if task.question]
     collected.questions[epoch] = questions
-    fetched = [_published(task, images) for task in found if not task.question]
+    fetched = _published((task for task in found if not task.question), images)
     if unneeded := [*doubles(fetched, images), *doubled_questions(questions)]:
         logger.warning("run %s, epoch %d: doubled tasks %s go", run.id, epoch, unneeded)
         source.remove_tasks(unneeded)
@@ -118,13 +118,19 @@ def _look(
     return None if overtaken else changed
 
 
-def _published(task: TaskLabels, images: Sequence[Image]) -> TaskLabels:
-    """The task with the image that it was made for, whatever its data says by now.
+def _published(tasks: Iterable[TaskLabels], images: Sequence[Image]) -> list[TaskLabels]:
+    """The tasks, each with the image that it was made for, whatever its data says by now.
 
     A task that we did not make (a copy of one of ours) is about what its data says.
     """
-    made_for = [image.index for image in images if image.task_id == task.task_id]
-    return replace(task, indexes=(made_for[0],)) if len(made_for) == 1 else task
+    made_for: dict[int | None, list[int]] = {}
+    for image in images:
+        made_for.setdefault(image.task_id, []).append(image.index)
+    return [
+        replace(task, indexes=(indexes[0],)) if len(indexes) == 1 else task
+        for task in tasks
+        for indexes in [made_for.get(task.task_id, [])]
+    ]
 
 
 def doubles(tasks: Sequence[TaskLabels], images: Sequence[Image]) -> list[int]:

@@ -29,31 +29,31 @@ class Labels(Runs):
         Returns:
             The hint; None if no run belongs to the project.
         """
-        run = self.run_of_project(project_id)
-        if run is None:
-            return None
-        images, rows = tables.images, tables.annotations
+        runs, images, rows = tables.runs, tables.images, tables.annotations
         with self._write() as connection:
+            run_id = connection.scalar(sa.select(runs.c.id).where(runs.c.project_id == project_id))
+            if run_id is None:
+                return None
             epoch = None
             if task_id is not None:
                 epoch = connection.scalar(
                     sa.select(images.c.epoch).where(
-                        images.c.run_id == run.id, images.c.task_id == task_id
+                        images.c.run_id == run_id, images.c.task_id == task_id
                     )
                 )
             if epoch is None and annotation_ids:
                 epoch = connection.scalar(
                     sa.select(rows.c.epoch)
-                    .where(rows.c.run_id == run.id, rows.c.ls_id.in_(annotation_ids))
+                    .where(rows.c.run_id == run_id, rows.c.ls_id.in_(annotation_ids))
                     .limit(1)
                 )
             now = self._now()
             about = annotation_ids[0] if len(annotation_ids) == 1 else None
             inserted = sa.insert(tables.hints).values(
-                run_id=run.id, epoch=epoch, action=action, received_at=now, annotation_id=about
+                run_id=run_id, epoch=epoch, action=action, received_at=now, annotation_id=about
             )
             number = connection.execute(inserted.returning(tables.hints.c.id)).scalar_one()
-            return Hint(number, run.id, epoch, action, now, about)
+            return Hint(number, run_id, epoch, action, now, about)
 
     def unseen(self, run: Run) -> int:
         """How many annotations of the present epoch Label Studio has told of that are not fetched
@@ -118,33 +118,43 @@ class Labels(Runs):
     ) -> list[Annotation]:
         """Change an epoch's annotations in one transaction.
 
+        What changes is worked out before the transaction begins, so that webhooks do not wait for
+        it, and once more within it if those rows are other ones by then.
+
         Args:
-            merge: from the rows there are and whether the epoch is frozen to the rows to write.
+            merge: from the rows there are and whether the epoch is frozen to the rows to write;
+                what it makes of an annotation depends on no other one.
 
         Returns:
             The rows written.
         """
         table = tables.annotations
+        query = of_run(table, run_id, epoch, "ls_id")
+        with self._read() as connection:
+            rows = connection.execute(query).all()
+            frozen = connection.scalar(frozen_at(run_id, epoch)) is not None
+        known = [record(Annotation, row) for row in rows]
+        changed = list(merge(known, frozen))
+        if not changed:
+            return []
         with self._write() as connection:
             run = run_row(connection, run_id, lock=True)
-            query = of_run(table, run_id, epoch, "ls_id")
-            known = [record(Annotation, row) for row in connection.execute(query)]
-            closed = connection.scalar(frozen_at(run.id, epoch))
-            changed = list(merge(known, closed is not None))
-            ids = {(row.ls_id, row.index) for row in known}
-            for row in changed:
-                values = asdict(row)
-                if (row.ls_id, row.index) in ids:
-                    connection.execute(
-                        sa.update(table)
-                        .where(
-                            table.c.run_id == run_id,
-                            table.c.ls_id == row.ls_id,
-                            table.c.epoch == epoch,
-                            table.c.index == row.index,
-                        )
-                        .values(values)
-                    )
-                else:
-                    connection.execute(sa.insert(table).values(values))
+            now_frozen = connection.scalar(frozen_at(run.id, epoch)) is not None
+            ids = {row.ls_id for row in changed}
+            there = connection.execute(query.where(table.c.ls_id.in_(ids))).all()
+            if now_frozen != frozen or there != [row for row in rows if row.ls_id in ids]:
+                known = [record(Annotation, row) for row in connection.execute(query)]
+                changed = list(merge(known, now_frozen))
+            keys = {(row.ls_id, row.index) for row in known}
+            new = [asdict(row) for row in changed if (row.ls_id, row.index) not in keys]
+            old = [asdict(row) for row in changed if (row.ls_id, row.index) in keys]
+            if new:
+                connection.execute(sa.insert(table), new)
+            if old:
+                key = table.primary_key.columns
+                this = [column == sa.bindparam(f"this_{column.name}") for column in key]
+                values = [
+                    row | {f"this_{column.name}": row[column.name] for column in key} for row in old
+                ]
+                connection.execute(sa.update(table).where(*this), values)
             return changed

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
@@ -30,7 +31,12 @@ def record(kind: type[Record], row: Any) -> Record:
         values["state"] = State(values["state"])
         values["paused_from"] = State(values["paused_from"]) if values["paused_from"] else None
         values["labelling"] = Labelling(**values["labelling"])
-    return kind(**{field.name: values[field.name] for field in fields(kind)})
+    return kind(**{name: values[name] for name in _names(kind)})
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def of_run(table: sa.Table, run_id: str, epoch: int | None, order: str) -> sa.Select[Any]:

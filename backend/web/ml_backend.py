@@ -87,30 +87,32 @@ class HeroModel:
                 f"Cannot follow the webhook {event}: it names no project; turn on "
                 "'Send payload' for it in Label Studio."
             )
-        run = self._store.run_of_project(project_id)
-        if run is None and (compared := self._store.comparison_of_project(project_id)):
+        hint = None
+        if followed := event == START_TRAINING or event in LABEL_ACTIONS:
+            task = data.get("task")
+            task_id = task.get("id") if isinstance(task, Mapping) else None
+            listed = data.get("annotations")
+            single = data.get("annotation")
+            annotations = listed if isinstance(listed, list) else [single]
+            ids = [item.get("id") for item in annotations if isinstance(item, Mapping)]
+            hint = self._store.hint(
+                project_id,
+                event,
+                task_id=task_id if _is_id(task_id) else None,
+                annotation_ids=[number for number in ids if _is_id(number)],
+            )
+        if hint is not None:
+            return {"status": "noted", "run": hint.run_id}
+        if compared := self._store.comparison_of_project(project_id):
             self._store.look_at_comparison(compared)
             return {"status": "noted", "comparison": compared.id}
+        run = None if followed else self._store.run_of_project(project_id)
         if run is None:
             raise RunNotFound(
                 f"Cannot follow the webhook {event}: no run belongs to project {project_id}; "
                 "remove the webhook from that project, or start a run with `hero start`."
             )
-        if event != START_TRAINING and event not in LABEL_ACTIONS:
-            return {"status": "ignored", "run": run.id}
-        task = data.get("task")
-        task_id = task.get("id") if isinstance(task, Mapping) else None
-        listed = data.get("annotations")
-        single = data.get("annotation")
-        annotations = listed if isinstance(listed, list) else [single]
-        ids = [item.get("id") for item in annotations if isinstance(item, Mapping)]
-        self._store.hint(
-            project_id,
-            event,
-            task_id=task_id if _is_id(task_id) else None,
-            annotation_ids=[number for number in ids if _is_id(number)],
-        )
-        return {"status": "noted", "run": run.id}
+        return {"status": "ignored", "run": run.id}
 
 
 def _is_id(value: object) -> TypeGuard[int]:

@@ -33,6 +33,8 @@ SECONDS_BETWEEN_LOOKS = 5
 STRANGERS_BYTES = 16 * 2**10
 """The largest body of a request that does not show a password or the secret; a login is smaller."""
 THREADS = 8
+SECONDS_OF_A_TURN = 0.001
+"""So long a thread keeps others waiting at most; Python's own 5 ms add up over eight of them."""
 _M_MMAP_THRESHOLD = -3
 
 
@@ -57,6 +59,7 @@ def server(
         known: whether the headers of a request from an address are Label Studio's, so that its body
             may be large.
     """
+    sys.setswitchinterval(SECONDS_OF_A_TURN)
     connections = min(CONNECTIONS, _descriptors() // 2)
     sockets: dict[int, Any] = {}
     made = create_server(

@@ -1,7 +1,9 @@
 """Hints, annotations, and what is frozen of them."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+from backend.run.records import Annotation
 from backend.run.states import Event
 from backend.store import Store
 from tests.backend.conftest import CONFIG, Clock
@@ -76,6 +78,21 @@ class TestLabels:
             claim.run.id, 0, lambda known, frozen: seen.append((len(known), frozen)) or []
         )
         assert seen == [(4, True)]
+
+    def test_of_two_who_merge_at_once_the_later_looks_again(self, store: Store, clock: Clock):
+        run = carry_to_labelling(store)
+        label(store, run, ["good", "bad"], clock)
+        seen: list[list[str | None]] = []
+
+        def turn_all(known: list[Annotation], _frozen: bool) -> list[Annotation]:
+            seen.append([row.value for row in known])
+            if len(seen) == 1:
+                label(store, run, ["best", "bad"], clock)  # another worker, in the meantime
+            return [replace(row, value="bad" if row.value == "good" else "good") for row in known]
+
+        store.merge_annotations(run.id, 0, turn_all)
+        assert seen == [["good", "bad"], ["best", "bad"]]
+        assert [row.value for row in store.annotations(run.id)] == ["good", "good"]
 
     def test_times_keep_their_zone(self, store: Store, clock: Clock):
         run = carry_to_labelling(store)

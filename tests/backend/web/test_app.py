@@ -480,7 +480,7 @@ def test_missing_secrets_are_made(tmp_path: Path):
 def test_a_bug_is_answered_without_its_details(
     client: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(store, "run_of_project", lambda project_id: 1 / 0)
+    monkeypatch.setattr(store, "hint", lambda *_, **__: 1 / 0)
     answer = client.post("/webhook", json=created(), headers=SECRET)
     assert answer.status_code == 500
     assert "division" not in answer.get_data(as_text=True)
