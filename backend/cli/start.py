@@ -235,6 +235,15 @@ def start(
             "the rest.",
         ),
     ] = None,
+    suggestions: Annotated[
+        bool | None,
+        typer.Option(
+            "--suggestions/--no-suggestions",
+            rich_help_panel=LABEL,
+            help="A gallery's page opens with what the model takes for good, where it is mostly "
+            "right. Default: yes.",
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -304,6 +313,7 @@ def start(
         "consensus": consensus,
         "order": order,
         "label_budget": label_budget,
+        "suggestions": suggestions,
         "title": title,
         "project": project,
     }

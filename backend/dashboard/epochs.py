@@ -11,6 +11,7 @@ from backend.run.records import Annotation, Epoch, Image, Run
 from backend.show.pictures import wilson_interval
 from backend.store import Store
 from backend.tasks.predictions import good_from
+from backend.tasks.suggestions import Opening, openings
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class EpochFacts:
     """The image that this epoch's rewards compare with: its best, or the best of an earlier one."""
     reference: Image | None
     """The image that its predictions compare with: the best of the epochs before."""
+    opening: Opening
+    """How its page opened; of the layout gallery."""
 
     @property
     def number(self) -> int:
@@ -148,13 +151,14 @@ def epochs_of(
     store: Store, run: Run, annotations: Mapping[int, list[Annotation]]
 ) -> tuple[EpochFacts, ...]:
     """Like `read_epochs`, where the annotations are at hand."""
+    drawn_in_all = store.images(run.id)
     images = defaultdict(list)
-    for image in store.images(run.id):
+    for image in drawn_in_all:
         images[image.epoch].append(image)
     made: list[EpochFacts] = []
     anchor = None
     records = store.epochs(run.id)
-    for record in records:
+    for record, opening in zip(records, openings(run, records, drawn_in_all), strict=True):
         reference = anchor
         drawn, rows = images[record.epoch], annotations.get(record.epoch, [])
         tiles = _tiles(store, run, record, drawn, rows, good_from(records, record.epoch))
@@ -171,6 +175,7 @@ def epochs_of(
                 problems=tuple({r.ls_id: r for r in rows if r.problem and not r.deleted}.values()),
                 anchor=anchor if record.labelled_at else None,
                 reference=reference,
+                opening=opening,
             )
         )
     return tuple(made)

@@ -40,6 +40,11 @@ class Labelling(BaseModel):
         description="Images that people are asked for in an epoch, from the second on; the "
         "embedding judges the others.",
     )
+    suggestions: bool = Field(
+        False,
+        description="Whether a gallery's page opens with what the model takes for good, where it "
+        "is mostly right.",
+    )
     criteria: str = Field("", description="What makes an image good, shown while labelling.")
     criteria_by_prompt: dict[str, str] = Field(
         {}, description="The same for single prompts of a run of several."

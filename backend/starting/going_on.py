@@ -35,6 +35,8 @@ class Inherited:
     def labelling_with(self, said: Mapping[str, Any]) -> dict[str, Any]:
         """How people label it; criteria of another prompt are not taken over."""
         kept = self.labelling.model_dump(exclude_defaults=True)
+        if self.labelling.layout == "gallery":
+            kept["suggestions"] = self.labelling.suggestions
         if said.get("prompt") not in (None, self.fields["prompt"]):
             kept.pop("criteria", None)
         return {**kept, **said}

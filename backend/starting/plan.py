@@ -115,7 +115,7 @@ class Plan(Labelling):
     def labelling(self) -> Labelling:
         """How people label."""
         fields = self.model_dump(include=set(Labelling.model_fields), exclude_unset=True)
-        return make_labelling(**fields)
+        return make_labelling(**{"suggestions": self.layout == "gallery", **fields})
 
     def engine_fields(
         self, settings: Settings, inherited: Inherited | None = None

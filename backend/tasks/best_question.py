@@ -8,9 +8,9 @@ from typing import Any
 from backend.consensus import BEST
 from backend.run.records import Image, Run, TaskLabels
 from backend.settings import Settings
-from backend.tasks.gallery import BEST_CONTROL, NONE_IS_GOOD
+from backend.tasks.gallery import BEST_CONTROL
 from backend.tasks.images import image_key, image_url, parse_key
-from backend.tasks.publishing import NO_KEY, NewTask, mark, option, prompts_of
+from backend.tasks.publishing import NO_KEY, NewTask, none_is_good, option, prompts_of, star
 
 ASKED = "All images are judged. Which of these good ones is the best?"
 _NUMBERS = 9
@@ -42,15 +42,15 @@ def question_task(
         "hero_image_id": question_key(run.id, run.epoch, number),
     }
     if run.labelling.layout == "gallery":
+        data["begun"] = ""
         data["images"] = [option(keys[i], sources[i], "candidate") for i in candidates]
-        stars = [mark(keys[i], "\u2605") for i in candidates]
-        data["marks"] = [*stars, mark(NONE_IS_GOOD, "none is good")]
+        data["marks"] = [*(star(keys[i]) for i in candidates), none_is_good()]
         return NewTask(data, "gallery")
     data["image"] = sources[candidates[0]]
     data["marks"] = [
         {
             "value": keys[index],
-            "html": f'<img alt="image {index}" src="{escape(sources[index])}">',
+            "html": f'<img alt="image {index + 1}" src="{escape(sources[index])}">',
             "hotkey": str(place) if place <= _NUMBERS else NO_KEY,
         }
         for place, index in enumerate(candidates, start=1)

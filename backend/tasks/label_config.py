@@ -9,7 +9,7 @@ from xml.etree import ElementTree  # nosec B405
 from backend.consensus import BAD, BEST, VALUES
 from backend.errors import LabelConfigUnusable
 from backend.run.labelling import Layout
-from backend.tasks.gallery import BEST_CONTROL, GOOD_CONTROL, NONE_IS_GOOD
+from backend.tasks.gallery import BEST_CONTROL, GOOD_CONTROL, NONE_IS_GOOD, OTHERS_CONTROL
 from backend.tasks.predictions import Prediction
 
 TEMPLATES: dict[Layout, str] = {
@@ -42,14 +42,16 @@ class VerdictControl:
 
 @dataclass(frozen=True)
 class GalleryControls:
-    """The gallery's two Choices controls, in which people click the good and the best images."""
+    """The gallery's Choices controls, in which people click the good and the best images."""
 
     to_name: str
+    has_others: bool = True
+    """Whether people can say that all are good but those that they click."""
 
     @property
     def names(self) -> set[str]:
         """What results call the controls."""
-        return {GOOD_CONTROL, BEST_CONTROL}
+        return {GOOD_CONTROL, BEST_CONTROL, *([OTHERS_CONTROL] if self.has_others else [])}
 
     def prediction(self, verdicts: Mapping[str, str]) -> list[dict[str, Any]]:
         """The result of a page's prediction, from verdicts by image key."""
@@ -149,7 +151,7 @@ def gallery_controls(label_config: str) -> GalleryControls:
     ]
     if lacking:
         raise _unusable("gallery", f"it has no {' and no '.join(lacking)}")
-    return GalleryControls(found[GOOD_CONTROL].get("toName", ""))
+    return GalleryControls(found[GOOD_CONTROL].get("toName", ""), OTHERS_CONTROL in found)
 
 
 def asks_for_best(label_config: str, layout: Layout) -> bool:

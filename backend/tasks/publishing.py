@@ -13,6 +13,7 @@ from backend.tasks import selection
 from backend.tasks.gallery import NONE_IS_GOOD
 from backend.tasks.images import gallery_key, image_url, parse_key
 from backend.tasks.predictions import Prediction, Predictions, good_from
+from backend.tasks.suggestions import Opening
 
 NO_KEY = "f19"
 """Hotkey of every choice of a gallery page. Without one Label Studio gives a letter or digit to the
@@ -60,6 +61,7 @@ def tasks(
     images: Sequence[Image],
     epochs: Sequence[Epoch],
     bests: Mapping[str, Image],
+    opening: Opening | None = None,
 ) -> list[NewTask]:
     """The tasks of a run's present epoch, in the order in which people see them.
 
@@ -67,7 +69,9 @@ def tasks(
         images: all of the epoch; people see those that are `asked`.
         epochs: the run's so far.
         bests: the best image so far of each prompt, to compare with.
+        opening: which images are clicked when a gallery's page opens; none by default.
     """
+    opening = opening or Opening()
     similarities = [image.prediction for image in images]
     prompts = prompts_of(run, images)
     predictions = Predictions.of(run, epochs, run.epoch, images)
@@ -93,10 +97,19 @@ def tasks(
             shown = [i for i in order if prompts[i] == prompt]
             page = {
                 **said(prompt),
-                "images": [option(keys[i], image_url(settings, images[i].path)) for i in shown],
+                "begun": opening.in_words,
+                "images": [
+                    option(
+                        keys[i],
+                        image_url(settings, images[i].path),
+                        "yours" if i in opening.left else "",
+                        chosen=i in opening.suggested,
+                    )
+                    for i in shown
+                ],
                 "marks": [
-                    *(mark(keys[i], "\u2605") for i in shown),
-                    mark(NONE_IS_GOOD, "none is good"),
+                    *(star(keys[i]) for i in shown),
+                    none_is_good(),
                 ],
                 "hero_image_id": gallery_key(run.id, run.epoch, number),
             }
@@ -135,16 +148,34 @@ def bests_so_far(run: Run, images: Sequence[Image], epochs: Sequence[Epoch]) -> 
     return dict(zip(prompts_of(run, bests), bests, strict=True))
 
 
-def option(key: str, address: str, of_class: str = "") -> dict[str, str]:
-    """An image of a gallery's page, to click."""
+def option(key: str, address: str, of_class: str = "", *, chosen: bool = False) -> dict[str, Any]:
+    """An image of a gallery's page, to click; `chosen` if it is clicked when the page opens."""
     source, thumb = escape(address), f"thumb {of_class}".strip()
-    html = f'<img class="{thumb}" src="{source}"><img class="large" loading="lazy" src="{source}">'
-    return {"value": key, "html": html, "hotkey": NO_KEY}
+    html = (
+        f'<img class="{thumb}" alt="{_name(key)}" src="{source}">'
+        f'<img class="large" alt="" loading="lazy" src="{source}">'
+    )
+    return {"value": key, "html": html, "hotkey": NO_KEY, **({"selected": True} if chosen else {})}
 
 
-def mark(value: str, text: str) -> dict[str, str]:
+def star(key: str) -> dict[str, str]:
     """The star of an image of a gallery's page."""
-    return {"value": value, "html": f"<span>{text}</span>", "hotkey": NO_KEY}
+    return _mark(key, f'<span aria-label="{_name(key)} is the best">\u2605</span>')
+
+
+def none_is_good() -> dict[str, str]:
+    """What is pressed on a page without a good image."""
+    return _mark(NONE_IS_GOOD, "<span>none is good</span>")
+
+
+def _mark(value: str, html: str) -> dict[str, str]:
+    return {"value": value, "html": html, "hotkey": NO_KEY}
+
+
+def _name(key: str) -> str:
+    """What a screen reader calls an image."""
+    place = parse_key(key)
+    return f"image {place[2] + 1}" if place else "image"
 
 
 def _reference(settings: Settings, best: Image) -> str:

@@ -45,6 +45,7 @@ from backend.store import Store
 from backend.tasks import publishing, selection
 from backend.tasks.images import is_pixelated, place_images
 from backend.tasks.predictions import good_from
+from backend.tasks.suggestions import openings
 from backend.worker import first_trial, liveness
 from backend.worker.jobs import Jobs
 from backend.worker.lease import LeaseKeeper, is_dead, process_name
@@ -266,8 +267,10 @@ class Worker:
             logger.warning("run %s goes on without webhooks, by the poll: %s", run.id, error)
         images = self._store.images(run.id, run.epoch)
         epochs = self._store.epochs(run.id)
-        bests = publishing.bests_so_far(run, self._store.images(run.id), epochs)
-        tasks = publishing.tasks(self._settings, run, images, epochs, bests)
+        drawn = self._store.images(run.id)
+        bests = publishing.bests_so_far(run, drawn, epochs)
+        opening = openings(run, epochs, drawn)[run.epoch]
+        tasks = publishing.tasks(self._settings, run, images, epochs, bests, opening)
         self._put_away(run, run.epoch)
         task_ids = gateway.publish(of_project(run), run.id, run.epoch, tasks)
         lease.check()

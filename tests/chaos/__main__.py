@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=5, help="of a life (5)")
+    parser.add_argument("--faults", type=int, default=23, help="tried in a round, on average (23)")
     parser.add_argument("--databases", default=",".join(DATABASES))
     parser.add_argument("--out", type=Path, default=results.RESULT)
     said = parser.parse_args()
@@ -51,14 +52,20 @@ def main() -> None:
             if time.monotonic() > until:
                 break
             name = f"seed {said.seed}, life {number}, {database}"
-            spec = {"seed": said.seed, "life": number, "database": database, "rounds": said.rounds}
+            spec = {
+                "seed": said.seed,
+                "life": number,
+                "database": database,
+                "rounds": said.rounds,
+                "faults": said.faults,
+            }
             if any(run.spec == spec for run in kept.find(name)):
                 continue
             rng = random.Random(name)
             where = f"life-{said.seed}-{number}"
             used = server if database == "postgresql" else None
             with Life(where, rng, label_studio, used, folder / where) as life:
-                life.live(said.rounds, partial(_tell, name))
+                life.live(said.rounds, said.faults, partial(_tell, name))
                 kept.add(name, Run(spec, life.row()))
     results.write(said.out, kept, f"python -m tests.chaos {' '.join(sys.argv[1:])}".rstrip())
 

@@ -42,7 +42,6 @@ Made = TypeVar("Made")
 
 WORKERS = 2
 LEASE_SECONDS = 4
-FAULTS_A_ROUND = (16, 30)
 PAUSES = (0.1, 0.6)
 """Seconds between two faults."""
 GOES_ON_SECONDS = 150
@@ -128,8 +127,12 @@ class Life:
             shutil.copytree(self.settings.home, self._folder / "home", dirs_exist_ok=True)
         self._exit.close()
 
-    def live(self, rounds: int, on_round: Callable[[Counts], None]) -> None:
-        """Some rounds of faults, each with a recovery after which the invariants are looked at."""
+    def live(self, rounds: int, tried: int, on_round: Callable[[Counts], None]) -> None:
+        """Some rounds of faults, each with a recovery after which the invariants are looked at.
+
+        Args:
+            tried: faults in a round on average; some cannot happen when their turn comes.
+        """
         began = time.monotonic()
         for process in self._processes:
             process.start()
@@ -137,7 +140,7 @@ class Life:
             person.start()
         for _ in range(rounds):
             self._start_runs()
-            self._disturb()
+            self._disturb(tried)
             self.heal()
             self._recover()
             self._repair()
@@ -202,9 +205,9 @@ class Life:
             home = self._folder / "undisturbed"
             self._undisturbed[run.id] = Undisturbed(home, run)
 
-    def _disturb(self) -> None:
+    def _disturb(self, tried: int) -> None:
         weights = [fault.weight for fault in self._faults]
-        for _ in range(self._rng.randint(*FAULTS_A_ROUND)):
+        for _ in range(self._rng.randint(tried * 2 // 3, tried * 4 // 3)):
             self._wait(self._rng.uniform(*PAUSES))
             [fault] = self._rng.choices(self._faults, weights)
             self._let(fault)

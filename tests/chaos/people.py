@@ -104,7 +104,7 @@ class Person:
                 if self._ending.is_set():
                     raise LifeEnds
                 # The epoch cannot be closed while another image of this person's has no label.
-                epoch, others = task["data"]["epoch"], lacking - {_place(task)}
+                epoch, others = _place(task)[0], lacking - {_place(task)}
                 stays_open = any(other == epoch for other, _ in others)
                 if stays_open and epoch == run.epoch and self._do_wish(run, task):
                     return
@@ -133,8 +133,8 @@ class Person:
         return [a for a in task.get("annotations") or [] if by(a) == self._member.user_id]
 
     def _judge(self, run: Run, task: dict[str, Any], *, changes_mind: bool) -> None:
-        data = task["data"]
-        right = opinion.verdicts(run.id, data["epoch"])[data["index"]]
+        epoch, index = _place(task)
+        right = opinion.verdicts(run.id, epoch)[index]
         made = self._say(run, task, opinion.WRONG[right] if changes_mind else right)
         if made is not None and changes_mind:
             self._change(made, right)
@@ -162,9 +162,8 @@ class Person:
                 made = max(found)
                 break
         if made is not None:
-            data, project = task["data"], run.project_id or 0
-            place = (data["epoch"], data["index"])
-            self._ledger.add(Label(made, run.id, project, task["id"], *place, self.number, value))
+            made_by = (task["id"], *_place(task), self.number, value)
+            self._ledger.add(Label(made, run.id, run.project_id or 0, *made_by))
         return made
 
     def _change(self, annotation_id: int, value: str) -> None:
@@ -229,7 +228,7 @@ class Person:
             self._ask("DELETE", f"/api/annotations/{label.id}/")
             self._ledger.remove(label.id)
         else:
-            data = {"epoch": label.epoch, "index": label.index}
+            data = {"epoch": label.epoch + 1, "index": label.index}
             there = self._ask("GET", f"/api/tasks/{label.task_id}/annotations/").json()
             task = {"id": label.task_id, "data": data, "annotations": there}
             self._say(run, task, opinion.WRONG[label.value])
@@ -237,5 +236,5 @@ class Person:
 
 
 def _place(task: dict[str, Any]) -> tuple[int, int]:
-    """Epoch and index of a task's image."""
-    return task["data"]["epoch"], task["data"]["index"]
+    """Epoch and index of a task's image; the page counts epochs from 1."""
+    return task["data"]["epoch"] - 1, task["data"]["index"]

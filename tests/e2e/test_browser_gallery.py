@@ -15,6 +15,7 @@ from backend.store import Store
 from backend.tasks.gallery import read_page
 from backend.tasks.images import gallery_key, image_key, image_path
 from backend.tasks.publishing import tasks
+from backend.tasks.suggestions import Agreement, Opening
 from tests.e2e import browser
 from tests.label_studio_data import version
 
@@ -47,7 +48,7 @@ def run(settings: Settings) -> Run:
     return run_of(settings, IMAGES)
 
 
-def run_of(settings: Settings, count: int) -> Run:
+def run_of(settings: Settings, count: int, opening: Opening | None = None) -> Run:
     """A run in its second epoch, whose page waits for labels."""
     store = Store.open(settings)
     config = {"prompt": "one rose", "epochs": 2, "images_per_epoch": count}
@@ -65,9 +66,8 @@ def run_of(settings: Settings, count: int) -> Run:
     gateway = Gateway(settings)
     project = gateway.ensure_project(run.id, "one rose", "one rose", plan, pixelated=True)
     gateway.connect_images(project.id, run.id, "gallery")
-    gateway.publish(
-        project.id, run.id, 1, tasks(settings, run, images, [], {run.prompt: images[7]})
-    )
+    made = tasks(settings, run, images, [], {run.prompt: images[7]}, opening)
+    gateway.publish(project.id, run.id, 1, made)
     return replace(run, project_id=project.id, project_url=project.url)
 
 
@@ -104,26 +104,101 @@ def test_a_person_sees_all_images_and_submits_what_they_think(
 
     browser.click_good(page, 3, 10, 11)
     browser.click_good(page, 11)
-    counted = page.locator(".hero-gallery .good .lsf-choice").evaluate_all(
-        "all => all.filter(i => getComputedStyle(i).counterIncrement.includes('good')).length"
-    )
-    assert counted == 2
+    assert counted_good(page) == 2
     page.get_by_role("button", name="Submit").first.click()
     expect(page.get_by_text("Which image is the best?")).to_be_visible()
     page.keyboard.press("Escape")
     browser.click_best(page, 20)
     browser.submit(page)
 
-    [labels] = Gateway(settings).labels(run.project_id or 0, run.id, 1)
-    keys = {image_key(run.id, 1, index): index for index in labels.indexes}
-    [annotation] = labels.annotations
-    values, problem = read_page(annotation["result"], keys)
-    assert problem is None
+    values = submitted_values(settings, run)
     assert {index: value for index, value in values.items() if value != "bad"} == {
         3: "good",
         10: "good",
         20: "best",
     }
+
+
+def submitted_values(settings: Settings, run: Run) -> dict[int, str]:
+    """What the one annotation of the run's page says of each image."""
+    [labels] = Gateway(settings).labels(run.project_id or 0, run.id, 1)
+    keys = {image_key(run.id, 1, index): index for index in labels.indexes}
+    [annotation] = labels.annotations
+    values, problem = read_page(annotation["result"], keys)
+    assert problem is None
+    return values
+
+
+def counted_good(page: Page) -> int:
+    """How many images the page itself counts as good."""
+    return page.locator(".hero-gallery .good .lsf-choice").evaluate_all(
+        "all => all.filter(i => getComputedStyle(i).counterIncrement.includes('good')).length"
+    )
+
+
+def test_all_are_good_but_those_that_are_clicked(page: Page, settings: Settings):
+    run = run_of(settings, 16)
+    page.set_viewport_size({"width": 1366, "height": 768})
+    browser.label_all(page, str(run.project_url))
+    expect(page.locator(".hero-gallery .thumb")).to_have_count(16)
+    page.get_by_text("All are good, but those I click").click()
+    expect(page.get_by_text("Click every bad image")).to_be_visible()
+    assert counted_good(page) == 16
+    browser.click_good(page, 2, 9, 4)
+    page.keyboard.press("Control+z")
+    expect(page.locator(".hero-gallery .good input:checked")).to_have_count(2)
+    assert counted_good(page) == 14
+    browser.click_best(page, 5)
+    with browser.submitted(page):
+        page.keyboard.press("Space")
+    values = submitted_values(settings, run)
+    assert {index: value for index, value in values.items() if value != "good"} == {
+        2: "bad",
+        9: "bad",
+        5: "best",
+    }
+
+
+def test_a_page_that_opens_with_suggestions(page: Page, settings: Settings):
+    opening = Opening(frozenset({1, 2, 3, 9}), frozenset({6, 7}), Agreement(60, 64))
+    run = run_of(settings, 16, opening)
+    browser.label_all(page, str(run.project_url))
+    expect(page.locator(".hero-gallery .good input:checked")).to_have_count(4)
+    expect(page.locator(".hero-gallery .yours")).to_have_count(2)
+    expect(page.get_by_text("Of 64 images it was right about 60.")).to_be_visible()
+    expect(page.get_by_text("All are good, but those I click")).to_be_hidden()
+    browser.click_good(page, 3, 6)  # one that is wrong, and one that was left to people
+    browser.click_best(page, 1)
+    with browser.submitted(page):
+        page.keyboard.press("Space")
+    values = submitted_values(settings, run)
+    assert {index: value for index, value in values.items() if value != "bad"} == {
+        1: "best",
+        2: "good",
+        6: "good",
+        9: "good",
+    }
+
+
+def test_a_page_labelled_by_keys_alone(page: Page, settings: Settings):
+    run = run_of(settings, 9)
+    browser.label_all(page, str(run.project_url))
+    expect(page.locator(".hero-gallery .thumb")).to_have_count(9)
+    first = page.get_by_role("checkbox", name="image 1")
+    first.focus()
+    page.keyboard.press("Tab")
+    second = page.locator(".hero-gallery .good label").nth(1)
+    expect(second.locator("input")).to_be_focused()
+    assert second.evaluate("e => getComputedStyle(e).outlineStyle") == "solid"
+    expect(second.locator(".large")).to_be_visible()
+    page.keyboard.press("Space")
+    expect(second.locator("input")).to_be_checked()
+    page.get_by_role("radio", name="image 2 is the best").focus()
+    page.keyboard.press("Space")
+    expect(page.locator(".hero-gallery .best input:checked")).to_have_count(1)
+    with browser.submitted(page):
+        page.keyboard.press("Space")  # nothing has the focus any more
+    assert submitted_values(settings, run)[1] == "best"
 
 
 def test_128_images_fit_on_a_screen_of_1920_and_scroll_on_a_laptops(page: Page, settings: Settings):

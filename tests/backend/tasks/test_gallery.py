@@ -32,6 +32,21 @@ def test_a_best_outside_the_good_counts_as_good():
     assert values == {3: "good", 0: "best", 5: "bad", 1: "bad"}
 
 
+def test_all_are_good_but_those_that_are_clicked():
+    others = item("others", "good")
+    values, problem = read_page([item("good", key(3), key(5)), item("best", key(1)), others], KEYS)
+    assert problem is None
+    assert values == {3: "bad", 0: "good", 5: "bad", 1: "best"}
+    assert read_page([others], KEYS)[0] == dict.fromkeys(KEYS.values(), "good")
+    taken_back = [item("good", key(3)), item("best", key(1)), item("others")]
+    assert read_page(taken_back, KEYS)[0] == {3: "good", 0: "bad", 5: "bad", 1: "best"}
+
+
+def test_the_best_is_never_bad():
+    clicked = [item("good", key(1)), item("best", key(1)), item("others", "good")]
+    assert read_page(clicked, KEYS)[0][1] == "best"
+
+
 def test_a_page_without_a_single_good_image():
     assert read_page([item("best", NONE_IS_GOOD)], KEYS) == (
         dict.fromkeys(KEYS.values(), "bad"),

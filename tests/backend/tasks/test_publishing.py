@@ -11,6 +11,7 @@ from backend.run.records import Epoch, Image, Run
 from backend.settings import Settings
 from backend.store import Store
 from backend.tasks.publishing import NewTask, Shown, bests_so_far, tasks
+from backend.tasks.suggestions import Agreement, Opening
 from tests.backend.conftest import CONFIG
 
 SIMILARITIES = [0.1, 0.9, 0.55, 0.6]
@@ -77,6 +78,33 @@ def test_one_page_an_epoch(settings: Settings, run: Run):
     assert page.prediction is not None
     assert set(page.prediction.verdicts.values()) == {"good", "bad"}
     assert Shown.by(page.data) == Shown("r", 1, (3, 2, 0))
+    assert page.data["begun"] == ""
+    assert not any("selected" in option for option in page.data["images"])
+
+
+def test_a_page_that_opens_with_suggestions(settings: Settings, run: Run):
+    run = replace(run, labelling=Labelling(layout="gallery"))
+    opening = Opening(frozenset({1, 3}), frozenset({2}), Agreement(60, 64))
+    [page] = tasks(settings, run, images(), [epoch(0)], {run.prompt: BEST}, opening)
+    assert [option.get("selected", False) for option in page.data["images"]] == [
+        False,
+        True,
+        False,
+        True,
+    ]
+    assert ["yours" in option["html"] for option in page.data["images"]] == [
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert "right about 60" in page.data["begun"]
+
+
+def test_a_screen_reader_tells_the_images_apart(settings: Settings, run: Run):
+    [page] = published(settings, run, images(), layout="gallery")
+    assert 'alt="image 2"' in page.data["images"][1]["html"]
+    assert 'aria-label="image 2 is the best"' in page.data["marks"][1]["html"]
 
 
 def test_signed_addresses_stand_in_html_as_they_must(settings: Settings, run: Run):
