@@ -17,8 +17,14 @@ torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Coverage is that of the fast tests: it makes a test half as long again, and would disturb
-    those that kill processes or wait for servers."""
+    """With several processes the tests of a file, or of files that name one group, stay in one.
+
+    Coverage is that of the fast tests: it makes a test half as long again, and would disturb those
+    that kill processes or wait for servers.
+    """
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
     if not config.pluginmanager.has_plugin("_cov"):
         return
     for item in items:

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from backend.settings import Settings
-from tests.e2e.terminal import Terminal, wait
+from tests.e2e.terminal import UP, Terminal, wait
 
-pytestmark = [pytest.mark.label_studio, pytest.mark.slow]
+pytestmark = [pytest.mark.label_studio, pytest.mark.slow, UP]
 
 
 @pytest.fixture
