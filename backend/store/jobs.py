@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from backend.errors import LeaseLost, RunNotFound, WrongState
 from backend.run.records import Job, JobKind
 from backend.store import tables
 from backend.store.database import Database
+from backend.store.not_renewed import NotRenewed
 
 MOST_OPEN = 4
 """So many may wait for one run; more would keep the workers from the runs themselves."""
@@ -17,6 +19,10 @@ MOST_OPEN = 4
 
 class Jobs(Database):
     """Asking for jobs, and doing them."""
+
+    @cached_property
+    def _unrenewed_jobs(self) -> NotRenewed:
+        return NotRenewed()
 
     def ask(self, run_id: str, kind: JobKind, options: Mapping[str, Any]) -> Job:
         """Ask for a job; one that is open already and the same is taken instead.
@@ -68,15 +74,29 @@ class Jobs(Database):
         raise RunNotFound(f"Cannot find what was asked for of the run {run_id} as number {number}.")
 
     def take_job(self, worker: str, lease_seconds: float) -> Job | None:
-        """The job that has waited longest, or that a worker has left, for this worker."""
+        """The job that has waited longest, or that a worker has left, for this worker.
+
+        Args:
+            lease_seconds: of all workers. A lease that lasts longer is of a clock that was set back
+                since: it ends when nobody has renewed it for twice as long.
+        """
         table = tables.jobs
-        now = self._now()
-        free = sa.and_(_open(), sa.or_(table.c.lease_until.is_(None), table.c.lease_until < now))
+        now, longest = self._now(), timedelta(seconds=2 * lease_seconds)
+        until = table.c.lease_until
+        free = sa.and_(_open(), sa.or_(until.is_(None), until < now, until > now + longest))
         for job in self._records(Job, sa.select(table).where(free).order_by(table.c.id)):
+            held = job.lease_until is not None and job.lease_until > now
+            lease = (job.worker, job.lease_until)
+            if held and self._unrenewed_jobs.seconds(job.id, lease) < 2 * lease_seconds:
+                continue
             with self._write() as connection:
-                statement = sa.update(table).where(table.c.id == job.id, free)
-                until = now + timedelta(seconds=lease_seconds)
-                taken = statement.values(state="working", worker=worker, lease_until=until)
+                same = until.is_not_distinct_from(job.lease_until)
+                statement = sa.update(table).where(table.c.id == job.id, free, same)
+                taken = statement.values(
+                    state="working",
+                    worker=worker,
+                    lease_until=now + timedelta(seconds=lease_seconds),
+                )
                 if connection.execute(taken).rowcount == 1:
                     row = connection.execute(sa.select(table).where(table.c.id == job.id)).one()
                     return Job(**row._mapping)

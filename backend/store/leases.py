@@ -1,6 +1,5 @@
 """Leases: a worker holds a run for a while, and every commit of its checks that it still does."""
 
-import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -13,6 +12,7 @@ from backend.run.records import Claim, Run
 from backend.run.states import WORK, State
 from backend.store import tables
 from backend.store.database import Database
+from backend.store.not_renewed import NotRenewed
 from backend.store.rows import NO_LEASE, check_claim, run_row, update
 
 
@@ -20,8 +20,8 @@ class Leases(Database):
     """Taking, keeping and letting go of runs."""
 
     @cached_property
-    def _not_renewed(self) -> "_NotRenewed":
-        return _NotRenewed()
+    def _not_renewed(self) -> NotRenewed:
+        return NotRenewed()
 
     def claim(
         self, worker: str, lease_seconds: float, steps: Collection[State] = WORK
@@ -42,7 +42,8 @@ class Leases(Database):
         )
         for candidate in candidates:
             held = candidate.lease_until is not None and candidate.lease_until > now
-            if held and self._not_renewed.seconds(candidate) < 2 * lease_seconds:
+            lease = (candidate.fencing_token, candidate.lease_until)
+            if held and self._not_renewed.seconds(candidate.id, lease) < 2 * lease_seconds:
                 continue
             token = candidate.fencing_token + 1
             with self._write() as connection:
@@ -173,18 +174,3 @@ def _free(
         sa.or_(*ended),
         sa.or_(runs.c.retry_at.is_(None), sa.not_(waits)),
     )
-
-
-class _NotRenewed:
-    """For how long leases were not renewed, by a clock that nobody sets."""
-
-    def __init__(self) -> None:
-        self._seen: dict[str, tuple[tuple[int, datetime | None], float]] = {}
-
-    def seconds(self, run: Run) -> float:
-        """Since this lease of the run was first seen as it is."""
-        lease, now = (run.fencing_token, run.lease_until), time.monotonic()
-        known = self._seen.get(run.id)
-        if known is None or known[0] != lease:
-            known = self._seen[run.id] = (lease, now)
-        return now - known[1]

@@ -1,9 +1,11 @@
 """Jobs: asked for once, done by one worker at a time, and by another if that one dies."""
 
+import time
+
 import pytest
 
 from backend.errors import LeaseLost, RunNotFound, WrongState
-from backend.store import Store
+from backend.store import Store, not_renewed
 from tests.backend.conftest import CONFIG, Clock
 
 
@@ -57,6 +59,30 @@ def test_one_that_is_left_is_taken_by_another(store: Store, run_id: str, clock: 
             change()
     store.leave_dead_jobs(lambda worker: worker == "ben")
     assert store.job(run_id, job.id).state == "waiting"
+
+
+def test_a_lease_of_a_clock_that_was_set_back_ends_too(
+    store: Store, run_id: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    store.ask(run_id, "images", {"n": 1})
+    clock.pass_seconds(3600)
+    ended = store.take_job("ann", 60)
+    assert ended is not None
+    clock.pass_seconds(-3600)
+    at = time.monotonic()
+
+    def after(seconds: float) -> bool:
+        monkeypatch.setattr(not_renewed.time, "monotonic", lambda: at + seconds)
+        return store.take_job("ben", 60) is not None
+
+    assert not after(0) and not after(119)
+    clock.pass_seconds(3605)
+    store.job_progress(ended, 1, 8, 60)
+    clock.pass_seconds(-3605)
+    assert not after(121) and not after(240)
+    assert after(242)
+    with pytest.raises(LeaseLost):
+        store.end_job(ended)
 
 
 def test_it_ends_well_or_says_why(store: Store, run_id: str):

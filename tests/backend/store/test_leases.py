@@ -9,7 +9,7 @@ import pytest
 from backend import consensus
 from backend.errors import LeaseLost
 from backend.run.states import Event, State
-from backend.store import Store, leases
+from backend.store import Store, not_renewed
 from tests.backend.conftest import CONFIG, Clock
 from tests.backend.store.carried import PATHS, claimed
 
@@ -49,7 +49,7 @@ class TestLeases:
         at = time.monotonic()
 
         def after(seconds: float) -> bool:
-            monkeypatch.setattr(leases.time, "monotonic", lambda: at + seconds)
+            monkeypatch.setattr(not_renewed.time, "monotonic", lambda: at + seconds)
             return store.claim("b", 60) is not None
 
         assert not after(0) and not after(119)
