@@ -2,12 +2,11 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Protocol
 
 from backend.comparing.result import Result, decided, result_of
 from backend.errors import HeroServiceError, ProjectGone
-from backend.labels.parsing import person_of
+from backend.labels.parsing import moment, person_of
 from backend.run.comparison import Comparison, LabelledPair, PairVote
 from backend.store import Store
 from backend.tasks.pairs import read_choice
@@ -90,10 +89,6 @@ def _vote(
         choice=None if cancelled else read_choice(annotation.get("result")),
         was_cancelled=cancelled,
         lead_time=annotation.get("lead_time"),
-        created_at=_time(annotation["created_at"]),
-        updated_at=_time(annotation["updated_at"]),
+        created_at=moment(annotation["created_at"]),
+        updated_at=moment(annotation["updated_at"]),
     )
-
-
-def _time(value: str | datetime) -> datetime:
-    return value if isinstance(value, datetime) else datetime.fromisoformat(value)

@@ -44,8 +44,8 @@ def read(
             value=values.get(index),
             problem=problem,
             lead_time=annotation.get("lead_time"),
-            created_at=_time(annotation["created_at"]),
-            updated_at=_time(annotation["updated_at"]),
+            created_at=moment(annotation["created_at"]),
+            updated_at=moment(annotation["updated_at"]),
             was_cancelled=cancelled,
         )
         for index in task.indexes
@@ -112,5 +112,6 @@ def _value(result: Any, control: str | None) -> tuple[str | None, str | None]:
     )
 
 
-def _time(value: str | datetime) -> datetime:
+def moment(value: str | datetime) -> datetime:
+    """A time as Label Studio's API or its SDK gives it."""
     return value if isinstance(value, datetime) else datetime.fromisoformat(value)
