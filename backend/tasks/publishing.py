@@ -179,4 +179,5 @@ def _name(key: str) -> str:
 
 
 def _reference(settings: Settings, best: Image) -> str:
-    return f'<span>best so far</span><img src="{escape(image_url(settings, best.path))}">'
+    source = escape(image_url(settings, best.path))
+    return f'<span>best so far</span><img alt="the best image so far" src="{source}">'

@@ -1,9 +1,11 @@
 """A person at a browser: logs in, labels by keys and clicks."""
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -34,6 +36,22 @@ def log_in(page: Page, url: str, email: str, password: str) -> None:
     page.fill("input[name=password]", password)
     page.keyboard.press("Enter")
     page.wait_for_url(lambda address: "login" not in address)
+
+
+def grave(page: Page, within: str = "html") -> list[list[str]]:
+    """What axe-core finds there that is critical or serious: impact, rule and elements of each.
+
+    By the browser's own protocol, since a page's policy may let no script in.
+    """
+    package = pytest.importorskip("axe_playwright_python")
+    axe = files(package).joinpath("axe.min.js").read_text(encoding="utf-8")
+    look = f"""{axe};axe.run({json.dumps(within)}).then((found) => JSON.stringify(
+      found.violations.map(({{id, impact, nodes}}) =>
+        [impact, id, nodes.map((node) => node.html)])))"""
+    session = page.context.new_cdp_session(page)
+    answer = session.send("Runtime.evaluate", {"expression": look, "awaitPromise": True})
+    found = json.loads(answer["result"]["value"])
+    return [each for each in found if each[0] in ("critical", "serious")]
 
 
 def label_all(page: Page, project_url: str) -> None:

@@ -1,13 +1,11 @@
 """What keeps people from using a run page, as axe-core finds it: nothing critical or serious."""
 
-import json
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from backend.dashboard.access import COOKIE, Role, new_cookie
 from backend.exports.jobs import made_in
@@ -15,20 +13,12 @@ from backend.run.states import Event
 from backend.settings import Settings, ensure_secrets
 from backend.store import Store
 from tests.backend.made_runs import MadeRun
+from tests.e2e.browser import grave
 from tests.e2e.test_run_pages import CHROMIUM, served
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-GRAVE = ("critical", "serious")
 SIZES = ((1440, 900), (390, 844))
-LOOK = """;axe.run().then((found) => JSON.stringify(found.violations.map(
-  ({id, impact, nodes}) => [impact, id, nodes.map((node) => node.html)])))"""
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    package = pytest.importorskip("axe_playwright_python")
-    return files(package).joinpath("axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +72,7 @@ def _draw_on_demand(made: MadeRun) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_grave(browser: Browser, runs, axe: str, scheme):
+def test_nothing_grave(browser: Browser, runs, scheme):
     ended, open_one = runs
     cookie = new_cookie(ended.settings, Role.owner)
     paths = [
@@ -109,25 +99,18 @@ def test_nothing_grave(browser: Browser, runs, axe: str, scheme):
             )
             page = context.new_page()
             page.goto(f"{address}/runs")
-            found += [(width, "login", *each) for each in grave(page, axe)]
+            found += [(width, "login", *each) for each in grave(page)]
             context.add_cookies([{"name": COOKIE, "value": cookie, "url": address}])
             for path in paths:
                 page.goto(address + path)
-                found += [(width, path, *each) for each in grave(page, axe)]
+                found += [(width, path, *each) for each in grave(page)]
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, path
             page.goto(f"{address}/runs/{open_one.id}")
             page.get_by_role("button", name="Stop").click()
-            found += [(width, "stop", *each) for each in grave(page, axe)]
+            found += [(width, "stop", *each) for each in grave(page)]
             page.get_by_role("button", name="Cancel").click()
             page.goto(f"{address}/runs/{ended.id}/epochs/1")
             page.locator("a.frame").first.click()
-            found += [(width, "enlarged", *each) for each in grave(page, axe)]
+            found += [(width, "enlarged", *each) for each in grave(page)]
             context.close()
     assert found == []
-
-
-def grave(page: Page, axe: str) -> list[list[str]]:
-    """By the browser's own protocol: the page's policy lets no script in."""
-    session = page.context.new_cdp_session(page)
-    answer = session.send("Runtime.evaluate", {"expression": axe + LOOK, "awaitPromise": True})
-    return [each for each in json.loads(answer["result"]["value"]) if each[0] in GRAVE]

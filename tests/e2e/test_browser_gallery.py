@@ -1,5 +1,6 @@
 """The gallery page at its full size, with ready-made images: what a person sees and submits."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ from PIL import Image as Picture
 from playwright.sync_api import Page, expect
 
 from backend.label_studio import Gateway
-from backend.run.labelling import Labelling
+from backend.run.labelling import Labelling, Layout
 from backend.run.records import Image, Run
 from backend.settings import Settings
 from backend.store import Store
@@ -48,11 +49,13 @@ def run(settings: Settings) -> Run:
     return run_of(settings, IMAGES)
 
 
-def run_of(settings: Settings, count: int, opening: Opening | None = None) -> Run:
+def run_of(
+    settings: Settings, count: int, opening: Opening | None = None, layout: Layout = "gallery"
+) -> Run:
     """A run in its second epoch, whose page waits for labels."""
     store = Store.open(settings)
     config = {"prompt": "one rose", "epochs": 2, "images_per_epoch": count}
-    plan = Labelling(layout="gallery", criteria="It is red.")
+    plan = Labelling(layout=layout, criteria="It is red.")
     run = replace(store.create_run(config, labelling=plan), epoch=1)
     store.close()
     images = []
@@ -65,7 +68,7 @@ def run_of(settings: Settings, count: int, opening: Opening | None = None) -> Ru
         images.append(Image(run.id, 1, index, path, None, True, None, None, None, None, likely))
     gateway = Gateway(settings)
     project = gateway.ensure_project(run.id, "one rose", "one rose", plan, pixelated=True)
-    gateway.connect_images(project.id, run.id, "gallery")
+    gateway.connect_images(project.id, run.id, layout)
     made = tasks(settings, run, images, [], {run.prompt: images[7]}, opening)
     gateway.publish(project.id, run.id, 1, made)
     return replace(run, project_id=project.id, project_url=project.url)
@@ -199,6 +202,22 @@ def test_a_page_labelled_by_keys_alone(page: Page, settings: Settings):
     with browser.submitted(page):
         page.keyboard.press("Space")  # nothing has the focus any more
     assert submitted_values(settings, run)[1] == "best"
+
+
+@pytest.mark.parametrize(("layout", "page_of"), [("gallery", ".hero-gallery"), ("image", ".hero")])
+def test_a_phone_and_a_screen_reader(page: Page, settings: Settings, layout: Layout, page_of: str):
+    run = run_of(settings, 12, layout=layout)
+    page.set_viewport_size({"width": 390, "height": 844})
+    browser.label_all(page, str(run.project_url))
+    image = page.locator(f"{page_of} :is(.thumb, .lsf-image img)").first
+    expect(image).to_be_visible()
+    page.wait_for_timeout(500)
+    place = image.bounding_box()
+    assert place is not None and place["width"] >= 100 and place["x"] + place["width"] <= 390
+    button = page.get_by_role("button", name=re.compile("^submit", re.IGNORECASE)).first
+    expect(button).to_be_in_viewport(ratio=1)
+    assert browser.grave(page, page_of) == []
+    page.set_viewport_size({"width": 1366, "height": 768})
 
 
 def test_128_images_fit_on_a_screen_of_1920_and_scroll_on_a_laptops(page: Page, settings: Settings):

@@ -55,7 +55,8 @@ def test_a_task_an_image(settings: Settings, run: Run):
         "image": "/data/local-files/?d=r/0001/0001.png",
         "prompt": CONFIG["prompt"],
         "criteria": "Blue.",
-        "reference": '<span>best so far</span><img src="/data/local-files/?d=r/0000/0002.png">',
+        "reference": '<span>best so far</span><img alt="the best image so far" '
+        'src="/data/local-files/?d=r/0000/0002.png">',
         "epoch": 2,
         "marks": [],
         "index": 1,
