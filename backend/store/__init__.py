@@ -13,13 +13,14 @@ from backend.store.comparisons import Comparisons
 from backend.store.jobs import Jobs
 from backend.store.labels import Labels
 from backend.store.leases import Leases
+from backend.store.measures import Measuring
 from backend.store.runs import LATEST
 from backend.store.steps import Steps
 
 __all__ = ["LATEST", "Annotation", "Claim", "Epoch", "Hint", "Image", "Run", "Store"]
 
 
-class Store(Labels, Leases, Steps, Comparisons, Jobs):
+class Store(Labels, Leases, Steps, Comparisons, Jobs, Measuring):
     """The database of one home folder, or one that several machines share."""
 
     @classmethod

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from flask import Flask, Response, g, jsonify, redirect, request, send_from_directory
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import IntegerConverter
 
@@ -24,7 +23,6 @@ from backend.errors import (
     NotAuthorized,
     TooManyAttempts,
 )
-from backend.run.states import State
 from backend.run.webhook_contract import SECRET_HEADER, START_TRAINING
 from backend.settings import Settings, ensure_secrets
 from backend.store import Store
@@ -37,6 +35,7 @@ from backend.tasks.images import (
 from backend.web import acts, login
 from backend.web.body import MAX_BODY_BYTES, project_id, read_json
 from backend.web.credentials import Door
+from backend.web.metrics import Metrics
 from backend.web.ml_backend import HeroModel, versions_of
 from backend.web.readiness import Readiness
 
@@ -71,7 +70,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     app.url_map.converters["int"] = _SmallInteger
     attempts = Attempts()
     door = app.extensions[DOOR] = Door(settings, attempts)
-    metrics = _Metrics(store)
+    metrics = Metrics(store)
     is_ready = Readiness(store)
     app.register_blueprint(dashboard.pages(settings, store))
     app.register_blueprint(acts.acts(settings, store))
@@ -215,35 +214,6 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         return jsonify(error="The backend failed; its log says why.", type="InternalError"), 500
 
     return app
-
-
-class _Metrics:
-    """What /metrics shows; the runs are counted when it is asked."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._registry = CollectorRegistry()
-        self.requests = Counter(
-            "hero_requests", "Requests", ["endpoint", "status"], registry=self._registry
-        )
-        self.seconds = Histogram(
-            "hero_request_seconds",
-            "Seconds a request",
-            ["endpoint"],
-            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5),
-            registry=self._registry,
-        )
-        self.webhooks = Counter(
-            "hero_webhooks", "Webhooks of Label Studio", ["action"], registry=self._registry
-        )
-        self._runs = Gauge("hero_runs", "Runs by state", ["state"], registry=self._registry)
-
-    def text(self) -> bytes:
-        """Prometheus' text format."""
-        states = [run.state for run in self._store.runs()]
-        for state in State:
-            self._runs.labels(state.value).set(states.count(state))
-        return generate_latest(self._registry)
 
 
 class _SmallInteger(IntegerConverter):
