@@ -20,14 +20,19 @@ def read_prompts(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is no text"
         raise BadInput(f"Cannot read {path}: {why}; name a text file with --prompts.") from error
-    lines = [line.strip() for line in text.splitlines()]
-    found = [line for line in lines if line and not line.startswith("#")]
+    found = prompt_lines(text)
     if not found:
         raise BadInput(
             f"Cannot use {path}: it has no prompt; write one a line, with `{SEPARATOR} what makes "
             "an image good` behind it if you like."
         )
     return found
+
+
+def prompt_lines(text: str) -> list[str]:
+    """The lines of a text, without empty ones and those that begin with #."""
+    lines = [line.strip() for line in text.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def split_criteria(lines: Iterable[str]) -> dict[str, str]:

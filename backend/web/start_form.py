@@ -17,13 +17,16 @@ from typing import Any
 from backend.errors import BadInput, RunNotStarted, WrongState
 from backend.settings import Settings
 from backend.starting.offers import chosen
+from backend.starting.prompts import prompt_lines
 from backend.store import Store
 
 logger = logging.getLogger(__name__)
 
-TEXTS = ("prompt", "criteria", "title", "method", "layout", "annotators")
+LINES = ("prompts", "held_out")
+TEXTS = ("prompt", "criteria", "title", "method", "layout", "annotators", *LINES)
 NUMBERS = ("epochs", "images", "annotators_per_image")
 LONGEST = 4000
+LONGEST_LINES = 20_000
 PATIENCE_SECONDS = 300
 _ONE_AT_A_TIME = threading.Lock()
 """Each loads torch."""
@@ -31,6 +34,10 @@ _ONE_AT_A_TIME = threading.Lock()
 
 def options_of(settings: Settings, store: Store, form: Mapping[str, Any]) -> dict[str, Any]:
     """What `hero start` would be told.
+
+    Args:
+        form: `prompt` is one prompt. `prompts` are further ones and `held_out` those that are only
+            drawn, as lines of a file of prompts.
 
     Raises:
         BadInput: the form says something that it does not ask for, or a model that is not offered.
@@ -46,10 +53,14 @@ def options_of(settings: Settings, store: Store, form: Mapping[str, Any]) -> dic
         if not isinstance(value, str if name in TEXTS else int) or isinstance(value, bool):
             kind = "text" if name in TEXTS else "whole number"
             raise BadInput(f"Cannot start the run: {name} is no {kind}.")
-        if isinstance(value, str) and len(value) > LONGEST:
-            raise BadInput(f"Cannot start the run: {name} has more than {LONGEST} characters.")
+        longest = LONGEST_LINES if name in LINES else LONGEST
+        if isinstance(value, str) and len(value) > longest:
+            raise BadInput(f"Cannot start the run: {name} has more than {longest} characters.")
         said[name] = value
-    return {**options, **said}
+    lines = {name: prompt_lines(said.pop(name, "")) for name in LINES}
+    if lines["prompts"] and "prompt" in said:
+        lines["prompts"].insert(0, said.pop("prompt"))
+    return {**options, **said, **{name: value for name, value in lines.items() if value}}
 
 
 def start(settings: Settings, store: Store, form: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def test_from_the_start_to_the_lora(service: Service, page: Page):
     page.on("console", lambda message: said.append(message.text))
     page.goto(access.link(service.settings))
     page.get_by_role("link", name="Start a run").click()
-    page.get_by_label("Prompt").fill(PROMPT)
+    page.get_by_label("Prompt", exact=True).fill(PROMPT)
     page.get_by_label("Criteria").fill("One blue rose.")
     page.get_by_label("Images an epoch").fill("1")  # which the browser itself refuses
     page.get_by_role("button", name="Start").click()
@@ -114,3 +114,26 @@ def test_from_the_start_to_the_lora(service: Service, page: Page):
     expect(page.locator("#said")).to_contain_text("is stopped now")
     # A refusal (the early Advance) is a status that the browser writes down; nothing else is.
     assert [text for text in said if "409" not in text] == []
+
+
+def test_several_prompts_are_started(service: Service, page: Page):
+    page.goto(access.link(service.settings))
+    page.get_by_role("link", name="Start a run").click()
+    page.get_by_label("Prompt", exact=True).fill(PROMPT)
+    page.get_by_label("Criteria").fill("It is sharp.")
+    page.get_by_text("Several prompts").click()
+    page.get_by_label("More prompts").fill("# of the series\n1 hand | five fingers\n")
+    page.get_by_label("held out").fill("a rose on a table")
+    page.get_by_label("Images an epoch").fill("6")
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_role("alert")).to_contain_text("each needs 4", timeout=LONG_MS)
+    assert service.store.runs() == []
+    page.get_by_label("Images an epoch").fill("8")
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator("#now")).to_contain_text("Epoch 1 of", timeout=LONG_MS)
+    [run] = service.store.runs()
+    assert (run.prompts, run.held_out) == ((PROMPT, "1 hand"), ("a rose on a table",))
+    assert [run.labelling.criteria_of(each) for each in run.prompts] == [
+        "It is sharp.",
+        "five fingers",
+    ]

@@ -8,8 +8,10 @@ import pytest
 from flask.testing import FlaskClient
 
 from backend.dashboard import access
+from backend.errors import BadInput
 from backend.run.states import Event, State
 from backend.settings import Settings
+from backend.starting.plan import make_plan
 from backend.store import Store
 from backend.web import start_form
 from tests.backend.dashboard.conftest import client, made, owner
@@ -174,6 +176,50 @@ class TestStart:
         form = {"prompt": "a rose", "model": "tiny", "criteria": "", "epochs": 3}
         wanted = {"prompt": "a rose", "preset": "tiny", "model": "tiny", "epochs": 3}
         assert start_form.options_of(settings, store, form) == wanted
+
+    @pytest.mark.parametrize(
+        ("form", "wanted"),
+        [
+            (
+                {
+                    "prompt": "a rose",
+                    "prompts": "# two\n a cat | one cat \n\n",
+                    "held_out": "a dog",
+                },
+                {"prompts": ["a rose", "a cat | one cat"], "held_out": ["a dog"]},
+            ),
+            (
+                {"prompt": "a | rose", "prompts": "\n# none", "held_out": " "},
+                {"prompt": "a | rose"},
+            ),
+            ({"prompts": "/etc/passwd"}, {"prompts": ["/etc/passwd"]}),
+        ],
+    )
+    def test_several_prompts(self, settings: Settings, store: Store, form, wanted):
+        said = start_form.options_of(settings, store, {"model": "tiny", **form})
+        assert said == {"preset": "tiny", "model": "tiny", **wanted}
+
+    @pytest.mark.parametrize(
+        "form",
+        [
+            {"prompt": "a cat", "prompts": "a cat | x"},
+            {"prompt": "a cat", "prompts": "| x"},
+            {"prompt": "a cat", "prompts": "a dog", "images": 6},
+        ],
+    )
+    def test_prompts_are_refused_by_the_sentence_of_the_command(
+        self, settings: Settings, store: Store, tmp_path, form
+    ):
+        options = start_form.options_of(settings, store, {"model": "tiny", **form})
+        file = tmp_path / "prompts.txt"
+        file.write_text(f"{form['prompt']}\n{form['prompts']}")
+        of_command = {**options, "prompts": str(file)}
+        said = []
+        for each in (options, of_command):
+            with pytest.raises(BadInput) as caught:
+                make_plan(settings, each)
+            said.append(str(caught.value))
+        assert said[0] == said[1]
 
     @pytest.mark.slow
     def test_a_refusal_is_that_of_the_command(self, post, store: Store, monkeypatch):
