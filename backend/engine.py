@@ -290,19 +290,22 @@ def sample_of(
     epoch: int | None,
     n: int,
     *,
-    prompt: str,
+    prompts: Sequence[str],
     seed: int,
     on_image: Callable[[int, Any], None],
 ) -> None:
     """Draw n images from the run's model as it stood after so many epochs, or from the base model
-    under it where `epoch` is None. The same seed gives every model the same noises.
+    under it where `epoch` is None. The same seed gives every model the same noises. Several prompts
+    take turns, image by image.
 
     Raises:
         BadInput, EngineFailed
     """
     with engine_errors():
         hero = _load(settings, replace(run, epoch=0 if epoch is None else epoch))
-        said = None if epoch is not None and prompt == run.prompt else prompt
+        said: str | Sequence[str] | None = prompts[0] if len(prompts) == 1 else prompts
+        if epoch is not None and said == run.prompt:
+            said = None
         with hero.policy.pretrained() if epoch is None else hero.run_model():
             hero.sample(n, prompt=said, seed=seed, on_image=on_image)
     _free_memory()

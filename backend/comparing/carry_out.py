@@ -54,14 +54,19 @@ def chosen(
             "model, so that is still the run's own; label another epoch."
         )
     number = pairs or PAIRS
+    if number < len(run.prompts):
+        raise BadInput(
+            f"Cannot compare with {number} pair{'' if number == 1 else 's'}: the run {run.id} has "
+            f"{len(run.prompts)} prompts, which take turns; say --pairs {len(run.prompts)} or more."
+        )
     return store.create_comparison(
         run.id,
         epoch=run.epoch,
         model_epoch=run.epoch if judged is None else judged.epoch,
         against_run_id=model.run_id,
         against_epoch=model.epoch,
-        prompt=run.prompt,
-        criteria=run.labelling.criteria,
+        prompts=run.prompts,
+        criteria=tuple(run.labelling.criteria_of(prompt) for prompt in run.prompts),
         pairs=number,
         annotators_per_pair=annotators_per_pair or 1,
         seed=secrets.randbelow(2**31) if seed is None else seed,

@@ -63,7 +63,7 @@ def _draw(
             run,
             model.epoch,
             comparison.pairs,
-            prompt=comparison.prompt,
+            prompts=comparison.prompts,
             seed=comparison.seed,
             on_image=written,
         )

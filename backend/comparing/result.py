@@ -7,7 +7,7 @@ count. The figure is the share of the run's model among the pairs that were deci
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from backend.run.comparison import TIE, Comparison, PairVote
@@ -62,6 +62,8 @@ class Result:
     """By pair."""
     people: dict[str, Tally]
     """Each person's own votes, by who they are."""
+    by_prompt: dict[str, Tally]
+    """By pair, of each prompt of several; empty where there is one."""
 
     @property
     def ours(self) -> str:
@@ -137,11 +139,24 @@ def result_of(comparison: Comparison, votes: Sequence[PairVote]) -> Result:
     for vote in latest_votes(votes):
         if (said := meant(comparison, vote)) is not None:
             people.setdefault(voter(vote), []).append(said)
+    pairs = decided(comparison, votes)
     return Result(
         comparison,
-        Tally.of(decided(comparison, votes).values()),
+        Tally.of(pairs.values()),
         {who: Tally.of(said) for who, said in sorted(people.items())},
+        _by_prompt(comparison, pairs),
     )
+
+
+def _by_prompt(comparison: Comparison, pairs: Mapping[int, str]) -> dict[str, Tally]:
+    if len(comparison.prompts) == 1:
+        return {}
+    return {
+        prompt: Tally.of(
+            said for pair, said in pairs.items() if comparison.prompt_of(pair) == prompt
+        )
+        for prompt in comparison.prompts
+    }
 
 
 def voter(vote: PairVote) -> str:

@@ -10,13 +10,17 @@ from backend.comparing.result import Result, Tally
 def in_words(tally: Tally) -> str:
     """`preferred in 81 of 93 pairs, 87 % (79 to 92); 7 ties`; or that nothing is decided yet."""
     ties = f"{tally.ties} tie{'' if tally.ties == 1 else 's'}"
-    if tally.share is None or tally.interval is None:
+    share = _share(tally)
+    if share is None:
         return f"no pair is decided yet; {ties}" if tally.ties else "no pair is decided yet"
+    return f"preferred in {tally.wins} of {tally.decided} pairs, {share}; {ties}"
+
+
+def _share(tally: Tally) -> str | None:
+    if tally.share is None or tally.interval is None:
+        return None
     low, high = tally.interval
-    return (
-        f"preferred in {tally.wins} of {tally.decided} pairs, {tally.share:.0%} "
-        f"({100 * low:.0f} to {100 * high:.0f}); {ties}"
-    )
+    return f"{tally.share:.0%} ({100 * low:.0f} to {100 * high:.0f})"
 
 
 def render(result: Result) -> RenderableType:
@@ -24,7 +28,7 @@ def render(result: Result) -> RenderableType:
     comparison = result.comparison
     models = f"{_begun(result.ours)} against {result.theirs}"
     parts: list[RenderableType] = [
-        Text.assemble((comparison.prompt, "bold"), (f"  {comparison.id}", "dim")),
+        Text.assemble((comparison.in_words, "bold"), (f"  {comparison.id}", "dim")),
         Text(f"{models}: {comparison.pairs} pairs of the same noises."),
     ]
     if not result.complete:
@@ -32,12 +36,24 @@ def render(result: Result) -> RenderableType:
     if result.judged:
         parts += [Text(f"{_begun(result.ours)} was {in_words(result.tally)}.", style="bold")]
         parts += [Text(result.verdict)] if result.verdict else []
+        parts += [Text(), _prompts(result)] if result.by_prompt else []
     if len(result.people) > 1:
         parts += [Text(), _people(result)]
     if result.tally.decided:
         about = "In brackets: the 95 % interval (Wilson), of the pairs that are no ties."
         parts += [Text(f"\n{about}", style="dim")]
     return Group(*parts)
+
+
+def _prompts(result: Result) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("prompt", overflow="fold")
+    for heading in ("preferred", "share", "ties"):
+        table.add_column(heading, justify="right")
+    for prompt, tally in result.by_prompt.items():
+        preferred = f"{tally.wins} of {tally.decided}"
+        table.add_row(Text(prompt), preferred, _share(tally) or "–", str(tally.ties))
+    return table
 
 
 def _people(result: Result) -> Table:

@@ -76,7 +76,7 @@ def _about(comparison: Comparison, pair: int) -> dict[str, Any]:
         "epoch": comparison.model_epoch,
         "against_run": comparison.against_run_id,
         "against_epoch": comparison.against_epoch,
-        "prompt": comparison.prompt,
+        "prompt": comparison.prompt_of(pair),
         "seed": comparison.seed,
         "pair": pair,
         "image_left": pair_path(comparison.id, pair, "left"),

@@ -20,9 +20,11 @@ class Pairs(Wiring):
 
     def ensure_pairs_project(self, comparison: Comparison, *, pixelated: bool = False) -> Project:
         """The comparison's project; made if there is none that carries its mark."""
-        good = comparison.criteria or "the image shows what the prompt says."
+        good = comparison.criteria[0] or "the image shows what the prompt says."
+        if len(comparison.prompts) > 1:
+            good = "what stands under the prompt; where nothing does, that the image shows it."
         fields = {
-            "description": f"{MARK}{comparison.id}. Prompt: {comparison.prompt}",
+            "description": f"{MARK}{comparison.id}. Prompt: {comparison.in_words}",
             "label_config": label_config.pairs_template(pixelated=pixelated),
             "expert_instruction": (
                 f"Which of two images is better? What counts: {good} Where you see none, say "

@@ -125,7 +125,7 @@ def run_demo(demo: Demo, console: Console, home: Path | None = None) -> None:
             annotators = arrive(
                 stack.address.label_studio,
                 stack.settings.label_studio_api_key.get_secret_value(),
-                run.prompt,
+                run.prompts,
                 folder.accounts,
             )
             waiting.over()

@@ -11,7 +11,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
@@ -49,14 +49,15 @@ class Person:
     def __init__(
         self,
         member: Member,
-        opinion: Annotator,
+        opinions: Mapping[str, Annotator],
         control: VerdictControl,
         turn: threading.Lock,
     ) -> None:
-        """`turn`: shared by all; two who ask at the same instant may be given the same task."""
+        """`opinions`: what they think, by prompt.
+        `turn`: shared by all; two who ask at the same instant may be given the same task."""
         self.member = member
         self._turn = turn
-        self._annotator = opinion
+        self._opinions = opinions
         self._control = control
 
     def label_all(self, project_id: int, stop: threading.Event) -> int:
@@ -77,7 +78,7 @@ class Person:
                 self._compare(task, stop)
                 count += 1
                 continue
-            opinion = self._annotator.opinion(self._look(task["data"]["image"]))
+            opinion = self._annotator(task).opinion(self._look(task["data"]["image"]))
             stop.wait(opinion.seconds)
             verdict = GOOD if opinion.good else BAD
             self.member.annotate(task["id"], self._choice(verdict), lead_time=opinion.seconds)
@@ -87,7 +88,7 @@ class Person:
     def _choose_best(self, task: dict[str, Any], stop: threading.Event) -> None:
         """Looks at all that may be the best, and names the one that they like most."""
         opinions = {
-            choice["value"]: self._annotator.opinion(self._look(_source(choice["html"])))
+            choice["value"]: self._annotator(task).opinion(self._look(_source(choice["html"])))
             for choice in task["data"]["marks"]
         }
         seconds = sum(opinion.seconds for opinion in opinions.values())
@@ -99,12 +100,15 @@ class Person:
     def _compare(self, task: dict[str, Any], stop: threading.Event) -> None:
         """Says which of two images is better, or that there is no difference to speak of."""
         left, right = (
-            self._annotator.opinion(self._look(_source(option["html"])))
+            self._annotator(task).opinion(self._look(_source(option["html"])))
             for option in task["data"]["options"][:2]
         )
         stop.wait(left.seconds + right.seconds)
         said = preferred(left, right)
         self.member.annotate(task["id"], choice(said), lead_time=left.seconds + right.seconds)
+
+    def _annotator(self, task: dict[str, Any]) -> Annotator:
+        return self._opinions[task["data"]["prompt"]]
 
     def _look(self, address: str) -> Image.Image:
         return Image.open(io.BytesIO(self.member.image(address)))
@@ -164,13 +168,13 @@ class Annotators:
             count.result()
 
 
-def arrive(url: str, owner_token: str, prompt: str, accounts: Path) -> Annotators:
+def arrive(url: str, owner_token: str, prompts: Sequence[str], accounts: Path) -> Annotators:
     """Both annotators, logged in: invited and signed up the first time.
 
     Args:
         url: of Label Studio.
         owner_token: a legacy token, to ask for the invitation link.
-        prompt: what they judge the images by.
+        prompts: what they judge the images by.
         accounts: a file that keeps their passwords for the next time.
     """
     control = verdict_control(template())
@@ -184,10 +188,13 @@ def arrive(url: str, owner_token: str, prompt: str, accounts: Path) -> Annotator
             known[email] = secrets.token_urlsafe(9)
             write_text(accounts, json.dumps(known, indent=1), private=True)
         member = _come_in(url, owner_token, email, known[email])
-        opinion = Annotator(
-            prompt, seed=seed, error_rate=ERROR_RATE, pace_seconds=PACE_SECONDS, judge=judge
-        )
-        people.append(Person(member, opinion, control, turn))
+        opinions = {
+            prompt: Annotator(
+                prompt, seed=seed, error_rate=ERROR_RATE, pace_seconds=PACE_SECONDS, judge=judge
+            )
+            for prompt in prompts
+        }
+        people.append(Person(member, opinions, control, turn))
     return Annotators(people)
 
 

@@ -23,7 +23,7 @@ def judge_pairs(settings: Settings, run: Run, comparison: Comparison) -> None:
     accounts = settings.home / "demo" / "annotators.json"
     accounts.parent.mkdir(parents=True, exist_ok=True)
     token = settings.label_studio_api_key.get_secret_value()
-    annotators = arrive(settings.label_studio_url, token, comparison.prompt, accounts)
+    annotators = arrive(settings.label_studio_url, token, comparison.prompts, accounts)
     try:
         annotators.answer_all(comparison.project_id or 0)
     finally:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from backend.run.records import in_words
+
 Side = Literal["left", "right"]
 SIDES: tuple[Side, Side] = ("left", "right")
 TIE = "tie"
@@ -38,8 +40,10 @@ class Comparison:
     against_run_id: str
     against_epoch: int | None
     """As `ComparedModel.epoch`."""
-    prompt: str
-    criteria: str
+    prompts: tuple[str, ...]
+    """They take turns, pair by pair."""
+    criteria: tuple[str, ...]
+    """What makes the images of each prompt good; empty where nobody said it."""
     pairs: int
     annotators_per_pair: int
     """People who have to judge a pair."""
@@ -63,6 +67,19 @@ class Comparison:
     def against(self) -> ComparedModel:
         """The other model."""
         return ComparedModel(self.against_run_id, self.against_epoch)
+
+    @property
+    def in_words(self) -> str:
+        """Its prompt; of several, how many and which."""
+        return in_words(self.prompts)
+
+    def prompt_of(self, pair: int) -> str:
+        """What the two images of a pair show."""
+        return self.prompts[pair % len(self.prompts)]
+
+    def criteria_of(self, pair: int) -> str:
+        """What makes an image of a pair good."""
+        return self.criteria[pair % len(self.criteria)]
 
     def side_of_run(self, pair: int) -> Side:
         """The side of a pair on which the run's image stands."""

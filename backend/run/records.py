@@ -14,7 +14,11 @@ NEVER = "never"
 
 def prompts_in_words(config: Mapping[str, Any]) -> str:
     """A run's prompt by its configuration; of several, how many and which."""
-    prompts = [config["prompt"], *config.get("further_prompts", ())]
+    return in_words([config["prompt"], *config.get("further_prompts", ())])
+
+
+def in_words(prompts: Sequence[str]) -> str:
+    """One prompt; of several, how many and which."""
     return prompts[0] if len(prompts) == 1 else f"{len(prompts)} prompts: {'; '.join(prompts)}"
 
 

@@ -15,7 +15,9 @@ from backend.store.rows import not_looked, record
 class Comparisons(Database):
     """Making comparisons, and remembering what people said."""
 
-    def create_comparison(self, run_id: str, **columns: Any) -> Comparison:
+    def create_comparison(
+        self, run_id: str, *, prompts: Sequence[str], **columns: Any
+    ) -> Comparison:
         """A new comparison of a run, not drawn yet; `columns` are the others of `Comparison`."""
         table = tables.comparisons
         with self._write() as connection:
@@ -31,6 +33,7 @@ class Comparisons(Database):
                     number=number,
                     created_at=self._now(),
                     complete=False,
+                    prompt=prompts,
                     **columns,
                 )
             )

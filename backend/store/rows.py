@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from backend.errors import LeaseLost, RunNotFound
+from backend.run.comparison import Comparison
 from backend.run.labelling import Labelling
 from backend.run.records import Claim, Epoch, Run
 from backend.run.states import State
@@ -31,6 +32,8 @@ def record(kind: type[Record], row: Any) -> Record:
         values["state"] = State(values["state"])
         values["paused_from"] = State(values["paused_from"]) if values["paused_from"] else None
         values["labelling"] = Labelling(**values["labelling"])
+    if kind is Comparison:
+        values["prompts"] = values["prompt"]
     return kind(**{name: values[name] for name in _names(kind)})
 
 

@@ -38,6 +38,22 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class Texts(TypeDecorator[tuple[str, ...]]):
+    """Several texts in one column, with ASCII's record separator between; one stands as it is."""
+
+    impl = Text
+    cache_ok = True
+    SEPARATOR = "\x1e"
+
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: object) -> str | None:
+        """Joined on the way in."""
+        return None if value is None else self.SEPARATOR.join(value)
+
+    def process_result_value(self, value: str | None, dialect: object) -> tuple[str, ...] | None:
+        """Apart on the way out."""
+        return None if value is None else tuple(value.split(self.SEPARATOR))
+
+
 metadata = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
@@ -163,8 +179,8 @@ comparisons = Table(
     Column("model_epoch", Integer, nullable=False),
     Column("against_run_id", String(64), nullable=False),
     Column("against_epoch", Integer),
-    Column("prompt", Text, nullable=False),
-    Column("criteria", Text, nullable=False),
+    Column("prompt", Texts, nullable=False),
+    Column("criteria", Texts, nullable=False),
     Column("pairs", Integer, nullable=False),
     Column("annotators_per_pair", Integer, nullable=False),
     Column("seed", BigInteger, nullable=False),

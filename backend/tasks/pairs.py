@@ -37,8 +37,8 @@ def pair_task(settings: Settings, comparison: Comparison, pair: int) -> dict[str
         options.append({"value": side, "html": html, "hotkey": str(key)})
     options.append({"value": TIE, "html": f"<span>{NO_DIFFERENCE}</span>", "hotkey": "3"})
     return {
-        "prompt": comparison.prompt,
-        "criteria": comparison.criteria,
+        "prompt": comparison.prompt_of(pair),
+        "criteria": comparison.criteria_of(pair),
         "options": options,
         "hero_image_id": pair_key(comparison.id, pair),
     }

@@ -10,7 +10,7 @@ import importlib
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -255,22 +255,27 @@ class Method(ABC, Generic[Settings]):
         self,
         n: int,
         *,
-        prompt: str | None = None,
+        prompt: str | Sequence[str] | None = None,
         noise: Literal["bank", "normal"] = "normal",
         scheduler: str | None = None,
         seed: int = 0,
         on_image: OnImage | None = None,
         on_progress: OnProgress | None = None,
     ) -> Samples:
-        """Draw n images from the model as it stands, for the run's prompt or another.
+        """Draw n images from the model as it stands, for the run's prompt, another, or several that
+        take turns, image by image.
 
         `noise` is pi_HERO of the last good epoch or N(0, I); `scheduler` is None for the run's own
         or the name of another sampler. The same seed gives the same images. `on_progress` hears of
         every step, and may raise to end the drawing. Raises `NoiseBankEmpty`, `ConfigError`.
         """
+        prompt = prompt or self.prompt
         generator = stream(seed, 0, "fresh noise")
+        captions = None if isinstance(prompt, str) else torch.arange(n) % len(prompt)
         if noise == "normal":
             noises = self._normal_noises(n, generator)
+        elif not isinstance(prompt, str):
+            raise ConfigError("The noise bank draws for one prompt at a time; name one.")
         else:
             of_prompt = self.prompts.index(prompt) if prompt in self.prompts else 0
             noises = self._bank_noises(n, generator, of_prompt)
@@ -279,7 +284,8 @@ class Method(ABC, Generic[Settings]):
                 self.policy,
                 noises,
                 Streams(seed, 0, "fresh sampling"),
-                prompt=prompt or self.prompt,
+                prompt=prompt,
+                captions=captions,
                 scheduler=scheduler,
                 on_image=on_image,
                 on_progress=on_progress,

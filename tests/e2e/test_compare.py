@@ -33,17 +33,29 @@ def service(label_studio) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
-def run(service: Service) -> Run:
-    """A finished run of the bundled model; no worker takes it up before it is."""
+def runs(service: Service) -> list[Run]:
+    """Finished runs of the bundled model, of one prompt and of two; no worker takes them up before
+    they are."""
     prompt = {"prompt": "photo of one blue rose in a vase", "negative_prompt": ""}
     verdicts = ["good", "bad", "best", "good"]
+    two = {"further_prompts": ("1 hand",), "images_per_epoch": 8, "method": "hero+"}
+    made = []
     try:
-        run = learned(service.settings, service.store, "tiny", verdicts, 2, **prompt)
-        with service.store._write() as connection:
-            update(connection, run.id, state="finished", labelling={"criteria": "It is blue."})
-        return service.store.run(run.id)
+        for times, fields in ((1, {}), (2, two)):
+            run = learned(
+                service.settings, service.store, "tiny", verdicts * times, 2, **prompt, **fields
+            )
+            with service.store._write() as connection:
+                update(connection, run.id, state="finished", labelling={"criteria": "It is blue."})
+            made.append(service.store.run(run.id))
+        return made
     finally:
         service.start()
+
+
+@pytest.fixture
+def run(runs: list[Run]) -> Run:
+    return runs[0]
 
 
 @pytest.fixture
@@ -120,6 +132,17 @@ def test_the_simulated_people_of_the_demo_can_judge(service: Service, run: Run, 
     said = hero("compare", run.id, "--new", "--pairs", 6, "--simulate")
     assert "are judged" not in said
     assert newest(service, run).complete
+
+
+def test_several_prompts_take_turns(service: Service, runs: list[Run], hero):
+    run = runs[1]
+    said = hero("compare", run.id, "--pairs", 4, "--simulate")
+    made = newest(service, run)
+    assert made.complete
+    tasks = service.sdk.tasks.list(project=made.project_id)
+    assert [task.data["prompt"] for task in tasks] == [*run.prompts, *run.prompts]
+    assert "2 prompts: photo of one blue rose in a vase; 1 hand" in said
+    assert "prompt preferred share ties photo of one blue rose in a vase" in said
 
 
 @pytest.mark.browser

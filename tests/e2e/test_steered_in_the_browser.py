@@ -133,7 +133,5 @@ def test_several_prompts_are_started(service: Service, page: Page):
     expect(page.locator("#now")).to_contain_text("Epoch 1 of", timeout=LONG_MS)
     [run] = service.store.runs()
     assert (run.prompts, run.held_out) == ((PROMPT, "1 hand"), ("a rose on a table",))
-    assert [run.labelling.criteria_of(each) for each in run.prompts] == [
-        "It is sharp.",
-        "five fingers",
-    ]
+    criteria = [run.labelling.criteria_of(each) for each in run.prompts]
+    assert criteria == ["It is sharp.", "five fingers"]

@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from PIL import Image
@@ -12,6 +13,7 @@ from backend.comparing.drawing import draw_pairs
 from backend.errors import BadInput
 from backend.run.comparison import ComparedModel
 from backend.store import tables
+from backend.store.rows import update
 from backend.tasks.pairs import choice, pair_of, pair_path, pair_task, read_choice
 from tests.backend.learned import learned
 
@@ -155,3 +157,43 @@ def test_a_run_whose_labels_speak_for_the_base_model_has_nothing_to_compare(stor
         )
     with pytest.raises(BadInput, match="still the run's own"):
         carry_out.chosen(store, run)
+
+
+@pytest.fixture
+def many(settings, store, pipeline):
+    said = {"further_prompts": ("a cat", "1 hand"), "images_per_epoch": 12, "method": "hero+"}
+    return learned(settings, store, pipeline, ["good", "bad", "best", "good"] * 3, 2, **said)
+
+
+def test_several_prompts_take_turns(settings, store, many):
+    made = carry_out.chosen(store, many, pairs=5, seed=5)
+    assert made.prompts == many.prompts
+    draw_pairs(settings, store, made, lambda *_: None)
+    tasks = [pair_task(settings, made, pair) for pair in range(5)]
+    first = many.prompt
+    assert [task["prompt"] for task in tasks] == [first, "a cat", "1 hand", first, "a cat"]
+    of_cat = engine.sample(settings, many, 5, prompt="a cat", seed=5).images
+    for pair, same in ((0, False), (1, True), (2, False), (3, False), (4, True)):
+        path = settings.images_dir / pair_path(made.id, pair, made.side_of_run(pair))
+        with Image.open(path) as shown:
+            assert np.allclose(shown, of_cat[pair], atol=1) is same
+    with pytest.raises(BadInput, match="3 prompts, which take turns; say --pairs 3"):
+        carry_out.chosen(store, many, pairs=2, new=True)
+
+
+def test_each_prompt_keeps_its_criteria(store, many):
+    with store._write() as connection:
+        labelling = {"criteria": "sharp", "criteria_by_prompt": {"a cat": "one cat"}}
+        update(connection, many.id, labelling=labelling)
+    made = carry_out.chosen(store, store.run(many.id), pairs=3)
+    assert [made.criteria_of(pair) for pair in range(4)] == ["sharp", "one cat", "sharp", "sharp"]
+
+
+def test_one_that_was_stored_when_there_was_one_prompt_is_read(store, many):
+    made = carry_out.chosen(store, many, pairs=4)
+    text = sa.text("UPDATE comparisons SET prompt = 'a cat', criteria = '' WHERE id = :id")
+    with store._write() as connection:
+        connection.execute(text, {"id": made.id})
+    (read,) = store.comparisons(many.id)
+    assert (read.prompts, read.criteria) == (("a cat",), ("",))
+    assert {read.prompt_of(pair) for pair in range(4)} == {"a cat"}

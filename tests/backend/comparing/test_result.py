@@ -92,3 +92,25 @@ def test_before_anything_is_decided(store, run_id):
     made = comparison(store, run_id, sides="lr")
     assert in_words(result_of(made, []).tally) == "no pair is decided yet"
     assert in_words(result_of(made, votes(made, "=")).tally) == "no pair is decided yet; 1 tie"
+
+
+def test_several_prompts_have_a_line_each(store, run_id):
+    made = comparison(
+        store, run_id, sides="lrlrl", prompts=("a [cat]", "1 hand"), criteria=("", "x")
+    )
+    result = result_of(made, votes(made, *"+-+=-"))
+    cat, hand = result.by_prompt["a [cat]"], result.by_prompt["1 hand"]
+    assert (cat.wins, cat.losses, cat.ties) == (2, 1, 0)
+    assert (hand.wins, hand.losses, hand.ties) == (0, 1, 1)
+    assert result.tally.pairs == cat.pairs + hand.pairs
+    console = Console(width=80, file=StringIO())
+    console.print(render(result))
+    assert isinstance(console.file, StringIO)
+    said = " ".join(console.file.getvalue().split())
+    assert "2 prompts: a [cat]; 1 hand" in said
+    assert "a [cat] 2 of 3 67% (21 to 94) 0 1 hand 0 of 1 0% (0 to 79) 1" in said
+
+
+def test_one_prompt_has_none(store, run_id):
+    made = comparison(store, run_id)
+    assert result_of(made, votes(made, "+")).by_prompt == {}

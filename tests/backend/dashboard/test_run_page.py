@@ -260,6 +260,14 @@ class TestComparison:
         assert "2 of 3 pairs are judged" in text
         assert "ben@example.com" in text
 
+    def test_by_prompt(self, client: FlaskClient, made: MadeRun, settings, store: Store):
+        compared = comparison(store, made.id, sides="lrl", prompts=("a <cat>", "1 hand"))
+        fill(store, compared, "+-=")
+        run_page = get(client, f"/runs/{made.id}").text
+        written = " ".join(Page(report(settings, store, made.run)).text.split())
+        for text in (run_page, written):
+            assert "a <cat> 1 of 1 100 % 21 % to 100 % 1 1 hand 0 of 1 0 %" in text
+
 
 def test_the_runs_before_and_after_are_named(
     client: FlaskClient, made: MadeRun, settings: Settings, store: Store

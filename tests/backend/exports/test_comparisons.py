@@ -33,6 +33,13 @@ def test_each_vote_on_each_pair(settings, store, run, tmp_path):
     assert rows[4]["annotator"] is None
 
 
+def test_each_pair_says_its_prompt(settings, store, run):
+    made = comparison(store, run.id, sides="lrl", prompts=("a cat", "1 hand"))
+    fill(store, made, "+-+")
+    rows = comparisons.rows(Source(settings, store, run))
+    assert [row["prompt"] for row in rows] == ["a cat", "1 hand", "a cat"]
+
+
 def test_nothing_before_there_is_a_comparison(settings, store, run):
     with pytest.raises(NothingToExport, match="hero compare"):
         comparisons.rows(Source(settings, store, run))

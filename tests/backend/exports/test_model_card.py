@@ -202,6 +202,17 @@ def test_a_blind_comparison_without_names(made):
     assert "@" not in said
 
 
+def test_a_blind_comparison_by_prompt(made):
+    compared = comparison(made.store, made.id, sides="lr" * 2, prompts=("a <cat>", "1 hand"))
+    fill(made.store, compared, "+-=-")
+    said = section(card_of(made), "Blind comparison")
+    _, by_prompt = said.split("By prompt, against the base model:")
+    assert rows(by_prompt)[2:] == [
+        ["a \\<cat\\>", "1", "1", "100 %", "21 % to 100 %", "1"],
+        ["1 hand", "0", "2", "0 %", "0 % to 66 %", "0"],
+    ]
+
+
 def test_no_comparison_no_section(made):
     comparison(made.store, made.id)
     assert "Blind comparison" not in card_of(made)
