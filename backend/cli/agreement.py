@@ -25,7 +25,7 @@ def agreement(
     ] = None,
     as_json: Annotated[
         bool,
-        typer.Option("--json", help="Print JSON for programs. Epochs count from 0 there."),
+        typer.Option("--json", help="Print JSON for programs."),
     ] = False,
 ) -> None:
     """Show how much the annotators of a run agree, and how each of them labels."""

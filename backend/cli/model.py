@@ -65,7 +65,7 @@ _KINDS = "\n".join(
     help="Write a run's results to files for other programs.\n\n"
     f"What you can export, and the formats of each:\n\n{_KINDS}\n\n"
     "hf is a folder for `datasets.load_dataset`; of the LoRA, one for the model hub. A file that "
-    "is there already is only replaced with --force. In these files epochs count from 0. "
+    "is there already is only replaced with --force. Epochs count from 1 in all of them. "
     "docs/exports.md describes the columns.",
 )
 def export(

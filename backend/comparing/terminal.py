@@ -52,7 +52,7 @@ def _prompts(result: Result) -> Table:
         table.add_column(heading, justify="right")
     for prompt, tally in result.by_prompt.items():
         preferred = f"{tally.wins} of {tally.decided}"
-        table.add_row(Text(prompt), preferred, _share(tally) or "–", str(tally.ties))
+        table.add_row(Text(prompt), preferred, _share(tally) or "-", str(tally.ties))
     return table
 
 

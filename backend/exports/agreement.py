@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from backend.exports.formats import write_table
-from backend.exports.source import Source
+from backend.exports.source import Source, counted
 from backend.labels.agreement import Agreement, of_run
 
 SCHEMA = pa.schema(
@@ -43,7 +43,8 @@ def write(source: Source, format: str, path: Path) -> None:
     if format == "json":
         path.write_text(json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n")
         return
-    scopes = [(None, found.run), *found.epochs.items()]
+    epochs_found = [(counted(number), scope) for number, scope in found.epochs.items()]
+    scopes = [(None, found.run), *epochs_found]
     rows = [row for epoch, scope in scopes for row in _rows(source.run.id, epoch, scope)]
     write_table(rows, SCHEMA, format, path, "")
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from backend.exports.formats import TIME, write_table
-from backend.exports.source import Source
+from backend.exports.source import Source, counted
 from backend.labels.doubts import Doubt, doubts
 from backend.run.records import Annotation
 from backend.tasks.images import image_key
@@ -67,7 +67,7 @@ def rows(source: Source) -> list[dict[str, Any]]:
 def _row(row: Annotation, path: str | None, doubt: Doubt | None) -> dict[str, Any]:
     return {
         "run": row.run_id,
-        "epoch": row.epoch,
+        "epoch": counted(row.epoch),
         "index": row.index,
         "image": image_key(row.run_id, row.epoch, row.index),
         "image_path": path,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from backend.exports import verdicts
 from backend.exports.formats import write_card, write_jsonl
-from backend.exports.source import Source
+from backend.exports.source import Source, counted
 
 
 def write(source: Source, format: str, path: Path) -> None:
@@ -14,7 +14,7 @@ def write(source: Source, format: str, path: Path) -> None:
         raise source.nothing("it has drawn no images yet", "wait for the first ones")
     metadata = []
     for image in source.images:
-        name = f"epoch-{image.epoch:04d}/{image.index:04d}.png"
+        name = f"epoch-{counted(image.epoch):04d}/{image.index:04d}.png"
         copy = path / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source.image_file(image), copy)

@@ -29,7 +29,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from backend.exports.formats import HF_FILE, write_card, write_table
-from backend.exports.source import Source
+from backend.exports.source import Source, counted
 from backend.run.records import Image
 from backend.tasks.images import image_key
 
@@ -129,14 +129,14 @@ def rows(source: Source) -> list[dict[str, Any]]:
             "user_id": people.get(epoch),
             "num_example_per_prompt": of_prompt[source.prompt_of(pair.chosen)],
             "run": source.run.id,
-            "epoch": epoch,
+            "epoch": counted(epoch),
         }
         for side, image in enumerate(sides):
             row |= {
                 f"image_{side}_uid": _uid(image),
                 f"image_{side}_url": image.path,
                 f"label_{side}": float(image is pair.chosen),
-                f"model_{side}": f"{model}, HERO run {source.run.id}, epoch {epoch}",
+                f"model_{side}": f"{model}, HERO run {source.run.id}, epoch {counted(epoch)}",
                 f"verdict_{side}": image.verdict,
             }
         rows.append(row)

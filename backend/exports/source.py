@@ -15,6 +15,11 @@ Place = tuple[int, int]
 """Epoch and index of an image."""
 
 
+def counted(epoch: int) -> int:
+    """An epoch's number in files: from 1, as people count."""
+    return epoch + 1
+
+
 @dataclass(frozen=True)
 class Source:
     """A run, and where everything about it stands."""

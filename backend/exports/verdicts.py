@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from backend.exports.formats import write_table
-from backend.exports.source import Source
+from backend.exports.source import Source, counted
 from backend.run.records import Image
 from backend.tasks.images import image_key
 
@@ -37,7 +37,7 @@ def row(source: Source, image: Image) -> dict[str, Any]:
     votes = source.votes[image.epoch, image.index]
     return {
         "run": image.run_id,
-        "epoch": image.epoch,
+        "epoch": counted(image.epoch),
         "index": image.index,
         "image": image_key(image.run_id, image.epoch, image.index),
         "image_path": image.path,

@@ -88,10 +88,10 @@ class RunAgreement:
     epochs: dict[int, Agreement]
 
     def to_dict(self) -> dict[str, Any]:
-        """A dictionary that JSON can hold."""
+        """A dictionary that JSON can hold; its epochs count from 1."""
         return {
             "run": self.run.to_dict(),
-            "epochs": {str(n): epoch.to_dict() for n, epoch in self.epochs.items()},
+            "epochs": {str(n + 1): epoch.to_dict() for n, epoch in self.epochs.items()},
         }
 
 

@@ -94,13 +94,13 @@ def test_datasets_and_diffusion_dpo_read_them(
     assert set(pairs["label_0"]) == {0.0, 1.0}, "the chosen one stands on either side"
     assert [a + b for a, b in zip(pairs["label_0"], pairs["label_1"], strict=True)] == [1.0] * 9
     assert set(pairs["num_example_per_prompt"]) == {9}
-    assert dict(zip(pairs["epoch"], pairs["user_id"], strict=True)) == {0: None, 1: 1}
+    assert dict(zip(pairs["epoch"], pairs["user_id"], strict=True)) == {1: None, 2: 1}
 
 
 def test_text_formats_name_the_files(settings, store, run):
     rows = json.loads(export(settings, store, run, "preferences", "json").read_text())
     assert not {"jpg_0", "jpg_1"} & set(rows[0])
-    assert Counter(row["epoch"] for row in rows) == {0: 5, 1: 4}
+    assert Counter(row["epoch"] for row in rows) == {1: 5, 2: 4}
     assert all((settings.images_dir / row["image_1_url"]).exists() for row in rows)
 
 

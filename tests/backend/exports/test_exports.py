@@ -124,7 +124,8 @@ def test_annotations_are_all_there_with_what_became_of_them(settings, store, run
     table = pandas.read_csv(path)
     assert len(table) == len(store.annotations(run.id)) == 11
     assert list(table.columns) == annotations.SCHEMA.names
-    first, last = table.iloc[0], table[table.epoch == 0].iloc[-1]
+    first, last = table.iloc[0], table[table.epoch == 1].iloc[-1]
+    assert sorted(set(table.epoch)) == [1, 2]
     assert (first["image"], first.image_path) == (f"{run.id}/0/0000", f"{run.id}/0000/0000.png")
     assert (first.annotator, first.value, first.late_value) == ("p1@x", "good", "bad")
     assert bool(first.counted) and bool(first.late) and not first.deleted
@@ -143,6 +144,7 @@ def test_verdicts_say_who_decided_and_what_came_of_it(settings, store, run):
     best = rows[2]
     assert (best["good_votes"], best["best_votes"], best["is_anchor"]) == (1, 1, True)
     assert (best["verdict_by"], best["reward"]) == ("people", 0.0)
+    assert [row["epoch"] for row in rows] == [1] * 4 + [2] * 4
     assert [row["is_anchor"] for row in rows].count(True) == 1
     assert [row["prediction"] for row in rows[:5]] == [None, None, None, None, 0.0]
 
@@ -155,13 +157,14 @@ def test_only_rewards_that_compare_with_the_best_have_an_anchor(settings, store,
 
 def test_agreement_of_the_run_and_of_each_epoch(settings, store, run):
     whole = json.loads(export(settings, store, run, "agreement").read_text())
+    assert list(whole["epochs"]) == ["1", "2"]
     assert whole["run"]["images"] == 8 and whole["run"]["compared"] == 2
     table = pandas.read_csv(export(settings, store, run, "agreement", "csv"))
     assert list(table.columns) == agreement.SCHEMA.names
     found = [
         (None if pandas.isna(e) else int(e), who) for e, who in table[["epoch", "annotator"]].values
     ]
-    assert found == [(None, "p1@x"), (None, "p2@x"), (0, "p1@x"), (0, "p2@x"), (1, "p1@x")]
+    assert found == [(None, "p1@x"), (None, "p2@x"), (1, "p1@x"), (1, "p2@x"), (2, "p1@x")]
     assert table.annotator_images.tolist() == [8, 2, 4, 2, 4]
     assert table.percent[0] == whole["run"]["percent"]
 
@@ -189,7 +192,8 @@ def test_images_are_an_imagefolder(settings, store, run, load_dataset):
     assert len(images) == 8
     assert set(images.column_names) == {"image", *verdicts.SCHEMA.names} - {"image_path"} | {"key"}
     found = {(row["epoch"], row["index"]): row for row in images}
-    best = found[0, 2]
+    best = found[1, 2]
+    assert sorted(path.name for path in folder.glob("epoch-*")) == ["epoch-0001", "epoch-0002"]
     assert (best["verdict"], best["best_votes"], best["prompt"]) == ("best", 1, run.prompt)
     assert best["image"].getpixel((0, 0)) == (80, 0, 0)
     assert best["key"] == f"{run.id}/0/0002"

@@ -244,7 +244,7 @@ class TestDownloads:
     def test_folders_are_zip_files(self, owner: FlaskClient, settings, made: MadeRun):
         answer = owner.get(f"/runs/{made.id}/exports/images.hf")
         with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
-            assert f"{made.id}-images-hf/epoch-0000/0000.png" in archive.namelist()
+            assert f"{made.id}-images-hf/epoch-0001/0000.png" in archive.namelist()
         answer.close()
         assert list((settings.home / "downloads").iterdir()) == []
 
