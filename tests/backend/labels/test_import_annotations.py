@@ -244,3 +244,13 @@ def test_label_studio_lost_half_way_is_made_good_by_another_import(importing, pr
     project.down_after = 1000
     made = importing(file)
     assert (len(made.new), made.present, len(project.made)) == (2, 2, 4)
+
+
+@pytest.mark.parametrize("counted_from", [0, 1])
+def test_tasks_are_known_by_their_name_however_their_epochs_are_counted(
+    importing, run, project, counted_from
+):
+    old = task(run, 1, 2, entry("good"))
+    old["data"] |= {"epoch": 1 + counted_from, "index": 2}
+    importing([old])
+    assert project.made == [("1/0002", 1, "good")]
