@@ -1,5 +1,7 @@
 """Looks at the batches, images, checkpoints and reports of a run, and makes them again."""
 
+import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ from backend.engine_files import (
     trouble_of_checkpoint,
 )
 from backend.errors import EngineFailed, HeroServiceError
-from backend.files import SUMS, read_checked, sha256, whole
+from backend.files import SUMS, read_checked, sha256, this_machine, whole
 from backend.run.records import Image as ShownImage
 from backend.run.records import Run
 from backend.settings import Settings
@@ -65,6 +67,7 @@ class Mender:
             trouble,
             [folder],
             lambda: self.engine.draw_again(then, seen, self.on_progress),
+            lambda: trouble_of_batch(self.settings, self.run.id, epoch),
         )
 
     def images(self, epoch: int) -> Iterator[Found]:
@@ -93,6 +96,7 @@ class Mender:
                 trouble,
                 [folder],
                 lambda: self.engine.keep_beginning(self.run),
+                lambda: trouble_of_checkpoint(self.settings, self.run.id, 0),
             )
 
     def checkpoint(self, epoch: int) -> Iterator[Found]:
@@ -114,17 +118,24 @@ class Mender:
             trouble,
             [folder, report_file(self.settings, self.run.id, epoch)],
             lambda: self.engine.learn(then, verdicts, bests, self.on_progress),
+            lambda: trouble_of_checkpoint(self.settings, self.run.id, epoch),
         )
 
     def _made(
-        self, what: str, trouble: str, places: list[Path], make: Callable[[], object]
+        self,
+        what: str,
+        trouble: str,
+        places: list[Path],
+        make: Callable[[], object],
+        look: Callable[[], str | None],
     ) -> Found:
         try:
             with _set_aside(places):
                 make()
         except EngineFailed as error:
             return Found(what, trouble, mended=False, said=str(error))
-        return Found(what, trouble, mended=True)
+        left = look()
+        return Found(what, trouble, mended=left is None, said=left or "")
 
     def _seen(self, folder: Path, images: list[ShownImage]) -> Mapping[str, str]:
         """The checksums of the images that people have seen, as the batch recorded them, or else
@@ -169,14 +180,21 @@ def mend(
         for each in chain(*parts):
             found.append(each)
             on_found(each)
+    for kept, _ in _all_aside(settings.run_dir(run.id)):
+        _remove(kept)
     return found
 
 
 @contextmanager
 def _set_aside(places: list[Path]) -> Iterator[None]:
     """Take files out of the way while others are made in their place: gone after the block, back
-    where they were if it fails."""
-    aside = {place: place.with_name(f".{place.name}{_ASIDE}") for place in places}
+    where they were if it fails.
+
+    What stands in a place by then stays: a mender that was stopped and wakes up takes nothing away
+    from the one that has gone on in its stead.
+    """
+    mine = f"{this_machine()}-{os.getpid()}{_ASIDE}"
+    aside = {place: place.with_name(f".{place.name}.{mine}") for place in places}
     for place, kept in aside.items():
         _remove(kept)
         if place.exists():
@@ -185,8 +203,7 @@ def _set_aside(places: list[Path]) -> Iterator[None]:
         yield
     except BaseException:
         for place, kept in aside.items():
-            if kept.exists():
-                _remove(place)
+            if kept.exists() and not place.exists():
                 kept.rename(place)
         raise
     for kept in aside.values():
@@ -195,10 +212,17 @@ def _set_aside(places: list[Path]) -> Iterator[None]:
 
 def _put_back(home: Path) -> None:
     """What a mending that was killed has taken out of the way: it says what people have seen."""
-    for kept in home.glob(f"*/.*{_ASIDE}"):
-        place = kept.with_name(kept.name.removeprefix(".").removesuffix(_ASIDE))
+    for kept, place in _all_aside(home):
         if not place.exists():
             kept.rename(place)
+
+
+def _all_aside(home: Path) -> Iterator[tuple[Path, Path]]:
+    """What is set aside, and its place."""
+    for kept in home.glob(f"*/.*{_ASIDE}"):
+        named = re.match(r"\.(epoch-\d+(?:\.report\.json)?)\.", kept.name)
+        if named:
+            yield kept, kept.with_name(named[1])
 
 
 def _is_whole(image: Path) -> bool:

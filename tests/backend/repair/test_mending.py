@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -13,6 +14,7 @@ from backend.cli import app
 from backend.engine import Engine
 from backend.engine_files import batch_folder, checkpoint_folder
 from backend.errors import EngineFailed
+from backend.repair import mending
 from backend.run.states import Event, State
 from backend.settings import Settings
 from backend.store import Store
@@ -177,6 +179,58 @@ def test_a_batch_that_shows_other_images_is_not_taken(finished: Life, copied: Se
     assert not found.mended
     assert "1 of 4 images are not those that people have judged" in found.said
     assert files_of(copied.home) == before
+
+
+class Dropped(Exception):
+    """A worker's step that another one has taken over."""
+
+
+@pytest.mark.parametrize("wakes", ["while the other mends", "after the other has mended"])
+def test_a_mender_that_wakes_up_takes_nothing_away(
+    finished: Life, copied: Settings, monkeypatch: pytest.MonkeyPatch, wakes: str
+):
+    """It was stopped while the batch was set aside, and is told that its step is dropped."""
+    batch = batch_folder(copied, finished.id, 0)
+    (batch / "predictions.json").unlink()
+    stopped = mending._set_aside([batch])
+    stopped.__enter__()
+
+    def wake_up(*_: object) -> None:
+        nonlocal stopped
+        if stopped is not None:
+            first, stopped = stopped, None
+            with monkeypatch.context() as other:
+                other.setattr(mending.os, "getpid", lambda: pid)
+                assert not first.__exit__(Dropped, Dropped(), None)
+
+    pid = mending.os.getpid()
+    monkeypatch.setattr(mending.os, "getpid", lambda: pid + 1)
+    store = Store.open(copied)
+    (run,) = store.runs()
+    progress = wake_up if wakes == "while the other mends" else silent
+    found = repair.mend(copied, store, Engine(copied), run, progress)
+    store.close()
+    wake_up()
+    assert [each.what for each in found] == ["the batch of epoch 1"]
+    assert all(each.mended for each in found)
+    assert files_of(copied.home) == files_of(finished.settings.home)
+
+
+def test_what_is_damaged_once_more_meanwhile_is_not_called_mended(
+    finished: Life, copied: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    batch = batch_folder(copied, finished.id, 0)
+    flip(batch / "batch.safetensors")
+    draw_again = Engine.draw_again
+
+    def spoilt(*said: Any) -> None:
+        draw_again(*said)
+        flip(batch / "batch.safetensors")
+
+    monkeypatch.setattr(Engine, "draw_again", spoilt)
+    (found,) = mended(copied)
+    assert not found.mended
+    assert "batch.safetensors" in found.said
 
 
 def test_a_worker_repairs_what_it_needs(tmp_path: Path, pipeline: Path, finished: Life):
