@@ -193,7 +193,9 @@ def _started(monkeypatch, config) -> list[dict]:
     """Lets `hero start` get as far as starting; the configurations it asked for."""
     asked = []
 
-    def start_run(settings, store, config, title, *, labelling, project_id, forecast, parent):
+    def start_run(
+        settings, store, config, title, *, labelling, project_id, forecast, parent, judged
+    ):
         asked.append({**config, "title": title, "forecast": forecast, "parent": parent})
         url = "http://label-studio/projects/1"
         return store.create_run(
