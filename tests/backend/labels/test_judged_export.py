@@ -173,7 +173,7 @@ GOOD = [(1, "good")]
     ],
 )
 def test_what_is_refused(export, tasks, why):
-    with pytest.raises(BadInput, match="^Cannot import ") as refusal:
+    with pytest.raises(BadInput, match=r"^Cannot import ") as refusal:
         read_export(export(*tasks, pictures=ABC), Words())
     assert why in str(refusal.value)
     assert str(refusal.value).count(". ") == 0, "one sentence"
@@ -188,7 +188,7 @@ def test_what_is_no_export_is_refused(tmp_path):
     file = tmp_path / "labels.json"
     for text in ("{", "[1]", '[{"image": "a.png", "choice": "good"}]'):
         file.write_text(text)
-        with pytest.raises(BadInput, match="Cannot import .*labels.json"):
+        with pytest.raises(BadInput, match=r"Cannot import .*labels\.json"):
             read_export(file, Words())
     with pytest.raises(BadInput, match="No such file"):
         read_export(tmp_path / "gone.json", Words())

@@ -70,7 +70,7 @@ def test_a_copy_counts_once_and_files_of_the_system_not_at_all(folder):
     ],
 )
 def test_what_is_refused(folder, pictures, why):
-    with pytest.raises(BadInput, match="^Cannot import ") as refusal:
+    with pytest.raises(BadInput, match=r"^Cannot import ") as refusal:
         read_folder(folder(**pictures))
     assert why in str(refusal.value)
 

@@ -186,7 +186,10 @@ def test_an_export_of_label_studio_decides_by_the_consensus_of_the_run(
 
 @pytest.mark.parametrize("method", ["hero", "d3po", "ddpo", "dreambooth", "prompt"])
 def test_methods_that_cannot_learn_from_them_say_which_can(import_labels, settings, store, method):
-    sets: dict[str, Any] = {"prompt": {"enhanced_prompt": "x"}, "ddpo": {"reward_model": "pickscore"}}
+    sets: dict[str, Any] = {
+        "prompt": {"enhanced_prompt": "x"},
+        "ddpo": {"reward_model": "pickscore"},
+    }
     options = {"set": sets.get(method, {})}
     with pytest.raises(BadInput, match=f"method {method}: .*; use --method hero\\+"):
         import_labels(method=method, steps=10, **options)
@@ -210,9 +213,7 @@ def test_a_damaged_picture_is_refused_before_anything_is_made(
     assert left(settings) == []
 
 
-def test_nothing_stays_of_a_start_that_failed(
-    import_labels, settings, store, gateway, monkeypatch
-):
+def test_nothing_stays_of_a_start_that_failed(import_labels, settings, store, gateway, monkeypatch):
     gateway.refuses = True
     with pytest.raises(LabelStudioUnreachable):
         import_labels()
