@@ -307,13 +307,8 @@ def start_by(said: Mapping[str, Any], read: "Read | None" = None) -> str:
     return _described(settings, run, imported)
 
 
-AS_SAID = (
-    "criteria", "preset", "model", "revision", "height", "width", "memory", "images", "epochs",
-    "until", "steps", "trained_steps", "method", "seed", "layout", "annotators_per_image",
-    "annotators", "adjudicators", "consensus", "order", "label_budget", "suggestions", "title",
-    "project",
-)  # fmt: skip
-"""Parameters of `hero start` that are options as they are."""
+OTHERWISE = ("words", "from_run", "setting", "config", "no_trial")
+"""Parameters of `hero start` that are no options of a run, or not by that name."""
 
 
 def _options(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -321,7 +316,7 @@ def _options(said: Mapping[str, Any]) -> dict[str, Any]:
     words = [*([] if said["words"] is None else [said["words"]]), *(said["prompt"] or ())]
     lines = [*words, *(read_prompts(said["prompts"]) if said["prompts"] else ())]
     return {
-        **{name: said[name] for name in AS_SAID},
+        **{name: value for name, value in said.items() if name not in OTHERWISE},
         "prompt": words[0] if len(lines) == len(words) == 1 else None,
         "prompts": lines if len(lines) > 1 or said["prompts"] else None,
         "held_out": said["held_out"] or None,
