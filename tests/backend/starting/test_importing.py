@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -22,9 +23,12 @@ from backend.show import run_view
 from backend.starting import begin, start_run
 from backend.starting.importing import read_source
 from backend.worker.loop import Worker
+from hero_engine.methods.base import Method
+from hero_engine.methods.hero_plus import HeroPlus
 from hero_engine.storage.checked import read_checked
 from tests.backend.fake_engine import FakeEngine
 from tests.backend.fake_label_studio import FakeLabelStudio
+from tinyworld.world import scenes_of
 
 SIZES = {"good/a": (20, 20), "good/b": (16, 16), "best/c": (40, 30), "bad/d": (8, 16)}
 SIZES |= {"bad/e": (16, 8), "bad/f": (64, 64)}
@@ -313,3 +317,25 @@ def test_a_lost_picture_is_put_back_and_a_damaged_batch_cannot_be(import_labels,
 def test_the_configuration_is_that_of_a_run_with_one_epoch_more(import_labels):
     run, _ = import_labels()
     assert engine.read_config(run.config).epochs == 3
+
+
+def test_the_bundled_model_learns_from_the_worlds_own_pictures(
+    import_labels, settings, store, tmp_path
+):
+    source = tmp_path / "drawn"
+    for number, scene in enumerate(scenes_of("rose", 8, seed=5)):
+        value = "good" if scene.attributes["colour"] == "blue" else "bad"
+        (source / value).mkdir(parents=True, exist_ok=True)
+        scene.image.save(source / value / f"{number}.png")
+    prompt = "photo of one blue rose in a vase"
+    run, notes = import_labels(source, model="tiny", prompt=prompt)
+    assert not any("are cut" in note for note in notes)
+    assert learned(settings, store, run)["updated"]
+    model = Method.resume(checkpoint_folder(settings, run.id, 1))
+    assert isinstance(model, HeroPlus)
+    images = store.images(run.id)
+    assert model.replay.good.tolist() == [image.verdict != "bad" for image in images]
+    for image, seen in zip(images, model.policy.decode(model.replay.latents), strict=True):
+        with Image.open(settings.images_dir / image.path) as own:
+            assert np.abs(np.int16(own) - np.int16(seen)).mean() < 6, "that is what it learned from"
+    assert model.generate().drawn
