@@ -17,7 +17,7 @@ from backend.errors import BadInput
 from backend.files import sha256
 from backend.labels.import_annotations import Entry, read_file
 from backend.labels.judged import Judged, refused, shown
-from backend.labels.parsing import choices_of, person_of
+from backend.labels.parsing import choices_of, moment, person_of
 from backend.run.labelling import Labelling
 from backend.run.records import IMPORTED, Annotation, Verdicts
 
@@ -157,7 +157,7 @@ def _vote(
             f"an annotation of task {task.get('id')} says {' and '.join(sorted(known))}",
             "correct it in Label Studio, where one alone is needed",
         )
-    person, moment = entry.get("completed_by"), _moment(source, task, entry)
+    person, changed = entry.get("completed_by"), _changed(source, task, entry)
     return Annotation(
         run_id="",
         ls_id=number,
@@ -169,25 +169,26 @@ def _vote(
         value=next(iter(known), None),
         problem=None,
         lead_time=None,
-        created_at=moment,
-        updated_at=moment,
+        created_at=changed,
+        updated_at=changed,
         was_cancelled=bool(entry.get("was_cancelled")),
     )
 
 
-def _moment(source: Path, task: Entry, entry: Entry) -> datetime:
+def _changed(source: Path, task: Entry, entry: Entry) -> datetime:
+    """When an annotation was changed last."""
     said = entry.get("updated_at") or entry.get("created_at")
     if said is None:
         return datetime.min.replace(tzinfo=UTC)
     try:
-        moment = datetime.fromisoformat(str(said))
+        found = moment(str(said))
     except ValueError as error:
         raise refused(
             source,
             f"an annotation of task {task.get('id')} was made at {said!r}, which is no time",
             "export the project again",
         ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _field(source: Path, tasks: Sequence[Entry]) -> str:
