@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +33,8 @@ from hero_engine.models.names import public_name as public_name
 from hero_engine.presets import PRESETS, preset
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from hero_engine import Method, Progress, Samples
     from hero_engine.models.plain_use import PlainUse as PlainUse
 
@@ -347,6 +349,21 @@ def export_noise(settings: Settings, run: Run, folder: Path) -> Path:
         return export_noise(saved, folder)
 
 
+def write_pictures(folder: Path, prompt: str, pictures: Iterable["Image"]) -> None:
+    """Write pictures of the model's size, which people judged before the run, as the batch of its
+    first epoch: whole or not at all.
+
+    Raises:
+        EngineFailed, DiskFull
+    """
+    with engine_errors():
+        from hero_engine.storage.batch import save_pictures
+
+        with whole_folder(folder, once=True) as partial:
+            save_pictures(partial, 0, prompt, pictures)
+            (partial / PREDICTIONS).write_text(checked_text({"predictions": None}))
+
+
 class Engine:
     """Carries runs through `generate` and `learn`; keeps the last run's model loaded."""
 
@@ -423,8 +440,7 @@ class Engine:
         self, run: Run, on_progress: OnProgress, look: Callable[[Path], None] = lambda folder: None
     ) -> None:
         with self._using(run) as hero:
-            if run.parent_id is not None and run.epoch == 0:
-                self.keep_beginning(run)
+            self._keep_beginning_once(run)
             batch = hero.generate(on_progress=_reporting(on_progress))
             folder = batch_folder(self._settings, run.id, run.epoch)
             with whole_folder(folder, once=True) as partial:
@@ -459,8 +475,9 @@ class Engine:
         with self._using(run) as hero:
             from hero_engine import Batch, Feedback
 
+            self._keep_beginning_once(run)
             folder = batch_folder(self._settings, run.id, run.epoch)
-            batch = Batch.load(folder, hero.schedule.timesteps)
+            batch = Batch.load(folder, hero.schedule.timesteps, hero.policy.encode)
             good = tuple(None if verdict is None else verdict != BAD for verdict in verdicts)
             feedback = Feedback(good, bests[0] if bests else None, tuple(bests[1:]))
             report = hero.learn(batch, feedback, on_progress=_reporting(on_progress))
@@ -469,6 +486,12 @@ class Engine:
             write_text(path, checked_text(report.to_dict()))
             hero.save(checkpoint, once=True)
         return report.to_dict()
+
+    def _keep_beginning_once(self, run: Run) -> None:
+        if run.parent_id is None or run.epoch:
+            return
+        if not checkpoint_folder(self._settings, run.id, 0).exists():
+            self.keep_beginning(run)
 
     def keep_beginning(self, run: Run) -> None:
         """Write down the model that a run goes on with, so that the run before may go.

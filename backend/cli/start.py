@@ -1,5 +1,6 @@
 """`hero start`: what a run shall be."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,6 +18,8 @@ from backend.store import Store
 
 if TYPE_CHECKING:
     from backend.engine import Forecast, RunConfig
+    from backend.run.chain import ImportedLabels
+    from backend.starting.importing import Read
 
 TEACH, DRAW, LABEL, ELSE = "What to teach", "How it draws and learns", "How people label", "Other"
 """The panels of `hero start --help`."""
@@ -282,55 +285,46 @@ def start(
     and the model is tried for a moment, to say how long an epoch takes and how much memory.
     If something is wrong, nothing is left behind.
     """
-    said = [*([] if words is None else [words]), *(prompt or ())]
-    lines = [*said, *(read_prompts(prompts) if prompts else ())]
-    options = {
-        "prompt": said[0] if len(lines) == len(said) == 1 else None,
-        "prompts": lines if len(lines) > 1 or prompts else None,
-        "held_out": held_out or None,
-        "criteria": criteria,
-        "preset": preset,
-        "model": model,
-        "revision": revision,
-        "from": from_run,
-        "with_labels": with_labels or None,
-        "height": height,
-        "width": width,
-        "memory": memory,
-        "images": images,
-        "epochs": epochs,
-        "until": until,
-        "keep": keep or None,
-        "steps": steps,
-        "trained_steps": trained_steps,
-        "method": method,
-        "seed": seed,
-        "set": _assignments(setting),
-        "layout": layout,
-        "annotators_per_image": annotators_per_image,
-        "annotators": annotators,
-        "adjudicators": adjudicators,
-        "consensus": consensus,
-        "order": order,
-        "label_budget": label_budget,
-        "suggestions": suggestions,
-        "title": title,
-        "project": project,
-    }
-    out.print(_start(options, config, trial=not no_trial), soft_wrap=True)
+    out.print(start_by(locals()), soft_wrap=True)
 
 
-def _start(options: dict[str, Any], file: Path | None, *, trial: bool) -> str:
+def start_by(said: Mapping[str, Any], read: "Read | None" = None) -> str:
+    """Start a run by what was said to `hero start`, by its parameters' names; what to tell of it.
+
+    Args:
+        read: reads pictures that people have judged, to begin with.
+    """
     from backend.starting.begin import begin, untried
 
-    def note(said: str) -> None:
-        err.print(f"[yellow]Note:[/] {escape(said)}")
+    def note(text: str) -> None:
+        err.print(f"[yellow]Note:[/] {escape(text)}")
 
-    settings = Settings.load()
+    settings, options = Settings.load(), _options(said)
     with open_store(settings) as store:
-        tried = partial(_tried, settings, store) if trial else untried
-        run = begin(settings, store, options, file, note=note, trial=tried)
-    return _described(settings, run)
+        tried = untried if said["no_trial"] else partial(_tried, settings, store)
+        run = begin(settings, store, options, said["config"], note=note, trial=tried, read=read)
+        imported = store.chain(run).imported
+    return _described(settings, run, imported)
+
+
+OTHERWISE = ("words", "from_run", "setting", "config", "no_trial")
+"""Parameters of `hero start` that are no options of a run, or not by that name."""
+
+
+def _options(said: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a run, by their names with `_`; None where nothing was said."""
+    words = [*([] if said["words"] is None else [said["words"]]), *(said["prompt"] or ())]
+    lines = [*words, *(read_prompts(said["prompts"]) if said["prompts"] else ())]
+    return {
+        **{name: value for name, value in said.items() if name not in OTHERWISE},
+        "prompt": words[0] if len(lines) == len(words) == 1 else None,
+        "prompts": lines if len(lines) > 1 or said["prompts"] else None,
+        "held_out": said["held_out"] or None,
+        "from": said["from_run"],
+        "with_labels": said["with_labels"] or None,
+        "keep": said["keep"] or None,
+        "set": _assignments(said["setting"]),
+    }
 
 
 def _tried(
@@ -366,11 +360,11 @@ def _assignments(said: list[str] | None) -> dict[str, str] | None:
     return fields or None
 
 
-def _described(settings: Settings, run: Run) -> str:
+def _described(settings: Settings, run: Run, imported: "ImportedLabels | None") -> str:
     from backend.dashboard import access
     from backend.starting.begin import described
 
-    first, *others = described(run)
+    first, *others = described(run, imported)
     said = "\n".join(others)
     return (
         f"Run [bold]{run.id}[/] has started: {escape(first)}\n{escape(said)}\n"

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from backend import consensus
 from backend.labels.progress import decide_epoch
-from backend.run.records import Annotation, Epoch, Image, Run
+from backend.run.records import IMPORTED, Annotation, Epoch, Image, Run
 from backend.show.pictures import wilson_interval
 from backend.store import Store
 from backend.tasks.predictions import good_from
@@ -94,14 +94,21 @@ class EpochFacts:
         return self.good + self.verdicts[consensus.BAD]
 
     @property
+    def imported(self) -> bool:
+        """Whether the images and verdicts are from before the run; no model of it drew them."""
+        return any(tile.image.verdict_by == IMPORTED for tile in self.tiles)
+
+    @property
     def rate(self) -> float | None:
-        """Share of the judged images that were called good."""
-        return self.good / self.judged if self.judged else None
+        """Share of the judged images that were called good; None of imported ones, which says
+        nothing of the model."""
+        return self.good / self.judged if self.judged and not self.imported else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """Wilson's 95 % interval of `rate`."""
-        return wilson_interval(self.good, self.judged) if self.judged else None
+        known = self.judged and not self.imported
+        return wilson_interval(self.good, self.judged) if known else None
 
     @property
     def best(self) -> Tile | None:

@@ -99,8 +99,10 @@ class RunFacts:
 
     @property
     def closed(self) -> list[EpochFacts]:
-        """The epochs whose verdicts are decided and that people judged at all."""
-        return [epoch for epoch in self.epochs if epoch.closed and epoch.judged]
+        """The epochs that the model drew, whose verdicts are decided, and that people judged at
+        all."""
+        judged = [epoch for epoch in self.epochs if epoch.closed and epoch.judged]
+        return [epoch for epoch in judged if not epoch.imported]
 
     @cached_property
     def kept_prompts(self) -> tuple[str, ...]:

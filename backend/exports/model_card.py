@@ -110,7 +110,9 @@ def _metadata(facts: RunFacts, base: BaseModel) -> str:
 def _labels(facts: RunFacts) -> Counter[str]:
     """Verdicts of the closed epochs: judged, good, bad, best, estimated."""
     counted: Counter[str] = Counter()
-    for epoch in facts.closed:
+    for epoch in facts.epochs:
+        if not epoch.closed:
+            continue
         counted["judged"] += epoch.judged
         counted["good"] += epoch.good
         counted["bad"] += epoch.judged - epoch.good

@@ -30,7 +30,7 @@ from pyarrow import parquet
 
 from backend.exports.formats import HF_FILE, write_card, write_table
 from backend.exports.source import Source, counted
-from backend.run.records import Image
+from backend.run.records import IMPORTED, Image
 from backend.tasks.images import image_key
 
 PICK_A_PIC = {
@@ -136,7 +136,11 @@ def rows(source: Source) -> list[dict[str, Any]]:
                 f"image_{side}_uid": _uid(image),
                 f"image_{side}_url": image.path,
                 f"label_{side}": float(image is pair.chosen),
-                f"model_{side}": f"{model}, HERO run {source.run.id}, epoch {counted(epoch)}",
+                f"model_{side}": (
+                    IMPORTED
+                    if image.verdict_by == IMPORTED
+                    else f"{model}, HERO run {source.run.id}, epoch {counted(epoch)}"
+                ),
                 f"verdict_{side}": image.verdict,
             }
         rows.append(row)

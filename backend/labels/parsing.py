@@ -92,8 +92,8 @@ def editor_of(annotation: Mapping[str, Any]) -> int | None:
     return editor if isinstance(editor, int) else None
 
 
-def _value(result: Any, control: str | None) -> tuple[str | None, str | None]:
-    """The one value of the verdict's control; what other controls of a page say is not ours."""
+def choices_of(result: Any, control: str | None = None) -> list[Any]:
+    """What was chosen in a control; in any for None."""
     choices: list[Any] = []
     for item in result if isinstance(result, list) else []:
         if not isinstance(item, Mapping) or control not in (None, item.get("from_name")):
@@ -102,6 +102,12 @@ def _value(result: Any, control: str | None) -> tuple[str | None, str | None]:
             value = item.get("value")
             found = value.get("choices") if isinstance(value, Mapping) else None
             choices += found if isinstance(found, list) else []
+    return choices
+
+
+def _value(result: Any, control: str | None) -> tuple[str | None, str | None]:
+    """The one value of the verdict's control; what other controls of a page say is not ours."""
+    choices = choices_of(result, control)
     known = [choice for choice in choices if choice in VALUES]
     if len(known) == 1:
         return known[0], None

@@ -21,12 +21,16 @@ from backend.engine_files import (
 )
 from backend.errors import EngineFailed, HeroServiceError
 from backend.files import SUMS, read_checked, sha256, this_machine, whole
+from backend.run.records import IMPORTED, Run
 from backend.run.records import Image as ShownImage
-from backend.run.records import Run
 from backend.settings import Settings
 from backend.store import Store
 
 _ASIDE = ".damaged"
+_GONE = (
+    "its pictures were imported, so no model can draw them; put the folder back from a copy, or "
+    "import them into a new run."
+)
 OnFound = Callable[["Found"], None]
 
 
@@ -60,7 +64,11 @@ class Mender:
         trouble = trouble_of_batch(self.settings, self.run.id, epoch)
         if trouble is None:
             return
-        seen = self._seen(folder, self.store.images(self.run.id, epoch))
+        images = self.store.images(self.run.id, epoch)
+        if any(image.verdict_by == IMPORTED for image in images):
+            yield Found(f"the batch of epoch {epoch + 1}", trouble, mended=False, said=_GONE)
+            return
+        seen = self._seen(folder, images)
         then = replace(self.run, epoch=epoch)
         yield self._made(
             f"the batch of epoch {epoch + 1}",

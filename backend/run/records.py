@@ -152,7 +152,7 @@ class Image:
     verdict: str | None
     """good, bad, best, or None where nobody judged it; set when the epoch closes."""
     verdict_by: str | None
-    """people, adjudicator or embedding; None where there is no verdict."""
+    """people, adjudicator, embedding or imported; None where there is no verdict."""
     verdict_reason: str | None
     reward: float | None
     """The engine's reward (Eq. 4), after learning."""
@@ -198,8 +198,9 @@ class Annotation:
     an answer that cannot be read has no value."""
 
 
-By = Literal["people", "adjudicator", "embedding"]
-"""Who judged an image."""
+By = Literal["people", "adjudicator", "embedding", "imported"]
+"""Who judged an image; imported: people, before the run and outside of it."""
+IMPORTED: By = "imported"
 
 
 @dataclass(frozen=True)
@@ -231,6 +232,16 @@ class Verdicts:
     def bests(self) -> tuple[int, ...]:
         """All best images: at most one a prompt."""
         return tuple(index for index, image in enumerate(self.images) if image.value == "best")
+
+
+@dataclass(frozen=True)
+class ImportedBatch:
+    """Pictures that people judged before the run began: its first epoch, of which nobody is asked
+    any more."""
+
+    paths: Sequence[str]
+    """Relative to the home's images folder, by index."""
+    verdicts: Verdicts
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from backend.labels import progress_text
 from backend.labels.progress import count_labels
 from backend.run.chain import Chain
-from backend.run.records import Counts, Epoch, Image, Run
+from backend.run.records import IMPORTED, Counts, Epoch, Image, Run
 from backend.run.states import State
 from backend.show import forecast, next_batch
 from backend.show.by_prompt import PromptLine, by_prompt
@@ -54,11 +54,14 @@ class EpochLine:
     """All its images."""
     best: int | None = None
     """The index of its best image, once that is decided."""
+    imported: bool = False
+    """Whether the images and verdicts are from before the run; no model of it drew them."""
 
     @property
     def success_rate(self) -> float | None:
-        """Share of the judged images that were called good (or best)."""
-        return self.good / self.judged if self.judged else None
+        """Share of the judged images that were called good (or best); None of imported ones, which
+        says nothing of the model."""
+        return self.good / self.judged if self.judged and not self.imported else None
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,7 @@ def _line(run: Run, epoch: Epoch, images: Sequence[Image], counts: Counts | None
         good = running.good if running else 0
         judged = running.judged if running else 0
     else:
-        labelled = sum(image.verdict_by in ("people", "adjudicator") for image in images)
+        labelled = sum(image.verdict_by not in (None, "embedding") for image in images)
         good = sum(image.verdict in ("good", "best") for image in images)
         judged = sum(image.verdict is not None for image in images)
     return EpochLine(
@@ -193,4 +196,5 @@ def _line(run: Run, epoch: Epoch, images: Sequence[Image], counts: Counts | None
         note=(epoch.report or {}).get("note") or "",
         drawn=len(images),
         best=epoch.best_index,
+        imported=any(image.verdict_by == IMPORTED for image in images),
     )

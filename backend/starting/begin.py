@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from backend import engine
+from backend.run.chain import ImportedLabels
 from backend.run.labelling import Labelling
 from backend.run.records import Run
 from backend.settings import Settings
 from backend.show import forecast
 from backend.starting.going_on import Inherited, inherited
+from backend.starting.importing import Read, read_for
 from backend.starting.plan import make_plan
 from backend.starting.start_run import missing_people, reach, start_run, untested_version
 from backend.store import Store
@@ -31,6 +33,7 @@ def begin(
     *,
     note: Callable[[str], None],
     trial: Trial = untried,
+    read: Read | None = None,
 ) -> Run:
     """Start a run, or leave everything as it was.
 
@@ -39,6 +42,7 @@ def begin(
         file: of `--config`.
         note: hears what a person should know, a sentence each.
         trial: tries the model.
+        read: reads pictures that people have judged, to begin with.
 
     Raises:
         BadInput, LabelStudioError, EngineFailed
@@ -50,6 +54,9 @@ def begin(
     plan, config = make_plan(settings, options, file, inherit)
     for said in [*plan.notes, *engine.check(config)]:
         note(said)
+    judged = None
+    if read is not None:
+        config, judged = read_for(config, plan.labelling, read, note)
     reach(settings)
     config, found = trial(config)
     run = start_run(
@@ -61,6 +68,7 @@ def begin(
         project_id=plan.project,
         forecast=found,
         parent=plan.parent,
+        judged=judged,
     )
     for about in (untested_version(settings), missing_people(settings, plan.labelling)):
         if about:
@@ -68,16 +76,18 @@ def begin(
     return run
 
 
-def described(run: Run) -> list[str]:
+def described(run: Run, imported: ImportedLabels | None = None) -> list[str]:
     """What a new run asks of people and of the machine, a sentence each."""
     plan = run.labelling
-    asked = run.images_per_epoch + (run.epochs - 1) * (plan.label_budget or run.images_per_epoch)
+    epochs = run.epochs - (imported is not None)
+    asked = run.images_per_epoch + (epochs - 1) * (plan.label_budget or run.images_per_epoch)
     labels = asked * plan.annotators_per_image
     said = [
-        f"{run.epochs} epochs of {run.images_per_epoch} images, {labels} labels in "
+        f"{epochs} epochs of {run.images_per_epoch} images, {labels} labels in "
         f"all{_or_fewer(run)}.",
         *_prompts(run),
         *_goes_on_from(run),
+        *([f"It learns first, as epoch 1, from {imported}."] if imported else []),
         _labelled_how(plan, len(run.prompts)),
         f"Method: {run.config['method']}.",
     ]

@@ -2,17 +2,19 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from backend.engine import image_size
 from backend.errors import HeroServiceError
 from backend.label_studio import Gateway, Project
 from backend.label_studio.adopting import taken
+from backend.labels.judged import Judged
 from backend.run.chain import Parent
 from backend.run.labelling import Labelling
-from backend.run.records import Run, prompts_in_words
+from backend.run.records import ImportedBatch, Run, prompts_in_words
 from backend.settings import Settings, ensure_secrets
+from backend.starting.importing import laid_down
 from backend.store import Store
 from backend.tasks.images import PIXELATED_BELOW
 
@@ -35,6 +37,7 @@ def start_run(
     project_id: int | None = None,
     forecast: Mapping[str, Any] | None = None,
     parent: Parent | None = None,
+    judged: Judged | None = None,
 ) -> Run:
     """Make the run's project in Label Studio, connect it to this backend, and hand it to the worker.
 
@@ -45,6 +48,7 @@ def start_run(
         project_id: an empty project to take instead of a new one.
         forecast: what an epoch takes, if the model was tried.
         parent: the run from whose model it goes on.
+        judged: pictures that people have judged, to learn from first.
 
     Raises:
         LabelStudioError, SettingsInvalid, ImageUnresolvable: nothing is left behind, and a project
@@ -58,16 +62,24 @@ def start_run(
     with _project(gateway, store, run_id, config, title, labelling, project_id) as project:
         gateway.connect_images(project.id, run_id, labelling.layout)
         gateway.connect_backend(project.id)
-        return store.create_run(
-            config,
-            labelling=labelling,
-            title=title or prompts_in_words(config),
-            run_id=run_id,
-            project_id=project.id,
-            project_url=project.url,
-            forecast=forecast,
-            parent=parent,
-        )
+        with _imported(settings, run_id, config, judged) as imported:
+            return store.create_run(
+                config,
+                labelling=labelling,
+                title=title or prompts_in_words(config),
+                run_id=run_id,
+                project_id=project.id,
+                project_url=project.url,
+                forecast=forecast,
+                parent=parent,
+                imported=imported,
+            )
+
+
+def _imported(
+    settings: Settings, run_id: str, config: Mapping[str, Any], judged: Judged | None
+) -> AbstractContextManager[ImportedBatch | None]:
+    return nullcontext() if judged is None else laid_down(settings, run_id, config, judged)
 
 
 def reach(settings: Settings) -> None:

@@ -12,9 +12,9 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from backend.errors import ProjectTaken, RunAmbiguous, RunNotFound
-from backend.run.chain import Chain, Parent
+from backend.run.chain import Chain, ImportedLabels, Parent
 from backend.run.labelling import Labelling
-from backend.run.records import Annotation, Epoch, Image, Run
+from backend.run.records import IMPORTED, Annotation, Epoch, Image, ImportedBatch, Run
 from backend.run.states import State
 from backend.store import tables
 from backend.store.database import Database
@@ -47,6 +47,7 @@ class Runs(Database):
         project_url: str | None = None,
         forecast: Mapping[str, Any] | None = None,
         parent: Parent | None = None,
+        imported: ImportedBatch | None = None,
     ) -> Run:
         """A new run, ready to be worked on.
 
@@ -58,6 +59,8 @@ class Runs(Database):
             run_id: from `new_run_id`, if its project exists already.
             forecast: what an epoch takes, if the model was tried.
             parent: the run that it goes on from.
+            imported: its first epoch, if people have judged that before. The run begins by learning
+                from it.
 
         Raises:
             ProjectTaken: the project is another run's.
@@ -69,7 +72,7 @@ class Runs(Database):
             "title": title or config["prompt"],
             "config": dict(config),
             "labelling": (labelling or Labelling()).model_dump(mode="json"),
-            "state": State.generating,
+            "state": State.generating if imported is None else State.learning,
             "version": 0,
             "epoch": 0,
             "project_id": project_id,
@@ -82,7 +85,42 @@ class Runs(Database):
         }
         with self._taking(values["id"], project_id) as connection:
             connection.execute(sa.insert(tables.runs).values(values))
+            if imported is not None:
+                self._insert_imported(connection, values["id"], imported)
             return run_row(connection, values["id"])
+
+    def _insert_imported(
+        self, connection: Connection, run_id: str, imported: ImportedBatch
+    ) -> None:
+        now, verdicts = self._now(), imported.verdicts
+        connection.execute(
+            sa.insert(tables.epochs).values(
+                run_id=run_id,
+                epoch=0,
+                generated_at=now,
+                labelled_at=now,
+                seconds={},
+                best_index=verdicts.best_index,
+                best_reason=verdicts.best_reason,
+            )
+        )
+        pairs = zip(imported.paths, verdicts.images, strict=True)
+        connection.execute(
+            sa.insert(tables.images),
+            [
+                {
+                    "run_id": run_id,
+                    "epoch": 0,
+                    "index": index,
+                    "path": path,
+                    "asked": True,
+                    "verdict": verdict.value,
+                    "verdict_by": verdict.by,
+                    "verdict_reason": verdict.reason,
+                }
+                for index, (path, verdict) in enumerate(pairs)
+            ],
+        )
 
     def run(self, run_id: str) -> Run:
         """A run by its id, or by the beginning of it; `latest` is the newest run.
@@ -119,7 +157,8 @@ class Runs(Database):
         return self._records(Run, query)
 
     def chain(self, run: Run) -> Chain:
-        """The runs that a run goes on from, one after the other, and those that go on from it."""
+        """The runs that a run goes on from, one after the other, those that go on from it, and the
+        labels that it began with."""
         before: list[Parent] = []
         at = run
         while at.parent_id is not None and len(before) < LONGEST_CHAIN:
@@ -130,7 +169,17 @@ class Runs(Database):
                 break
         query = sa.select(tables.runs).where(tables.runs.c.parent_id == run.id)
         after = self._records(Run, query.order_by(tables.runs.c.created_at))
-        return Chain(tuple(before), tuple(each.id for each in after))
+        return Chain(tuple(before), tuple(each.id for each in after), self._imported(run))
+
+    def _imported(self, run: Run) -> ImportedLabels | None:
+        images = tables.images.c
+        query = sa.select(images.verdict).where(
+            images.run_id == run.id, images.epoch == 0, images.verdict_by == IMPORTED
+        )
+        with self._read() as connection:
+            said = connection.scalars(query).all()
+        bad = sum(verdict == "bad" for verdict in said)
+        return ImportedLabels(len(said) - bad, bad) if said else None
 
     def states(self) -> dict[str, State]:
         """Where each run stands, by id."""

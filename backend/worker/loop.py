@@ -297,6 +297,7 @@ class Worker:
         return self._store.set_project(run.id, run.project_id, run.project_url)
 
     def _learn(self, claim: Claim, lease: LeaseKeeper) -> Run:
+        claim = first_trial.decided(self._store, self._engine, claim, lease)
         run = claim.run
         began = time.monotonic()
         epoch = self._store.epochs(run.id)[run.epoch]

@@ -194,15 +194,21 @@ class Method(ABC, Generic[Settings]):
                 f"The batch is of epoch {batch.epoch} and the run stands at epoch {self.epoch}; "
                 f"resume from the checkpoint of epoch {batch.epoch}, or send that epoch's batch."
             )
+        if not (batch.drawn or self.settings.learns_from_images):
+            raise FeedbackError(
+                f"The method {self.settings.name} cannot learn from pictures that its model did "
+                "not draw, since it learns from denoising steps; use hero+."
+            )
         feedback = feedback.check(batch)
         parts = parts_of(batch, feedback, self.prompts)
-        fresh = [self._fresh_verdicts(part.feedback, part.number) for part in parts]
-        report = Report(
-            epoch=batch.epoch,
-            success_rate=mean_of([success_rate(part.feedback.good) for part in parts]),
-            success_rate_fresh=mean_of([success_rate(verdicts) for verdicts in fresh]),
-            diversity=mean_of([in_batch_diversity(p.batch.latents.flatten(1)) for p in parts]),
-        )
+        fresh = [self._fresh_verdicts(part) for part in parts]
+        report = Report(epoch=batch.epoch)
+        if batch.drawn:
+            report.success_rate = mean_of([success_rate(part.feedback.good) for part in parts])
+            report.success_rate_fresh = mean_of([success_rate(verdicts) for verdicts in fresh])
+            report.diversity = mean_of(
+                [in_batch_diversity(part.batch.latents.flatten(1)) for part in parts]
+            )
         if len(parts) > 1:
             report.by_prompt = [success_of(part, fresh[part.number]) for part in parts]
             self._note_verdicts(fresh)
@@ -369,10 +375,10 @@ class Method(ABC, Generic[Settings]):
         from N(0, I)."""
         return n
 
-    def _fresh_verdicts(self, feedback: Feedback, number: int = 0) -> tuple[bool | None, ...]:
+    def _fresh_verdicts(self, part: PromptPart) -> tuple[bool | None, ...]:
         """What was said of a prompt's images from N(0, I), before anything is learned from it."""
-        n = len(feedback.good)
-        return feedback.good[n - self._fresh(n, number) :]
+        good, n = part.feedback.good, len(part.feedback.good)
+        return good[n - self._fresh(n, part.number) :] if part.batch.drawn else ()
 
     def _batch_noises(self, n: int, number: int = 0) -> Float[Tensor, "n channel height width"]:
         """The noises of this epoch's images of a prompt: N(0, I), unless the method knows better

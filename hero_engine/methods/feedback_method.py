@@ -278,7 +278,7 @@ def _kept_noises(
     bank: NoiseBank | None, batch: Batch, good: list[int], best: int | None
 ) -> NoiseBank | None:
     """The noise bank after a batch: its good noises, and its best or else the one before's."""
-    if not good:
+    if not good or batch.noises is None:
         return bank
     before = bank.best if bank is not None else None
     return NoiseBank(batch.noises[good], before if best is None else batch.noises[best])

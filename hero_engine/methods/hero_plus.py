@@ -132,7 +132,7 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
     ) -> None:
         appraisals = self._appraise(batch, feedback, report, on_progress)
         parts = [appraisal.part for appraisal in appraisals]
-        fresh = [self._fresh_verdicts(part.feedback, part.number) for part in parts]
+        fresh = [self._fresh_verdicts(part) for part in parts]
         self._remember(appraisals, report)
         summary, nothing_to_learn = FeedbackSummary.of(feedback), report.note
         verdicts: Verdicts = fresh if len(parts) > 1 else fresh[0]

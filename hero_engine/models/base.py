@@ -215,6 +215,21 @@ class Family(ABC):
         """The images of clean latents [batch channel height width], one by one."""
 
     @abstractmethod
+    def scaled(self, latents: Tensor) -> Tensor:
+        """What the VAE made of images, as the clean latents [batch channel height width] that the
+        network knows."""
+
+    @torch.no_grad()
+    def latents_of(self, image: Image.Image) -> Tensor:
+        """The clean latent [1 channel height width] of an RGB image of the model's size, on the
+        CPU: the middle of what the VAE's encoder says, so that it is the same every time."""
+        vae = self.pipe.vae
+        pixels = self.pipe.image_processor.preprocess(image).to(vae.device, vae.dtype)
+        if "temperal_downsample" in vae.config:  # it takes films
+            pixels = pixels.unsqueeze(2)
+        return self.scaled(vae.encode(pixels).latent_dist.mode()).float().cpu()
+
+    @abstractmethod
     def pipeline(self, scheduler: str) -> DiffusionPipeline:
         """The same model as a plain pipeline with another sampler; `ConfigError` if unknown."""
 

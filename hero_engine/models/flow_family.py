@@ -132,6 +132,11 @@ class FlowFamily(Family):
         config = self.pipe.vae.config
         return latents / config.scaling_factor + (config.shift_factor or 0.0)
 
+    def scaled(self, latents: Tensor) -> Tensor:
+        """As the network knows them."""
+        config = self.pipe.vae.config
+        return (latents - (config.shift_factor or 0.0)) * config.scaling_factor
+
     def pipeline(self, scheduler: str) -> DiffusionPipeline:
         """The same model as a plain pipeline with another solver of the ODE."""
         possible = self.samplers()

@@ -148,6 +148,12 @@ class Policy:
         """The images of clean latents [batch channel height width], one by one."""
         return self.family.decode(latents)
 
+    def encode(self, images: Sequence[Image.Image]) -> Tensor:
+        """The clean latents [batch channel height width] of RGB images of the model's size, on the
+        CPU; one by one, which bounds the VAE's memory."""
+        with self.memory_errors("learning"):
+            return torch.cat([self.family.latents_of(image) for image in images])
+
     @contextlib.contextmanager
     def pretrained(self) -> Iterator[None]:
         """The model without its LoRA: the frozen reference of D3PO, the prior of DreamBooth."""

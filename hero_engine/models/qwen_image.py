@@ -71,12 +71,22 @@ class QwenImage(PatchedFlowFamily):
 
     def _unscaled(self, latents: Tensor) -> Tensor:
         """The VAE has a mean and a deviation for each channel, and draws films of one image."""
-        config = self.pipe.vae.config
-        mean, std = (
-            latents.new_tensor(values).view(1, -1, 1, 1)
-            for values in (config.latents_mean, config.latents_std)
-        )
+        mean, std = self._moments(latents)
         return (latents * std + mean).unsqueeze(2)
+
+    def scaled(self, latents: Tensor) -> Tensor:
+        """As the network knows them."""
+        latents = latents.squeeze(2)
+        mean, std = self._moments(latents)
+        return (latents - mean) / std
+
+    def _moments(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean and the deviation of each channel."""
+        config = self.pipe.vae.config
+        return (
+            latents.new_tensor(config.latents_mean).view(1, -1, 1, 1),
+            latents.new_tensor(config.latents_std).view(1, -1, 1, 1),
+        )
 
     def call_arguments(
         self, prompt: str, negative_prompt: str, noises: Tensor, guidance_scale: float

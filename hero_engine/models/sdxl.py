@@ -62,12 +62,28 @@ class StableDiffusionXL(UNetFamily):
 
     def _unscaled(self, latents: Tensor) -> Tensor:
         """Some VAEs have a mean and a deviation for each channel."""
+        moments = self._moments(latents)
+        if moments is None:
+            return super()._unscaled(latents)
+        mean, std = moments
+        return latents * std / self.pipe.vae.config.scaling_factor + mean
+
+    def scaled(self, latents: Tensor) -> Tensor:
+        """As the network knows them."""
+        moments = self._moments(latents)
+        if moments is None:
+            return super().scaled(latents)
+        mean, std = moments
+        return (latents - mean) * self.pipe.vae.config.scaling_factor / std
+
+    def _moments(self, latents: Tensor) -> tuple[Tensor, Tensor] | None:
+        """The mean and the deviation of each channel, if the VAE has them."""
         config = self.pipe.vae.config
         mean, std = config.get("latents_mean"), config.get("latents_std")
         if mean is None or std is None:
-            return super()._unscaled(latents)
+            return None
         mean, std = (latents.new_tensor(values).view(1, -1, 1, 1) for values in (mean, std))
-        return latents * std / config["scaling_factor"] + mean
+        return mean, std
 
     def call_arguments(
         self, prompt: str, negative_prompt: str, noises: Tensor, guidance_scale: float

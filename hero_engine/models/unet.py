@@ -112,6 +112,10 @@ class UNetFamily(Family):
         """As the VAE made them."""
         return latents / self.pipe.vae.config.scaling_factor
 
+    def scaled(self, latents: Tensor) -> Tensor:
+        """As the network knows them."""
+        return latents * self.pipe.vae.config.scaling_factor
+
     def pipeline(self, scheduler: str) -> DiffusionPipeline:
         """The same model as a plain pipeline with another sampler."""
         parts = {**self.pipe.components, "scheduler": other_sampler(scheduler, self.scheduler)}

@@ -1,6 +1,6 @@
 """A batch of images as people judge it, and what they said."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ ABOUT, TENSORS = "batch.json", "batch.safetensors"
 FORMAT = 2
 """Format 1 always had transitions, whose steps were named by their timesteps."""
 
+Encode = Callable[[Sequence[Image.Image]], Tensor]
+"""Pictures of the model's size -> their clean latents [picture channel height width]."""
+
 
 @dataclass
 class Batch:
@@ -28,14 +31,19 @@ class Batch:
     epoch: int
     prompt: str
     images: list[Image.Image]
-    noises: Float[Tensor, "batch channel height width"]
-    """z_T, on the CPU."""
+    noises: Float[Tensor, "batch channel height width"] | None
+    """z_T, on the CPU; None for pictures that no model of the run drew."""
     latents: Float[Tensor, "batch channel height width"]
     """z_0, on the CPU."""
     transitions: Transitions | None = None
     """None where the method learns from no trajectory."""
     prompts: tuple[str, ...] = ()
     """Each image's, in a run of several prompts; empty where all were drawn with `prompt`."""
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the run's model drew the images, so that verdicts on them speak of it."""
+        return self.noises is not None
 
     def prompt_of(self, index: int) -> str:
         """What an image was drawn with."""
@@ -48,7 +56,7 @@ class Batch:
             epoch=self.epoch,
             prompt=prompt,
             images=[self.images[row] for row in chosen],
-            noises=self.noises[chosen],
+            noises=None if self.noises is None else self.noises[chosen],
             latents=self.latents[chosen],
             transitions=None if self.transitions is None else self.transitions[chosen],
         )
@@ -59,35 +67,35 @@ class Batch:
         The caller gives the folder its final name when all is there (`whole_folder`). Raises
         `StorageError`.
         """
-        tensors = {"noises": self.noises, "latents": self.latents}
+        tensors = {"latents": self.latents}
+        if self.noises is not None:
+            tensors["noises"] = self.noises
         if self.transitions is not None:
             for field in fields(self.transitions):
                 tensors[f"transitions.{field.name}"] = getattr(self.transitions, field.name)
-        names = [f"images/{index:04d}.png" for index in range(len(self.images))]
         about = {
-            "format": FORMAT,
             "epoch": self.epoch,
             "prompt": self.prompt,
             **({"prompts": list(self.prompts)} if self.prompts else {}),
-            "images": names,
         }
         with storing(f"the batch of epoch {self.epoch}", folder):
-            (folder / "images").mkdir(parents=True, exist_ok=True)
-            for name, image in zip(names, self.images, strict=True):
-                image.save(folder / name)
+            names = _write_images(folder, self.images)
             write_tensors(folder / TENSORS, tensors)
-            sums = sums_of(folder, [*names, TENSORS])
-            (folder / ABOUT).write_text(checked_text({**about, SUMS: sums}))
+            _write_about(folder, about, names, TENSORS)
 
     @classmethod
-    def load(cls, folder: Path, timesteps: Tensor) -> "Batch":
-        """Read what `save` wrote. Raises `DamagedFiles`, or `CheckpointError` if it is too new.
+    def load(cls, folder: Path, timesteps: Tensor, encode: Encode | None = None) -> "Batch":
+        """Read what `save` or `save_pictures` wrote. Raises `DamagedFiles`, or `CheckpointError` if
+        it is too new.
 
-        `timesteps` are those of the run's schedule [step], by which format 1 named its steps.
+        Args:
+            timesteps: those of the run's schedule [step], by which format 1 named its steps.
+            encode: makes the latents of pictures that no model drew.
         """
         try:
             about = checked_about(folder)
-            tensors = load_file(folder / TENSORS)
+            encoded = about.get("encoded", True)
+            tensors = load_file(folder / TENSORS) if encoded else {}
             if about["format"] == 1:
                 named = tensors.pop("transitions.timesteps")
                 found = timesteps.cpu() == named[..., None]
@@ -98,6 +106,8 @@ class Batch:
             for name in about["images"]:
                 with Image.open(folder / name) as image:
                     images.append(image.copy())
+            if not encoded:
+                tensors["latents"] = _encoded(images, encode)
             transitions = None
             if "transitions.steps" in tensors:
                 transitions = Transitions(
@@ -107,7 +117,7 @@ class Batch:
                 epoch=about["epoch"],
                 prompt=about["prompt"],
                 images=images,
-                noises=tensors["noises"],
+                noises=tensors.get("noises"),
                 latents=tensors["latents"],
                 transitions=transitions,
                 prompts=tuple(about.get("prompts", ())),
@@ -117,6 +127,37 @@ class Batch:
                 f"The batch in {folder} cannot be read ({error}); `hero repair` draws it again: "
                 "the same seed gives the same images."
             ) from error
+
+
+def save_pictures(folder: Path, epoch: int, prompt: str, pictures: Iterable[Image.Image]) -> None:
+    """Write pictures that people judged and no model of the run drew as a batch in `folder`, which
+    the caller gives its final name. Their latents are made when it is loaded. Raises
+    `StorageError`."""
+    with storing(f"the pictures of epoch {epoch}", folder):
+        names = _write_images(folder, pictures)
+        _write_about(folder, {"epoch": epoch, "prompt": prompt, "encoded": False}, names)
+
+
+def _write_images(folder: Path, images: Iterable[Image.Image]) -> list[str]:
+    """Their names in the folder."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    names = []
+    for index, image in enumerate(images):
+        names.append(f"images/{index:04d}.png")
+        image.save(folder / names[-1])
+    return names
+
+
+def _write_about(folder: Path, about: dict[str, Any], names: list[str], *others: str) -> None:
+    sums = sums_of(folder, [*names, *others])
+    about = {"format": FORMAT, **about, "images": names, SUMS: sums}
+    (folder / ABOUT).write_text(checked_text(about))
+
+
+def _encoded(images: list[Image.Image], encode: Encode | None) -> Tensor:
+    if encode is None:
+        raise ValueError("it holds pictures without latents, which only their run's model makes")
+    return encode(images)
 
 
 def checked_about(folder: Path) -> dict[str, Any]:

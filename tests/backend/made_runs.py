@@ -8,7 +8,7 @@ from PIL import Image
 
 from backend.labels import closing
 from backend.run.labelling import make_labelling
-from backend.run.records import Annotation, Claim, Run
+from backend.run.records import Annotation, Claim, ImportedBatch, Run
 from backend.run.states import Event, State
 from backend.settings import Settings
 from backend.store import Store, tables
@@ -43,6 +43,7 @@ class MadeRun:
         project: int = 3,
         side: int = 32,
         config: dict[str, Any] | None = None,
+        imported: ImportedBatch | None = None,
         **labelling: Any,
     ) -> None:
         self.settings, self.store, self.side = settings, store, side
@@ -53,6 +54,7 @@ class MadeRun:
             labelling=make_labelling(**labelling),
             project_id=project,
             project_url=f"http://label-studio.test/projects/{project}",
+            imported=imported,
         ).id
 
     @property

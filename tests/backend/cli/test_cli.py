@@ -19,7 +19,7 @@ from tests.backend.votes import annotations
 
 COMMANDS = [
     "up", "start", "runs", "status", "watch", "stop", "pause", "resume", "extend", "advance",
-    "generate", "compare", "export", "doctor", "demo", "invite", "agreement",
+    "generate", "compare", "export", "doctor", "demo", "invite", "agreement", "import-labels",
 ]  # fmt: skip
 
 
@@ -193,8 +193,11 @@ def _started(monkeypatch, config) -> list[dict]:
     """Lets `hero start` get as far as starting; the configurations it asked for."""
     asked = []
 
-    def start_run(settings, store, config, title, *, labelling, project_id, forecast, parent):
-        asked.append({**config, "title": title, "forecast": forecast, "parent": parent})
+    def start_run(
+        settings, store, config, title, *, labelling, project_id, forecast, parent, judged
+    ):
+        said = {"title": title, "forecast": forecast, "parent": parent, "judged": judged}
+        asked.append({**config, **said})
         url = "http://label-studio/projects/1"
         return store.create_run(
             config, labelling=labelling, project_url=url, forecast=forecast, parent=parent
@@ -303,6 +306,29 @@ def test_start_goes_on_from_another_run(hero, known, monkeypatch, config):
     assert f"It goes on from the model of {before.id} after epoch 1.\n" in said.stdout
     assert asked[0]["seed"] == 4
     assert f"Goes on from {before.id} after epoch 1." in hero("status", "latest").output
+
+
+def test_import_labels_reads_pictures_and_takes_the_options_of_start(
+    hero, monkeypatch, config, tmp_path
+):
+    from PIL import Image
+
+    asked = _started(monkeypatch, config)
+    for number, name in enumerate(("good/a.png", "bad/b.png", "bad/c.png")):
+        path = tmp_path / "roses" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (80, 64), (number, 0, 0)).save(path)
+    words = ("import-labels", tmp_path / "roses", "--prompt", "photo of one red rose")
+    answer = hero(*words, "--epochs", 3, "--images", 8, "--layout", "gallery", "--no-trial")
+    assert answer.exit_code == 0, answer.output
+    assert "3 of 3 pictures are cut in the middle and scaled to 64 x 64 pixels." in answer.stderr
+    (run,) = asked
+    assert (run["epochs"], run["images_per_epoch"], run["method"]) == (4, 8, "hero+")
+    assert [image.value for image in run["judged"].verdicts.images] == ["good", "bad", "bad"]
+    refused = hero(*words, "--method", "hero")
+    assert refused.exit_code == 2
+    assert "use --method hero+" in refused.stderr
+    assert len(asked) == 1
 
 
 def test_errors_of_label_studio_have_status_one(hero, monkeypatch):

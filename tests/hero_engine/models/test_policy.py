@@ -6,7 +6,7 @@ from hero_engine.errors import ConfigError
 from hero_engine.methods.table import METHODS
 from hero_engine.models.policy import Policy, device_for, precision_for
 from hero_engine.storage.batch import Feedback
-from tests.hero_engine.tiny import save_pipeline
+from tests.hero_engine.tiny import MAKERS, save_pipeline
 
 
 def test_only_the_lora_is_trained_and_all_is_float32(tmp_path, make_config):
@@ -22,6 +22,26 @@ def test_only_the_lora_is_trained_and_all_is_float32(tmp_path, make_config):
     assert layers == {"to_q", "to_k", "to_v", "to_out.0"} == set(policy.family.lora_targets)
     for module in (pipe.unet, pipe.vae, pipe.text_encoder):
         assert {p.dtype for p in module.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("family", MAKERS)
+def test_images_become_latents_in_every_family(pipelines, make_config, family):
+    policy = Policy(make_config(model=str(pipelines[family])))
+    shape = (3, *policy.latent_shape)
+    latents = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(
+        policy.family.scaled(policy.family._unscaled(latents)), latents, rtol=1e-4, atol=1e-4
+    )
+    images = list(policy.decode(latents))
+    assert (images[0].height, images[0].width) == policy.family.image_size
+    encoded = policy.encode(images)
+    assert encoded.shape == shape and encoded.dtype == torch.float32
+    assert torch.equal(encoded, policy.encode(images))
+    vae = policy.pipe.vae
+    pixels = policy.pipe.image_processor.preprocess(images[1])
+    with torch.no_grad():
+        middle = vae.encode(pixels).latent_dist.mean
+    assert torch.equal(policy.family.scaled(middle), encoded[1:2]), "not drawn by chance"
 
 
 def test_the_lora_is_drawn_from_the_seed(make_config):

@@ -93,3 +93,12 @@ def test_it_learns_resumes_and_exports(folder, make_config, tmp_path, method):
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
     assert run.sample(2, scheduler="euler", seed=1).images[0].size == (24, 16)
+
+
+def test_an_image_becomes_the_latent_that_it_was_drawn_from(family):
+    latents = torch.randn(1, *family.latent_shape, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(family.scaled(family._unscaled(latents)), latents)
+    (image,) = family.decode(latents)
+    encoded = family.latents_of(image)
+    assert encoded.shape == latents.shape
+    assert torch.equal(encoded, family.latents_of(image))

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from hero_engine.errors import CheckpointError, StorageError
 from hero_engine.methods.base import Method
-from hero_engine.storage.batch import Batch, Feedback
+from hero_engine.storage.batch import Batch, Feedback, save_pictures
 from hero_engine.storage.checked import read_checked
 
 HALF_GOOD = Feedback((True, False) * 4, best=0)
@@ -112,3 +112,18 @@ def test_a_batch_of_a_newer_format_is_refused(hero, tmp_path):
     (tmp_path / "batch.json").write_text(json.dumps({**about, "format": 3}))
     with pytest.raises(CheckpointError, match="its format is 3 and this version reads 1 to 2"):
         Batch.load(tmp_path, hero.schedule.timesteps)
+
+
+def test_pictures_that_no_model_drew_get_their_latents_from_it(hero, tmp_path):
+    drawn = hero.generate()
+    save_pictures(tmp_path / "batch", 0, "one rose", drawn.images)
+    again = Batch.load(tmp_path / "batch", hero.schedule.timesteps, hero.policy.encode)
+    assert [i.tobytes() for i in again.images] == [i.tobytes() for i in drawn.images]
+    assert not again.drawn and again.noises is None and again.transitions is None
+    assert again.latents.shape == drawn.latents.shape
+    assert torch.equal(again.latents, hero.policy.encode(drawn.images))
+    again.save(tmp_path / "saved")
+    saved = Batch.load(tmp_path / "saved", hero.schedule.timesteps)
+    assert not saved.drawn and torch.equal(saved.latents, again.latents)
+    with pytest.raises(CheckpointError, match="only their run's model makes"):
+        Batch.load(tmp_path / "batch", hero.schedule.timesteps)
