@@ -155,6 +155,19 @@ class Steps(Database):
             )
             return changed
 
+    def forget_tasks(self, claim: Claim) -> None:
+        """Before tasks are made of an epoch's images: forget those that they had.
+
+        Label Studio on SQLite gives a new task the number of one that was deleted, and so what was
+        known of that number would be said of another image.
+        """
+        images = tables.images
+        with self._write() as connection:
+            run = run_row(connection, claim.run.id, lock=True)
+            check_claim(run, claim)
+            this = (images.c.run_id == run.id, images.c.epoch == run.epoch)
+            connection.execute(sa.update(images).where(*this).values(task_id=None))
+
     def published(self, claim: Claim, task_ids: Mapping[int, int], seconds: float) -> Run:
         """publishing -> labelling: every image that people are asked about (by index) has a task.
 

@@ -272,6 +272,7 @@ class Worker:
         opening = openings(run, epochs, drawn)[run.epoch]
         tasks = publishing.tasks(self._settings, run, images, epochs, bests, opening)
         self._put_away(run, run.epoch)
+        self._store.forget_tasks(claim)
         task_ids = gateway.publish(of_project(run), run.id, run.epoch, tasks)
         lease.check()
         return self._store.published(claim, task_ids, time.monotonic() - began)
