@@ -260,7 +260,7 @@ def test_tasks_are_known_by_their_name_however_their_epochs_are_counted(
 
 @pytest.mark.parametrize("has_others", [True, False])
 def test_what_the_projects_page_would_show_as_the_opposite_is_left_out(
-    settings, store, config, tmp_path: Path, has_others
+    settings, store, config, tmp_path: Path, monkeypatch, has_others
 ):
     run = store.create_run(config, project_id=7, labelling=Labelling(layout="gallery"))
     run = open_epoch(settings, store, run, [])
@@ -276,7 +276,8 @@ def test_what_the_projects_page_would_show_as_the_opposite_is_left_out(
     ]
     project = Project(run)
     project.tasks = [page]
-    project.controls_of = lambda *_: GalleryControls("prompt", has_others).names
+    names = GalleryControls("prompt", has_others).names
+    monkeypatch.setattr(project, "controls_of", lambda *_: names)
     file = tmp_path / "labels.json"
     file.write_text(json.dumps([{**page, "annotations": [entry("good", result=said)]}]))
     if has_others:
