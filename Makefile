@@ -21,10 +21,10 @@ system:
 	@scripts/system-packages.sh
 
 test: env system
-	$(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report= --cov-fail-under=80
+	$(BIN)/python -m pytest -n auto --cov --cov-report= --cov-fail-under=80
 
 test-fast: env
-	$(BIN)/python -m pytest -n auto --dist loadgroup -m "$(FAST)"
+	$(BIN)/python -m pytest -n auto -m "$(FAST)"
 
 # The tests of what talks to Label Studio, with another version of it, in an environment of its own.
 LABEL_STUDIO_VERSION ?= 1.22.0

@@ -5,7 +5,7 @@ from typing import Any
 
 from backend.label_studio import filters
 
-_RAW = [f"tasks:data.{name}" for name in ("criteria", "reference", "images", "marks")]
+_RAW = [f"tasks:data.{name}" for name in ("criteria", "reference", "images", "marks", "begun")]
 """What labelling pages are made of: the same in every task, or JSON and HTML that nobody reads."""
 _HIDDEN = [
     *_RAW,

@@ -20,6 +20,7 @@ from backend.labels.import_people import People
 from backend.labels.parsing import read
 from backend.run.records import Run, TaskLabels
 from backend.store import Store
+from backend.tasks.gallery import OTHERS_CONTROL
 from backend.tasks.publishing import Shown
 
 MARK = uuid.UUID("6f1d5a06-6a5e-4a3c-9d0b-0d2c9a4e7f11")
@@ -224,6 +225,11 @@ def _problem(run: Run, shown: Shown, target: Entry, entry: Entry, controls: set[
         return (
             f"it was made on another labelling page, with a control called {min(names)!r} where "
             f"the project has {' and '.join(sorted(controls))}"
+        )
+    if run.labelling.layout == "gallery" and OTHERS_CONTROL in names - controls:
+        return (
+            "it says that all are good but those that are clicked, and the project's page would "
+            "show the opposite; put label_config_gallery.xml into the project's settings first"
         )
     now = {"id": 0, "created_at": datetime.min, "updated_at": datetime.min}
     control = next(iter(controls)) if run.labelling.layout == "image" else None

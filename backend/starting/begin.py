@@ -140,6 +140,6 @@ def _labelled_how(plan: Labelling, prompts: int) -> str:
     if plan.order != "sequential":
         first = {"uncertain": "the least certain", "best-first": "the likely best"}[plan.order]
         parts.append(f"from the second epoch on {first} come first")
-    if plan.suggestions:
+    if plan.suggestions and plan.layout == "gallery":
         parts.append("it opens with the model's suggestions where they are mostly right")
     return f"Labelling: {'; '.join(parts)}."

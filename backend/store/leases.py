@@ -36,7 +36,7 @@ class Leases(Database):
         runs = tables.runs
         now = self._now()
         too_long = runs.c.lease_until > now + timedelta(seconds=2 * lease_seconds)
-        free = _free(now, steps, too_long)
+        free = free_runs(now, steps, too_long)
         candidates = self._records(
             Run, sa.select(runs).where(free).order_by(runs.c.updated_at, runs.c.id)
         )
@@ -65,7 +65,7 @@ class Leases(Database):
     def work_waits(self, steps: Collection[State] = WORK) -> bool:
         """Whether there is a run to claim."""
         with self._read() as connection:
-            waiting = sa.select(tables.runs.c.id).where(_free(self._now(), steps)).limit(1)
+            waiting = sa.select(tables.runs.c.id).where(free_runs(self._now(), steps)).limit(1)
             return connection.scalar(waiting) is not None
 
     def renew(self, claim: Claim) -> None:
@@ -154,7 +154,7 @@ class Leases(Database):
                 check_claim(run_row(connection, claim.run.id), claim)
 
 
-def _free(
+def free_runs(
     now: datetime, steps: Collection[State], also: sa.ColumnElement[bool] | None = None
 ) -> sa.ColumnElement[bool]:
     """Runs that stand at one of these steps and that nobody holds.

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from backend.run.states import WORK, State
 from backend.store import tables
 from backend.store.database import Database
+from backend.store.leases import free_runs
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Measures:
 
     runs: Mapping[State, int]
     waiting: Mapping[State, int]
-    """Runs by the step that they stand at, where no worker holds them."""
+    """Runs by the step that they stand at, where a worker could take them now."""
     longest_wait: float
     """Seconds since the first of those came to stand there."""
     jobs: Mapping[str, int]
@@ -50,8 +51,7 @@ class Measuring(Database):
         now = self._now()
         with self._read() as connection:
             states = Counter(map(State, connection.scalars(sa.select(runs.c.state))))
-            idle = sa.or_(runs.c.lease_until.is_(None), runs.c.lease_until < now)
-            query = sa.select(runs.c.state, runs.c.updated_at).where(runs.c.state.in_(WORK), idle)
+            query = sa.select(runs.c.state, runs.c.updated_at).where(free_runs(now, WORK))
             waiting = [(State(state), since) for state, since in connection.execute(query)]
             asked = Counter(connection.scalars(sa.select(jobs.c.state)))
             judged = sa.select(sa.func.count()).where(

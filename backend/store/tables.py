@@ -39,7 +39,8 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Texts(TypeDecorator[tuple[str, ...]]):
-    """Several texts in one column, with ASCII's record separator between; one stands as it is."""
+    """Several texts in one column, with ASCII's record separator between; one stands as it is. A
+    space takes the place of that sign within a text."""
 
     impl = Text
     cache_ok = True
@@ -47,7 +48,9 @@ class Texts(TypeDecorator[tuple[str, ...]]):
 
     def process_bind_param(self, value: tuple[str, ...] | None, dialect: object) -> str | None:
         """Joined on the way in."""
-        return None if value is None else self.SEPARATOR.join(value)
+        if value is None:
+            return None
+        return self.SEPARATOR.join(text.replace(self.SEPARATOR, " ") for text in value)
 
     def process_result_value(self, value: str | None, dialect: object) -> tuple[str, ...] | None:
         """Apart on the way out."""

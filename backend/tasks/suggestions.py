@@ -108,7 +108,10 @@ def _opening(
     wanted = run.labelling.layout == "gallery" and run.labelling.suggestions
     if wanted and guessed and not biased and known.of >= SEEN and known.share >= RIGHT:
         lot = random.Random(f"{run.id}/{epoch}")  # nosec B311
-        chosen = lot.sample(guessed, ceil(LEFT_TO_PEOPLE * len(guessed)))
+        pages: dict[str | None, list[int]] = {}
+        for index in guessed:
+            pages.setdefault(images[index].prompt, []).append(index)
+        chosen = [i for page in pages.values() for i in lot.sample(page, _share_of(page))]
         left = frozenset({*chosen, *asked} - ({*guessed} - {*chosen}))
         suggested = frozenset(i for i in guessed if i not in left and said[i] != BAD)
     judged = [i for i in guessed if images[i].verdict is not None]
@@ -122,6 +125,11 @@ def _opening(
         _agreement(images, said, alone),
         _agreement(images, said, shown),
     )
+
+
+def _share_of(page: Sequence[int]) -> int:
+    """How many of a page's images are left to people; at least one, by which the page knows."""
+    return ceil(LEFT_TO_PEOPLE * len(page))
 
 
 def _agreement(
@@ -144,13 +152,13 @@ def _seen_last(before: Sequence[Opening]) -> Agreement:
 def _are_biased(before: Sequence[Opening]) -> bool:
     """Whether people agreed with suggestions that they saw more often than with the others of the
     same pages (Fisher's exact test)."""
-    import numpy as np
-    from scipy.stats import fisher_exact
-
     pages = [opening for opening in before if opening.begun]
     seen = sum((opening.seen for opening in pages), Agreement())
     unseen = sum((opening.unseen for opening in pages), Agreement())
     if not seen.of or not unseen.of or seen.share <= unseen.share:
         return False
+    import numpy as np
+    from scipy.stats import fisher_exact
+
     table = np.array([[each.right, each.of - each.right] for each in (seen, unseen)])
     return bool(fisher_exact(table, alternative="greater").pvalue < BY_CHANCE)

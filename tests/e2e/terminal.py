@@ -20,9 +20,6 @@ from backend.tasks.label_config import template, verdict_control
 
 ROOT = Path(__file__).parents[2]
 CONTROL = verdict_control(template())
-UP = pytest.mark.xdist_group("hero up")
-"""Of the tests that start `hero up` or `hero demo`: one after the other, since two at once may take
-the same ports."""
 
 
 def commands(page: Path) -> list[str]:

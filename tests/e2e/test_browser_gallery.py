@@ -79,7 +79,7 @@ def test_the_data_manager_shows_no_raw_data(page: Page, run: Run):
     page.goto(f"{run.project_url}/data")
     expect(page.get_by_text("hero_image_id").first).to_be_visible()
     expect(page.get_by_text(gallery_key(run.id, 1))).to_have_count(1)
-    for column in ("images", "marks", "criteria", "reference"):
+    for column in ("images", "marks", "criteria", "reference", "begun"):
         expect(page.get_by_text(column, exact=True)).to_have_count(0)
 
 
@@ -160,6 +160,26 @@ def test_all_are_good_but_those_that_are_clicked(page: Page, settings: Settings)
         9: "bad",
         5: "best",
     }
+
+
+def test_none_is_good_is_doubted_only_beside_good_images(page: Page, settings: Settings):
+    run = run_of(settings, 8)
+    browser.label_all(page, str(run.project_url))
+    expect(page.locator(".hero-gallery .thumb")).to_have_count(8)
+    browser.click_best(page, 8)
+    none = page.locator(".hero-gallery .best label").nth(8)
+
+    def doubted() -> bool:
+        said = none.evaluate("e => getComputedStyle(e, '::after').content")
+        return "but some are marked good" in said
+
+    assert not doubted()
+    page.get_by_text("All are good, but those I click").click()
+    assert doubted()
+    browser.click_good(page, *range(8))
+    assert not doubted()
+    browser.submit(page)
+    assert set(submitted_values(settings, run).values()) == {"bad"}
 
 
 def test_a_page_that_opens_with_suggestions(page: Page, settings: Settings):

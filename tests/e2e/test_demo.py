@@ -20,13 +20,11 @@ from backend.local.label_studio_server import Account
 from backend.settings import Settings
 from backend.store import Store
 from backend.tasks.best_question import question_of
-from tests.e2e.terminal import UP
 from tinyworld.bundled import JUDGE, PIPELINE
 
 pytestmark = [
     pytest.mark.label_studio,
     pytest.mark.slow,
-    UP,
     pytest.mark.skipif(
         not (JUDGE.exists() and PIPELINE.exists()), reason="the bundled model is not trained"
     ),

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from backend.settings import Settings
-from tests.e2e.terminal import UP, Terminal, wait
+from tests.e2e.terminal import Terminal, wait
 
-pytestmark = [pytest.mark.label_studio, pytest.mark.slow, UP]
+pytestmark = [pytest.mark.label_studio, pytest.mark.slow]
 
 
 @pytest.fixture

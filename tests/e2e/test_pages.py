@@ -18,10 +18,10 @@ import pytest
 from backend.label_studio.browser_session import Member
 from backend.local import label_studio_server
 from backend.store import Run, Store
-from tests.e2e.terminal import ROOT, UP, Terminal, commands, wait
+from tests.e2e.terminal import ROOT, Terminal, commands, wait
 from tinyworld.bundled import PIPELINE
 
-pytestmark = [pytest.mark.label_studio, pytest.mark.slow, UP]
+pytestmark = [pytest.mark.label_studio, pytest.mark.slow]
 
 DOCS = ROOT / "docs"
 PAGES = (

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from tests.e2e.terminal import ROOT, UP, Terminal, commands, wait
+from tests.e2e.terminal import ROOT, Terminal, commands, wait
 
-pytestmark = [pytest.mark.label_studio, pytest.mark.slow, UP]
+pytestmark = [pytest.mark.label_studio, pytest.mark.slow]
 
 SHORT = {"make demo": "make demo DEMO='--images 4 --epochs 1 --steps 5'"}
 

@@ -8,6 +8,8 @@ import pytest
 
 from backend.errors import BadInput, LabelStudioUnreachable
 from backend.labels.import_annotations import carry_out, plan
+from backend.run.labelling import Labelling
+from backend.tasks.label_config import GalleryControls
 from tests.backend.fake_label_studio import result
 from tests.backend.filled import annotations, close_epoch, open_epoch
 
@@ -254,3 +256,32 @@ def test_tasks_are_known_by_their_name_however_their_epochs_are_counted(
     old["data"] |= {"epoch": 1 + counted_from, "index": 2}
     importing([old])
     assert project.made == [("1/0002", 1, "good")]
+
+
+@pytest.mark.parametrize("has_others", [True, False])
+def test_what_the_projects_page_would_show_as_the_opposite_is_left_out(
+    settings, store, config, tmp_path: Path, monkeypatch, has_others
+):
+    run = store.create_run(config, project_id=7, labelling=Labelling(layout="gallery"))
+    run = open_epoch(settings, store, run, [])
+    keys = [f"{run.id}/0/{index:04d}" for index in range(4)]
+    page = task(run, 0, 0)
+    page["data"] = {
+        "hero_image_id": f"{run.id}/0/gallery",
+        "images": [{"value": key} for key in keys],
+    }
+    said = [
+        {"from_name": name, "type": "choices", "value": {"choices": choices}}
+        for name, choices in (("good", keys[:1]), ("best", keys[1:2]), ("others", ["good"]))
+    ]
+    project = Project(run)
+    project.tasks = [page]
+    names = GalleryControls("prompt", has_others).names
+    monkeypatch.setattr(project, "controls_of", lambda *_: names)
+    file = tmp_path / "labels.json"
+    file.write_text(json.dumps([{**page, "annotations": [entry("good", result=said)]}]))
+    if has_others:
+        assert len(plan(store, project, run, file).new) == 1
+    else:
+        with pytest.raises(BadInput, match="would show the opposite; put label_config_gallery"):
+            plan(store, project, run, file)

@@ -20,3 +20,11 @@ def test_a_clock_that_is_set_back_keeps_none_from_its_votes(store: Store, clock:
     clock.pass_seconds(-3600)
     assert len(store.take_due_comparisons(30)) == 1
     assert store.take_due_comparisons(30) == []
+
+
+def test_a_text_with_the_sign_that_separates_texts_stays_one(store: Store):
+    run = store.create_run(CONFIG)
+    made = comparison(store, run.id, prompts=("a\x1erose",), criteria=("red\x1eround",))
+    assert (made.prompts, made.criteria) == (("a rose",), ("red round",))
+    made = comparison(store, run.id, prompts=("a rose", "a hand"), criteria=("", ""))
+    assert (made.prompts, made.criteria) == (("a rose", "a hand"), ("", ""))

@@ -30,6 +30,15 @@ def test_a_run_waits_until_a_worker_holds_it(store: Store, clock: Clock):
     assert found.longest_wait == 0.0
 
 
+def test_a_run_that_is_tried_again_later_waits_for_no_worker(store: Store, clock: Clock):
+    store.create_run(CONFIG)
+    store.postpone(claimed(store), 60, "Label Studio does not answer.")
+    clock.pass_seconds(30)
+    assert not any(store.measures().waiting.values())
+    clock.pass_seconds(31)
+    assert store.measures().waiting[State.generating] == 1
+
+
 def test_labels_are_counted_while_they_stand(store: Store, clock: Clock):
     run = carry_to_labelling(store)
     label(store, run, ["good", "bad", None, "best"], clock)

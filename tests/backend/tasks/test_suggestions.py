@@ -149,3 +149,19 @@ def test_whatever_is_predicted_each_image_is_suggested_left_or_taken_for_bad(
         assert all(similarities[i] == 0.9 for i in opening.suggested)
     else:
         assert not opening.begun
+
+
+def test_every_page_of_several_prompts_has_images_that_are_left_to_people(run: Run):
+    prompts = ["a", "b", "c", "d"]
+    for number in range(20):
+        run = replace(run, id=f"r{number}", epoch=2)
+        before, now = (
+            [
+                Image(run.id, at, i, "", None, True, verdict, None, None, None, 0.9, prompts[i % 4])
+                for i in range(IMAGES)
+            ]
+            for at, verdict in ((1, "good"), (2, None))
+        )
+        opening = openings(run, [epoch(0), epoch(1), epoch(2)], [*before, *now])[2]
+        left = [now[i].prompt for i in opening.left]
+        assert {prompt: left.count(prompt) for prompt in prompts} == dict.fromkeys(prompts, 2)
