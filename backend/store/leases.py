@@ -53,6 +53,7 @@ class Leases(Database):
                     free,
                     runs.c.version == candidate.version,
                     runs.c.fencing_token == candidate.fencing_token,
+                    runs.c.lease_until.is_not_distinct_from(candidate.lease_until),
                     lease_owner=worker,
                     lease_until=now + timedelta(seconds=lease_seconds),
                     fencing_token=token,
