@@ -82,7 +82,7 @@ def test_samples_are_shown_prompt_by_prompt(made, settings, store):
 
 def test_the_tables_say_each_images_prompt(made, settings, store):
     source = Source(settings, store, made.run)
-    rows = [row for row in verdicts.rows(source) if row["epoch"] == 0]
+    rows = [row for row in verdicts.rows(source) if row["epoch"] == 1]
     assert [row["prompt"] for row in rows] == [CAT] * 4 + [DOG] * 4
     pairs = preferences.rows(source)
     assert {row["caption"] for row in pairs} == {CAT, DOG}
