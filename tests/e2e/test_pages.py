@@ -37,6 +37,7 @@ ELSEWHERE = {
     "hero export latest --what lora --push": "tests/backend/exports/test_hub_push.py has a hub",
     "alias hero=": "a shell's alias for the commands below it",
     "hero compare": "tests/e2e/test_compare.py goes the whole circle",
+    "hero import-labels": "tests/e2e/test_import_labels.py has pictures and an export",
     "hero start --prompts": "tests/backend/starting/test_plan.py has the file",
     "sbatch": "a cluster; tests/backend/test_deploy.py checks the script",
     "pip install --no-deps git+": "tests/backend/web/test_label_studio_ml.py has a stand-in",
