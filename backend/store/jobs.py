@@ -85,9 +85,8 @@ class Jobs(Database):
         until = table.c.lease_until
         free = sa.and_(_open(), sa.or_(until.is_(None), until < now, until > now + longest))
         for job in self._records(Job, sa.select(table).where(free).order_by(table.c.id)):
-            held = job.lease_until is not None and job.lease_until > now
-            lease = (job.worker, job.lease_until)
-            if held and self._unrenewed_jobs.seconds(job.id, lease) < 2 * lease_seconds:
+            held = (job.id, job.worker, job.lease_until)
+            if self._unrenewed_jobs.holds(*held, now, lease_seconds):
                 continue
             with self._write() as connection:
                 same = until.is_not_distinct_from(job.lease_until)

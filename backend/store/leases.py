@@ -41,9 +41,8 @@ class Leases(Database):
             Run, sa.select(runs).where(free).order_by(runs.c.updated_at, runs.c.id)
         )
         for candidate in candidates:
-            held = candidate.lease_until is not None and candidate.lease_until > now
-            lease = (candidate.fencing_token, candidate.lease_until)
-            if held and self._not_renewed.seconds(candidate.id, lease) < 2 * lease_seconds:
+            holder, until = candidate.fencing_token, candidate.lease_until
+            if self._not_renewed.holds(candidate.id, holder, until, now, lease_seconds):
                 continue
             token = candidate.fencing_token + 1
             with self._write() as connection:

@@ -265,9 +265,9 @@ class Worker:
             gateway.connect_backend(of_project(run))
         except (BackendUnreachable, PrivateAddressRefused, SettingsInvalid) as error:
             logger.warning("run %s goes on without webhooks, by the poll: %s", run.id, error)
-        images = self._store.images(run.id, run.epoch)
-        epochs = self._store.epochs(run.id)
         drawn = self._store.images(run.id)
+        images = [image for image in drawn if image.epoch == run.epoch]
+        epochs = self._store.epochs(run.id)
         bests = publishing.bests_so_far(run, drawn, epochs)
         opening = openings(run, epochs, drawn)[run.epoch]
         tasks = publishing.tasks(self._settings, run, images, epochs, bests, opening)
