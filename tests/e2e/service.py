@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from label_studio_sdk import LabelStudio
 from werkzeug.serving import make_server
 
@@ -57,6 +58,18 @@ class Service:
         for thread in self._threads[: 2 if worker else 1]:
             thread.start()
         return self
+
+    def as_a_shell_knows_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """From now on `hero` is this service's, as for whoever has its variables in a shell."""
+        settings = self.settings
+        for name, value in {
+            "HERO_HOME": settings.home,
+            "LABEL_STUDIO_URL": settings.label_studio_url,
+            "LABEL_STUDIO_API_KEY": settings.label_studio_api_key.get_secret_value(),
+            "HERO_LOCAL_FILES_ROOT": settings.files_root,
+            "HERO_PORT": settings.port,
+        }.items():
+            monkeypatch.setenv(name, str(value))
 
     def stop(self) -> None:
         self.worker.end()

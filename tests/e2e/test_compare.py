@@ -60,16 +60,8 @@ def run(runs: list[Run]) -> Run:
 
 @pytest.fixture
 def hero(service: Service, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    settings = service.settings
-    for name, value in {
-        "HERO_HOME": settings.home,
-        "LABEL_STUDIO_URL": settings.label_studio_url,
-        "LABEL_STUDIO_API_KEY": settings.label_studio_api_key.get_secret_value(),
-        "HERO_LOCAL_FILES_ROOT": settings.files_root,
-        "HERO_PORT": settings.port,
-        "COLUMNS": "80",
-    }.items():
-        monkeypatch.setenv(name, str(value))
+    service.as_a_shell_knows_it(monkeypatch)
+    monkeypatch.setenv("COLUMNS", "80")
 
     def hero(*words: object) -> str:
         answer = CliRunner().invoke(cli.app, [str(word) for word in words])

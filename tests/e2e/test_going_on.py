@@ -38,15 +38,7 @@ def before(service: Service, tmp_path) -> Run:
 def test_other_criteria_and_the_labels_of_before(
     service: Service, before: Run, monkeypatch: pytest.MonkeyPatch
 ):
-    settings = service.settings
-    for name, value in {
-        "HERO_HOME": settings.home,
-        "LABEL_STUDIO_URL": settings.label_studio_url,
-        "LABEL_STUDIO_API_KEY": settings.label_studio_api_key.get_secret_value(),
-        "HERO_LOCAL_FILES_ROOT": settings.files_root,
-        "HERO_PORT": settings.port,
-    }.items():
-        monkeypatch.setenv(name, str(value))
+    service.as_a_shell_knows_it(monkeypatch)
     words = ["start", "--from", before.id, "--with-labels", "--criteria", "It is red."]
     answer = CliRunner().invoke(cli.app, [*words, "--no-trial"])
     assert answer.exit_code == 0, answer.output

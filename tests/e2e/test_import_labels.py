@@ -63,15 +63,7 @@ def export(label_studio, service: Service, tmp_path: Path) -> Path:
 def test_labels_of_a_foreign_project_teach_and_the_run_goes_on(
     service: Service, label_studio, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    settings = service.settings
-    for name, value in {
-        "HERO_HOME": settings.home,
-        "LABEL_STUDIO_URL": settings.label_studio_url,
-        "LABEL_STUDIO_API_KEY": settings.label_studio_api_key.get_secret_value(),
-        "HERO_LOCAL_FILES_ROOT": settings.files_root,
-        "HERO_PORT": settings.port,
-    }.items():
-        monkeypatch.setenv(name, str(value))
+    service.as_a_shell_knows_it(monkeypatch)
 
     def hero(*words: object):
         return CliRunner().invoke(cli.app, [str(word) for word in words])
