@@ -10,7 +10,7 @@ from label_studio_sdk.core.request_options import RequestOptions
 
 from backend import addresses
 from backend.errors import ProjectGone, SettingsInvalid, TokenRefused
-from backend.label_studio.errors import Errors
+from backend.label_studio.errors import Errors, refuse_null
 from backend.settings import LABEL_STUDIO_VERSION, TESTED_LABEL_STUDIOS, Settings
 
 ONCE: RequestOptions = {"max_retries": 0}
@@ -68,7 +68,8 @@ class Connection:
             )
         self._errors = Errors(self.url, settings.backend_url, personal=token.count(".") == 2)
         with self._asking("log in"):
-            http = addresses.client(self.url, timeout=60, follow_redirects=True)
+            hooks = {"response": [refuse_null]}
+            http = addresses.client(self.url, timeout=60, follow_redirects=True, event_hooks=hooks)
             self._client = LabelStudio(base_url=self.url, api_key=token, httpx_client=http)
             # Of an address below a path, the SDK's own joining drops the path.
             self._client._client_wrapper._tokens_client._base_url = f"{self.url}/"

@@ -155,6 +155,15 @@ class Errors:
         )
 
 
+def refuse_null(response: httpx.Response) -> None:
+    """Raise for an answer that is `null`, or for nothing where something was asked for: the SDK
+    would hand it on as if it were one."""
+    if response.is_success and "json" in response.headers.get("Content-Type", "json"):
+        said = response.read().strip()
+        if said == b"null" or (not said and response.request.method == "GET"):
+            raise TypeError(f"{response.request.url} answered {said.decode() or 'nothing'}.")
+
+
 def says_not_found(error: ApiError) -> bool:
     """Whether Label Studio itself says that something is not there; a proxy's 404 is another."""
     body = error.body

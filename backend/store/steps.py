@@ -76,6 +76,7 @@ class Steps(Database):
             "updated_at": self._now(),
             "error": None,
             "retry_at": None,
+            "postponed_at": None,
             "waiting_since": None,
             "polled_at": None,
             **NO_STAGE,

@@ -87,6 +87,7 @@ runs = Table(
     Column("lease_until", UtcDateTime),
     Column("fencing_token", Integer, nullable=False),
     Column("retry_at", UtcDateTime),
+    Column("postponed_at", UtcDateTime),
     Column("waiting_since", UtcDateTime),
     Column("polled_at", UtcDateTime),
     Column("stage", String(32)),

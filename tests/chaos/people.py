@@ -119,7 +119,7 @@ class Person:
         query = {"project": run.project_id, "fields": "all", "page_size": 1000}
         answer = self._ask("GET", "/api/tasks", params=query)
         found: list[dict[str, Any]] = answer.json().get("tasks", []) if answer.is_success else []
-        return found
+        return [task for task in found if "index" in task["data"]]  # the others ask for the best
 
     def _is_asked(self, run: Run, task: dict[str, Any]) -> bool:
         everybody = run.labelling.annotators_per_image > 1

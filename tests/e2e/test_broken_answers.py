@@ -63,6 +63,31 @@ def later(service: Service, seconds: float = 0) -> None:
     service.store._now = lambda: datetime.now(UTC) + timedelta(seconds=seconds)
 
 
+def test_null_is_no_answer_whatever_was_asked(run: Run, gateway: Gateway, proxy: FaultyProxy):
+    project = gateway.ensure_project(run.id, "one rose", "one rose", run.labelling).id
+    asked = [
+        gateway.ping,
+        gateway.emails,
+        gateway.invitation,
+        lambda: gateway.has_project(project),
+        lambda: gateway.ensure_project("other", "one rose", "one rose", run.labelling),
+        lambda: gateway.check_page(project, "image"),
+        lambda: gateway.connect_storage(project, run.id),
+        lambda: gateway.connect_backend(project),
+        lambda: gateway.is_connected(project),
+        lambda: gateway.labels(project, run.id, 0),
+        lambda: gateway.exported(project),
+        lambda: gateway.put_away(project, run.id, 0),
+        lambda: gateway.describe(project, run.id, "It waits."),
+    ]
+    proxy.break_answers(Breaking.null)
+    for number, ask in enumerate(asked):
+        with pytest.raises(HeroServiceError) as caught:
+            ask()
+        assert outcome_of(caught.value).way is Way.person, (number, caught.value)
+    proxy.heal()
+
+
 def test_each_broken_answer_is_in_the_table(run: Run, gateway: Gateway, proxy: FaultyProxy):
     for how in BREAKINGS:
         proxy.break_answers(how)

@@ -112,7 +112,7 @@ def test_a_full_disk_is_told(settings, monkeypatch):
 
 
 def test_the_database_and_its_migration(settings):
-    assert machine.database(settings) == "sqlite, migration 0009, 0 runs"
+    assert machine.database(settings) == "sqlite, migration 0010, 0 runs"
 
 
 def test_a_model_that_is_named_is_tried(settings, monkeypatch):

@@ -72,7 +72,11 @@ class TestLeases:
         assert store.claim("b", 60) is None, "it waits as long as it should"
         assert store.run(again.run.id).waiting_since == clock.now
         clock.pass_seconds(31)
-        assert store.claim("b", 60) is not None
+        third = claimed(store, "b")
+        clock.pass_seconds(3600)
+        store.postpone(third, 30, "still away")
+        clock.pass_seconds(-3600)
+        assert store.claim("b", 60) is not None, "though it has waited since before"
 
     def test_a_renewal_keeps_it(self, store: Store, clock: Clock):
         store.create_run(CONFIG)
