@@ -43,7 +43,7 @@ class Reader:
     name: str = ""
     """The e-mail address that they chose on the page."""
     done: str = ""
-    """The batch of which they said that Label Studio has nothing left for them."""
+    """The batch of which they or Label Studio said that nothing is left for them."""
     left: int | None = None
     """Images that Label Studio still has for them; None where that is not known."""
 
@@ -129,7 +129,7 @@ class LabellingPage:
 
     @property
     def _reader_is_done(self) -> bool:
-        return self.several and (self.reader.done == self.place or self.reader.left == 0)
+        return self.reader.done == self.place or (self.several and self.reader.left == 0)
 
     @property
     def people(self) -> list[str]:
@@ -167,7 +167,7 @@ class LabellingPage:
         if self.phase == "label":
             return "which is the best?" if self.asked else f"{self.left} to label"
         if self.phase == "rest":
-            return "done, others still label"
+            return "done, others still label" if self.several else f"{self.left} open elsewhere"
         if self.phase != "wait":
             return "best is missing" if self.run.state is State.labelling else str(self.run.state)
         doing = _DOING.get(self.run.state, "nearly there")
@@ -251,7 +251,7 @@ def read_labelling_page(
 
     Args:
         me: who looks, where they said it.
-        done: the batch of which they said that nothing is left for them.
+        done: the batch of which they or Label Studio said that nothing is left for them.
 
     Raises:
         RunNotFound, RunAmbiguous: no run, or several, of that id.

@@ -87,6 +87,7 @@ def _as_an_annotator(settings: Settings, gateway: Gateway, address: str) -> Iter
         with trial.annotator(settings, gateway) as person:
             yield tried("annotators", lambda: trial.annotator_sees(settings, person, address))
             yield tried("keyboard", lambda: trial.space_submits(person))
+            yield tried("labelling pages", lambda: trial.has_what_hero_adds(person))
     except HeroServiceError as error:
         yield failed("annotators", error)
 

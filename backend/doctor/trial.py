@@ -159,6 +159,18 @@ def space_submits(person: Member) -> str:
     return "Space submits"
 
 
+def has_what_hero_adds(person: Member) -> str:
+    """Label Studio runs with the settings of `backend/local/in_label_studio`."""
+    if "hero-ranges" not in person.http.get("/projects/").text:
+        raise Note(
+            "Label Studio runs without what HERO adds: Shift and dragging mark nothing, and two "
+            "people get the same image at the same time; start it with "
+            "DJANGO_SETTINGS_MODULE=hero_settings and PYTHONPATH set to our folder "
+            "backend/local/in_label_studio, or to a copy."
+        )
+    return "Shift and dragging mark ranges; nobody gets an image that somebody else has open"
+
+
 def task_lock(settings: Settings) -> str:
     """How long a task that somebody left open is kept from others; hidden from outside."""
     account = Account.load(settings.home / "label-studio")

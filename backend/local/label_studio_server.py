@@ -16,6 +16,8 @@ from backend.label_studio.browser_session import Member
 from backend.local.processes import Child, free_port, wait_until
 
 OWNER = "owner@example.com"
+IN_LABEL_STUDIO = Path(__file__).parent / "in_label_studio"
+"""Settings of Label Studio with what we add; it runs them, not we."""
 _SPACE_SUBMITS = {"annotation:submit": {"key": "space", "description": "Submit"}}
 
 
@@ -51,10 +53,11 @@ def environment(
     account: Account, *, data: Path, files_root: Path, extra: dict[str, str] | None = None
 ) -> dict[str, str]:
     """The server's environment: no calls home, our backend on this machine allowed, images served
-    from `files_root`, a task that somebody left open free again after five minutes."""
+    from `files_root`, a task that somebody left open free again after five minutes, and what we add
+    to it."""
     foreign = ("LABEL_STUDIO_", "HEARTEX_", "POSTGRE_", "DJANGO_", "MYSQL_")
     inherited = {name: v for name, v in os.environ.items() if not name.startswith(foreign)}
-    return {
+    wanted = {
         **inherited,
         **no_proxy_for_loopback(),
         "LABEL_STUDIO_BASE_DATA_DIR": str(data),
@@ -77,9 +80,12 @@ def environment(
         "LOCAL_FILES_DOCUMENT_ROOT": str(files_root),
         "TASK_LOCK_TTL": "300",
         "EDITOR_KEYMAP": json.dumps(_SPACE_SUBMITS),
+        "DJANGO_SETTINGS_MODULE": "hero_settings",
         "PYTHONUNBUFFERED": "1",
         **(extra or {}),
     }
+    paths = [str(IN_LABEL_STUDIO), *filter(None, [wanted.get("PYTHONPATH")])]
+    return {**wanted, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def no_proxy_for_loopback() -> dict[str, str]:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
-from backend.local.label_studio_server import Account, environment
+from backend.local.label_studio_server import IN_LABEL_STUDIO, Account, environment
 from backend.settings import LABEL_STUDIO_VERSION
 from tests.compose import BY_HAND, COMPOSE, EXAMPLE, GPU, ROOT, filled_env, parsed
 
@@ -77,12 +77,19 @@ def test_label_studio_is_switched_as_the_one_that_hero_up_starts(services, tmp_p
     ours = environment(account, data=tmp_path, files_root=tmp_path)
     here = service["environment"]
     own = {"LABEL_STUDIO_BASE_DATA_DIR", "LABEL_STUDIO_HOST", "LABEL_STUDIO_USERNAME"}
-    own |= {"LABEL_STUDIO_PASSWORD", "LABEL_STUDIO_USER_TOKEN", "LOCAL_FILES_DOCUMENT_ROOT"}
+    own |= {
+        "LABEL_STUDIO_PASSWORD",
+        "LABEL_STUDIO_USER_TOKEN",
+        "LOCAL_FILES_DOCUMENT_ROOT",
+        "PYTHONPATH",
+    }
     same = (set(here) & set(ours)) - own - {"DJANGO_DB"}
     assert len(same) >= 10
     assert {name: yaml.safe_load(here[name]) for name in same} == {
         name: yaml.safe_load(ours[name]) for name in same
     }
+    added = f"./{IN_LABEL_STUDIO.relative_to(ROOT)}:{here['PYTHONPATH']}:ro"
+    assert added in service["volumes"]
 
 
 def test_the_webhooks_host_has_a_dot_and_is_the_backend(services):

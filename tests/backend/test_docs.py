@@ -60,7 +60,7 @@ def test_settings_for_a_label_studio_of_ones_own_are_there():
     compose = (ROOT / "docker-compose.yml").read_text()
     firsts = " ".join(re.findall(r"^\| (`.*?) \| ", theirs, re.M))
     wanted = re.findall(r"`([A-Z_]+)\b", firsts)
-    assert len(wanted) == 6
+    assert len(wanted) == 8
     assert [name for name in wanted if f"{name}: " not in compose] == []
 
 

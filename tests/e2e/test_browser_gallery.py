@@ -162,6 +162,53 @@ def test_all_are_good_but_those_that_are_clicked(page: Page, settings: Settings)
     }
 
 
+def test_shift_and_dragging_mark_ranges(page: Page, settings: Settings):
+    run = run_of(settings, 24)
+    page.set_viewport_size({"width": 1366, "height": 768})
+    browser.label_all(page, str(run.project_url))
+    expect(page.get_by_text("Shift or dragging marks several at once.")).to_be_visible()
+    images = page.locator(".hero-gallery .good label")
+    expect(images).to_have_count(24)
+
+    def good() -> list[int]:
+        page.wait_for_timeout(200)
+        boxes = page.locator(".hero-gallery .good input")
+        return boxes.evaluate_all("all => all.flatMap((one, i) => one.checked ? [i] : [])")
+
+    def drag(*places: int) -> None:
+        for n, place in enumerate(places):
+            box = images.nth(place).bounding_box()
+            assert box is not None
+            page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=3)
+            if n == 0:
+                page.mouse.down()
+        page.mouse.up()
+
+    images.nth(2).click()
+    images.nth(6).click(modifiers=["Shift"])
+    assert good() == [2, 3, 4, 5, 6]
+    drag(15, 20, 10)  # too far, and back; across the rows
+    assert good() == [2, 3, 4, 5, 6, *range(10, 16)]
+    drag(12, 13)  # begun on a marked one, it takes back
+    assert good() == [2, 3, 4, 5, 6, 10, 11, 14, 15]
+    page.keyboard.press("Control+z")
+    assert good() == [2, 3, 4, 5, 6, *range(10, 16)]
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    assert good() == [2]
+    drag(21, 22)
+    page.locator(".hero-gallery .good input").nth(19).focus()
+    page.keyboard.press("Shift+Space")
+    assert good() == [2, 19, 20, 21, 22]
+
+    browser.click_best(page, 20)
+    with browser.submitted(page):
+        page.keyboard.press("Space")
+    values = submitted_values(settings, run)
+    assert [index for index, value in values.items() if value != "bad"] == [2, 19, 20, 21, 22]
+    assert values[20] == "best"
+
+
 def test_none_is_good_is_doubted_only_beside_good_images(page: Page, settings: Settings):
     run = run_of(settings, 8)
     browser.label_all(page, str(run.project_url))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import FrameLocator, Page, expect
+from playwright.sync_api import FrameLocator, Page, Route, expect
 
 from backend.dashboard import access
 from backend.run.labelling import Labelling, Layout
@@ -60,7 +60,7 @@ class Watch:
         title = self.page.title()
         if title not in self.titles[-1:]:
             self.titles.append(title)
-        stage = self.page.locator("#stage")
+        stage = self.page.locator("#stage:not([inert])")
         if stage.is_visible() and in_frame(self.page).get_by_text(ENDED).is_visible():
             self._since = min(self._since, time.monotonic())
             if time.monotonic() - self._since > BLINK_SECONDS:
@@ -151,6 +151,40 @@ def test_a_page_of_another_site_opens_label_studio_in_a_tab(
     tab.fill("input[name=password]", service.label_studio.password)
     tab.keyboard.press("Enter")
     expect(tab.locator(".hero .lsf-image img")).to_be_visible()
+
+
+def test_an_image_that_somebody_else_has_open_comes_when_they_leave_it(
+    service: Service, pipeline: Path, page: Page
+):
+    run = service.wait(service.start_run(pipeline), State.labelling, epoch=0)
+    other = service.label_studio.invite("other@example.com", "thorns and roses")
+    held = other.get(f"/api/projects/{run.project_id}/next").json()["id"]
+    page.route("**/label.js", _asks_soon)
+    come_in(page, service, run)
+    watch, frame = Watch(page), in_frame(page)
+    for key in "gbt":
+        press(page, key)
+    nothing = page.get_by_text("Label Studio has no image for you now")
+    watch_until(watch, nothing.is_visible)
+    expect(page).to_have_title("1 open elsewhere · one rose")
+    page.wait_for_timeout(6000)  # asked again meanwhile, and none is there
+    watch.look()
+    expect(nothing).to_be_visible()
+
+    skipped = {"result": [], "was_cancelled": True}
+    assert other.post(f"/api/tasks/{held}/annotations/", json=skipped).is_success
+    watch_until(watch, lambda: frame.locator(".hero .lsf-image img").is_visible())
+    press(page, "b")
+    watch_until(watch, lambda: "epoch 2 of 2" in page.locator("#label").inner_text())
+    watch_until(watch, lambda: frame.locator(".hero .lsf-image img").is_visible())
+    assert watch.wrong == []
+
+
+def _asks_soon(route: Route) -> None:
+    script = route.fetch()
+    later = "const LATER = 60_000;"
+    assert later in script.text()
+    route.fulfill(response=script, body=script.text().replace(later, "const LATER = 2_000;"))
 
 
 @pytest.mark.parametrize("layout", ["image", "gallery"])

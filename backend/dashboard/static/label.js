@@ -7,6 +7,8 @@ const sound = document.getElementById("sound");
 const notify = document.getElementById("notify");
 const framed = stage !== null && sameSite(new URL(stage.dataset.stream), location);
 let shown = null; // the batch that stands in the frame
+let there = null; // the same, whatever is asked of it
+let empty = null; // the batch of which Label Studio has no task for whoever looks
 let told = null; // the phase and the batch that were told last
 let heard = null; // the last pulse
 let audio = null;
@@ -22,23 +24,29 @@ function sameSite(one, other) {
 }
 
 function follow() {
-  const { phase, batch, tell } = document.getElementById("label").dataset;
+  const { phase, batch, place, tell } = document.getElementById("label").dataset;
   const labelling = phase === "label";
   if (stage) {
     apart.hidden = framed || !labelling;
-    stage.hidden = !framed || !labelling;
-    const wanted = framed && labelling ? batch : null;
+    // Out of sight, it is still asked whether there is a task again; hidden, it would do nothing.
+    stage.inert = phase === "rest" && place === empty;
+    stage.hidden = !framed || !(labelling || stage.inert);
+    const wanted = stage.hidden ? null : batch;
     if (shown !== wanted) {
-      shown = wanted;
-      // `replace`, so that the browser's Back leads out of this page and not through its batches.
-      stage.contentWindow.location.replace(wanted === null ? "about:blank" : stage.dataset.stream);
+      [shown, there] = [wanted, place];
+      load(wanted === null ? "about:blank" : stage.dataset.stream);
     }
-    if (!stage.hidden && document.activeElement !== stage) hand();
+    if (labelling && framed && document.activeElement !== stage) hand();
   }
   document.body.classList.toggle("framed", framed && labelling);
   const now = `${phase} ${labelling ? batch : ""}`;
   if (told !== null && told !== now && !["wait", "rest"].includes(phase)) call(tell);
   told = now;
+}
+
+// `replace`, so that the browser's Back leads out of this page and not through its batches.
+function load(address) {
+  stage.contentWindow.location.replace(address);
 }
 
 // Near the end of a batch each label is seen at once, before Label Studio says that none is left.
@@ -74,6 +82,18 @@ document.addEventListener("change", ({ target }) => {
 document.addEventListener("click", ({ target }) => {
   if (target.id === "done") say("done", document.getElementById("label").dataset.place);
   if (target.id === "not-done") say("done", "");
+});
+
+// What Label Studio says by the script that its pages may carry. Where it has no task now, it is asked
+// again later: somebody may leave a task that they had open.
+const LATER = 60_000;
+window.addEventListener("message", ({ source, data }) => {
+  if (stage === null || source !== stage.contentWindow) return;
+  if (data === "hero: a task") say("done", "");
+  if (data !== "hero: no task" || shown === null) return;
+  empty = there;
+  say("done", there);
+  setTimeout(() => { if (stage.inert && shown === empty) load(stage.dataset.stream); }, LATER);
 });
 
 // The keys go to Label Studio, unless somebody uses a switch of this page. Not again and again: that
@@ -121,7 +141,7 @@ notify.addEventListener("change", async () => {
   if (notify.checked && (await Notification.requestPermission()) !== "granted") notify.checked = false;
 });
 document.getElementById("switches").hidden = false;
-stage?.addEventListener("load", () => { if (!stage.hidden) hand(); });
+stage?.addEventListener("load", () => { if (!stage.hidden && !stage.inert) hand(); });
 document.addEventListener("looked", follow);
 follow();
 say("me", localStorage.getItem("hero-me") ?? "");

@@ -177,11 +177,15 @@ class TestSeveralPeople:
         assert read_labelling_page(settings, store, made.id, done=here).phase == "rest"
         assert read_labelling_page(settings, store, made.id, done="3-9").phase == "label"
 
-    def test_whoever_labels_alone_has_no_such_page(self, one: MadeRun, settings, store: Store):
+    def test_whoever_labels_alone_has_images_open_elsewhere(
+        self, one: MadeRun, settings, store: Store
+    ):
         one.draw()
         one.vote("g", "b")
-        page = read_labelling_page(settings, store, one.id, "ann@example.com", "3-0")
+        page = read_labelling_page(settings, store, one.id, "ann@example.com")
         assert page.phase == "label"
+        page = read_labelling_page(settings, store, one.id, "ann@example.com", "3-0")
+        assert (page.phase, page.title) == ("rest", "6 open elsewhere")
 
 
 class TestHttp:
