@@ -1,11 +1,13 @@
 """hero+ on every prompt that the judge knows, with the preset's settings: does it hold anywhere?
 
     python -m benchmarks.prompts [--seeds 9101] [--only "cat|hand"] [--model tiny-sd3] [--finished]
+    python -m benchmarks.prompts --wrong 0.2
 
-A simulated annotator without errors labels until the run ends by itself, or for 512 labels. Then
-200 images from fresh noises of the run's model are judged, beside 200 of the pretrained one.
-No other prompts are kept as they are (`benchmarks.kept_prompts` measures what that does). One
-process a core; finished runs are kept beside the result file.
+A simulated annotator, who says the opposite of a share of the images if asked to, labels until the
+run ends by itself, or for 512 labels. Then 200 images from fresh noises of the run's model are
+judged, beside 200 of the pretrained one. No other prompts are kept as they are
+(`benchmarks.kept_prompts` measures what that does). One process a core; finished runs are kept
+beside the result file.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ LOW = 0.25
 def run_prompt(spec: dict[str, Any], on_stage: Callable[[str], None]) -> Row:
     """One run to its end; its row of the result file."""
     config, judge = make_config(**spec["config"]), Judge.load()
-    label = labels_of(Annotator(config.prompt, seed=config.seed, judge=judge))
+    wrong = spec.get("wrong", 0.0)
+    label = labels_of(Annotator(config.prompt, config.seed, error_rate=wrong, judge=judge))
 
     def successes_spread(
         run: Method[Any], name: str, noise: Noise, samples: Samples
@@ -66,10 +69,10 @@ def kept_spread(row: Row) -> float | None:
     return after / before if before and after else None
 
 
-def sheet(rows: Sequence[Row], model: str) -> Sheet:
+def sheet(rows: Sequence[Row], model: str, errors: str = "") -> Sheet:
     """A row a run, then means."""
     table = Sheet(
-        f"hero+ on {model}, fresh noises",
+        f"hero+ on {model}, fresh noises" + (f",{errors}" if errors else ""),
         [
             "prompt",
             "seed",
@@ -122,10 +125,12 @@ def main() -> None:
     parser.add_argument("--seeds", default="9101", help="comma-separated run seeds")
     parser.add_argument("--only", default="", help="a regular expression that prompts match")
     parser.add_argument("--model", default="tiny", help="tiny, tiny-sd3 or tiny-sdxl")
+    parser.add_argument("--wrong", type=float, default=0.0, help="share of the labels (0)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes, one a core")
     parser.add_argument("--finished", action="store_true", help="run nothing, show what there is")
     arguments = parser.parse_args()
-    out = RESULTS / f"{slug(f'prompts-{arguments.model}')}.json"
+    errors = f" {arguments.wrong} wrong" if arguments.wrong else ""
+    out = RESULTS / f"{slug(f'prompts-{arguments.model}{errors}')}.json"
     configs = [
         preset("tiny", model=arguments.model, prompt=prompt, seed=int(seed), keep="none")
         for seed in arguments.seeds.split(",")
@@ -138,6 +143,7 @@ def main() -> None:
             spec={
                 "weights": fingerprint.of_model(arguments.model, config.prompt),
                 "config": config.flat(),
+                **({"wrong": arguments.wrong} if arguments.wrong else {}),
             },
             kept=KeptRuns.beside(out),
             stages=config.epochs + 2,
@@ -148,7 +154,7 @@ def main() -> None:
     if arguments.finished:
         jobs = finished(jobs)
     rows = run_jobs(list(jobs.values()), run_prompt, arguments.jobs, screen)
-    write(out, "prompts", rows, sheet(rows, arguments.model), screen)
+    write(out, "prompts", rows, sheet(rows, arguments.model, errors), screen)
 
 
 if __name__ == "__main__":
