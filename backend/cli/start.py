@@ -244,7 +244,7 @@ def start(
             "--suggestions/--no-suggestions",
             rich_help_panel=LABEL,
             help="A gallery's page opens with what the model takes for good, where it is mostly "
-            "right. Default: yes.",
+            "right. Default: yes, with `--order sequential`.",
         ),
     ] = None,
     config: Annotated[

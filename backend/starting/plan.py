@@ -113,9 +113,11 @@ class Plan(Labelling):
 
     @property
     def labelling(self) -> Labelling:
-        """How people label."""
+        """How people label; suggestions by default where an image's place does not give away what
+        the model thinks of it."""
         fields = self.model_dump(include=set(Labelling.model_fields), exclude_unset=True)
-        return make_labelling(**{"suggestions": self.layout == "gallery", **fields})
+        suggestions = self.layout == "gallery" and self.order == "sequential"
+        return make_labelling(**{"suggestions": suggestions, **fields})
 
     def engine_fields(
         self, settings: Settings, inherited: Inherited | None = None

@@ -225,3 +225,20 @@ def test_one_prompt_of_a_file_is_a_run_of_one(settings: Settings):
 def test_prompts_that_cannot_be_used(settings: Settings, options: dict, said: str):
     with pytest.raises(BadInput, match=re.escape(said)):
         make_plan(settings, options)
+
+
+@pytest.mark.parametrize(
+    ("options", "suggests"),
+    [
+        ({"layout": "gallery"}, True),
+        ({"layout": "image"}, False),
+        ({"layout": "gallery", "order": "best-first"}, False),
+        ({"layout": "gallery", "order": "best-first", "suggestions": True}, True),
+        ({"layout": "gallery", "suggestions": False}, False),
+    ],
+)
+def test_a_gallery_suggests_where_an_images_place_says_nothing(
+    settings: Settings, options: dict, suggests: bool
+):
+    plan, _ = make_plan(settings, {"prompt": "1 hand", **options})
+    assert plan.labelling.suggestions is suggests
