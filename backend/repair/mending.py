@@ -19,7 +19,7 @@ from backend.engine_files import (
     trouble_of_batch,
     trouble_of_checkpoint,
 )
-from backend.errors import EngineFailed, HeroServiceError
+from backend.errors import DiskFull, EngineFailed, HeroServiceError
 from backend.files import SUMS, read_checked, sha256, this_machine, whole
 from backend.run.records import IMPORTED, Run
 from backend.run.records import Image as ShownImage
@@ -178,28 +178,30 @@ def mend(
         DiskFull
     """
     mender = Mender(settings, store, engine, run, on_progress)
-    _put_back(settings.run_dir(run.id))
+    home = settings.run_dir(run.id)
     found: list[Found] = []
     drawn = len(store.epochs(run.id))
     for epoch in range(run.epoch + 1):
+        _put_back(home)
         parts = [mender.checkpoint(epoch) if epoch else mender.beginning()]
         needed = epoch == run.epoch < drawn
         parts += [mender.batch(epoch, needed=needed), mender.images(epoch)]
         for each in chain(*parts):
             found.append(each)
             on_found(each)
-    for kept, _ in _all_aside(settings.run_dir(run.id)):
-        _remove(kept)
+    for kept, place in _all_aside(home):
+        if place.exists():
+            _remove(kept)
     return found
 
 
 @contextmanager
 def _set_aside(places: list[Path]) -> Iterator[None]:
     """Take files out of the way while others are made in their place: gone after the block, back
-    where they were if it fails.
+    where they were if they cannot be made.
 
-    What stands in a place by then stays: a mender that was stopped and wakes up takes nothing away
-    from the one that has gone on in its stead.
+    A mender whose step was dropped puts nothing back: the one that goes on in its stead may just be
+    making them, and does it for what is left (`_put_back`).
     """
     mine = f"{this_machine()}-{os.getpid()}{_ASIDE}"
     aside = {place: place.with_name(f".{place.name}.{mine}") for place in places}
@@ -209,7 +211,7 @@ def _set_aside(places: list[Path]) -> Iterator[None]:
             place.rename(kept)
     try:
         yield
-    except BaseException:
+    except (EngineFailed, DiskFull):
         for place, kept in aside.items():
             if kept.exists() and not place.exists():
                 kept.rename(place)
@@ -219,7 +221,8 @@ def _set_aside(places: list[Path]) -> Iterator[None]:
 
 
 def _put_back(home: Path) -> None:
-    """What a mending that was killed has taken out of the way: it says what people have seen."""
+    """What a mending that was killed or dropped has taken out of the way: it says what people have
+    seen."""
     for kept, place in _all_aside(home):
         if not place.exists():
             kept.rename(place)

@@ -216,6 +216,44 @@ def test_a_mender_that_wakes_up_takes_nothing_away(
     assert files_of(copied.home) == files_of(finished.settings.home)
 
 
+def test_a_mender_that_is_dropped_while_another_one_is_at_work_puts_nothing_back(
+    finished: Life, copied: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    """The other one has begun before, with an earlier batch."""
+    first, second = (batch_folder(copied, finished.id, epoch) for epoch in (0, 1))
+    flip(first / "images" / "0000.png")
+    flip(second / "images" / "0000.png")
+    dropped = mending._set_aside([second])
+    pid = mending.os.getpid()
+    does: list[Any] = [dropped.__enter__, lambda: dropped.__exit__(Dropped, Dropped(), None)]
+
+    def meanwhile(*_: object) -> None:
+        """At the first report of either batch."""
+        if len(does) == 2 or (len(does) == 1 and first.exists()):
+            with monkeypatch.context() as other:
+                other.setattr(mending.os, "getpid", lambda: pid + 1)
+                does.pop(0)()
+
+    store = Store.open(copied)
+    (run,) = store.runs()
+    found = repair.mend(copied, store, Engine(copied), run, meanwhile)
+    store.close()
+    assert does == []
+    assert [each.what for each in found] == ["the batch of epoch 1", "the batch of epoch 2"]
+    assert all(each.mended for each in found)
+    assert files_of(copied.home) == files_of(finished.settings.home)
+
+
+def test_what_a_dropped_mender_took_is_there_for_the_next(finished: Life, copied: Settings):
+    batch = batch_folder(copied, finished.id, 0)
+    (batch / "predictions.json").unlink()
+    with pytest.raises(Dropped), mending._set_aside([batch]):
+        raise Dropped
+    assert not batch.exists()
+    assert all(each.mended for each in mended(copied))
+    assert files_of(copied.home) == files_of(finished.settings.home)
+
+
 def test_what_is_damaged_once_more_meanwhile_is_not_called_mended(
     finished: Life, copied: Settings, monkeypatch: pytest.MonkeyPatch
 ):
