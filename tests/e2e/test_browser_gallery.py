@@ -197,6 +197,8 @@ def test_shift_and_dragging_mark_ranges(page: Page, settings: Settings):
     page.keyboard.press("Control+z")
     assert good() == [2]
     drag(21, 22)
+    page.mouse.move(5, 5, steps=3)  # nothing is held any more
+    assert good() == [2, 21, 22]
     page.locator(".hero-gallery .good input").nth(19).focus()
     page.keyboard.press("Shift+Space")
     assert good() == [2, 19, 20, 21, 22]

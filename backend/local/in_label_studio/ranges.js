@@ -39,6 +39,7 @@
   });
 
   document.addEventListener("pointermove", (event) => {
+    if (!(event.buttons & 1)) end(); // it was let go outside of the window
     const to = drag ? indexOf(nameAt(event)) : -1;
     if (to < 0 || to === drag.to) return;
     dragged = true;
@@ -49,7 +50,8 @@
   function end() {
     if (dragged && drag) {
       keep();
-      last = inputs()[drag.to].name;
+      last = inputs()[drag.to]?.name;
+      setTimeout(() => { dragged = false; }); // after the click, if there is one
     }
     drag = null;
   }
