@@ -13,9 +13,8 @@ from hero_engine.models.memory import (
     LEVELS,
     Level,
     gigabytes,
-    latents_of_pair,
+    latents_of_one,
     needed_bytes,
-    pairs_at_once,
     unavailable,
 )
 from hero_engine.models.size import model_size
@@ -57,33 +56,36 @@ def _what_helps(config: RunConfig, device: torch.device, doing: Doing, level: Le
     try:
         found = Found(config.model)
         size = model_size(found.files, found.family.network_name, found.family.left_out)
-        pair = latents_of_pair(config, found)
+        learning = doing == "learning"
+        one = latents_of_one(config, found, guided=config.method.guided_update or not learning)
         image = found.family.size_from(found.configs(config.sampling))
     except HeroError:
         return "Take a machine with more memory."
-    pairs = pairs_at_once(config) if doing == "learning" else 1
+    at_once = config.method.largest_pass if learning else 1
     helps: list[str] = []
 
-    def add(setting: str, less_level: Level, less_pairs: float) -> None:
+    def add(setting: str, less_level: Level, less_at_once: float) -> None:
         if size is None:
             return
         now, then = (
-            needed_bytes(each, size, device, pair * of)
-            for each, of in ((level, pairs), (less_level, less_pairs))
+            needed_bytes(each, size, device, one * of)
+            for each, of in ((level, at_once), (less_level, less_at_once))
         )
         helps.append(f"{setting} (about {gigabytes(now - then)} less)")
 
     for lower in LEVELS[LEVELS.index(level) + 1 :]:
         if not unavailable(lower, device, found):
-            add(f"--memory {lower}", lower, float(pairs))
-    if pairs > 1:
-        add("--set forward_batch_size=1", level, 1.0)
+            add(f"--memory {lower}", lower, float(at_once))
+    if at_once > 1:
+        least = config.method.model_copy(update={"forward_batch_size": 1}).largest_pass
+        if least < at_once:
+            add("--set forward_batch_size=1", level, float(least))
     drawn = config.sampling.model_dump()["sample_batch_size"]
     if doing == "drawing" and isinstance(drawn, int) and drawn > 1:
         helps.append(f"--set sample_batch_size={drawn // 2} (half of what is drawn at once)")
     if min(image) >= 2 * SMALLEST:
         height, width = (side // 2 // STEP * STEP for side in image)
-        add(f"--height {height} --width {width}", level, pairs / 4)
+        add(f"--height {height} --width {width}", level, at_once / 4)
     if not helps:
         return "Take a machine with more memory."
     return f"What helps, in a new run: {'; '.join(helps)}."

@@ -79,6 +79,16 @@ def test_what_helps_is_named_with_what_it_spares(make_config):
     assert "--set forward_batch_size=1" not in said("drawing", "high", forward_batch_size=8)
 
 
+def test_a_smaller_pass_is_not_advised_where_there_is_none(make_config):
+    """D3PO's smallest is a good image with a bad one."""
+    config = make_config(method="d3po", forward_batch_size=2, guidance_scale=3.0)
+    with (
+        pytest.raises(TooLittleMemory, match="Take a machine with more memory"),
+        memory_errors(config, torch.device("cpu"), "learning", "low"),
+    ):
+        refuse()
+
+
 def test_where_nothing_helps_it_is_said(make_config):
     config = make_config(sample_batch_size=1)
     with (

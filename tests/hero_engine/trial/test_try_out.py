@@ -81,10 +81,13 @@ def test_broken_weights_are_found_before_anything_is_drawn(make_config, monkeypa
         ("ddpo", {"trained_steps": "all"}, 32, 16, 0),
         # 4 preferences of 2 images, and every image scored by the pretrained model.
         ("d3po", {}, 16, 8, 16),
-        # 120 steps of 16 latents and 8 held ones; 16 of the pretrained model's with a weight.
-        ("hero+", {}, 2880, 16, 0),
-        ("hero+", {"held_share": 0.0}, 1920, 16, 0),
-        ("hero+", {"preservation_weight": 1.0, "denoising_steps": 3}, 120, 16, 0),
+        # 120 steps of 16 latents and 8 held ones; 16 of the pretrained model's with a weight, and 8
+        # of a prompt that is kept. The pretrained model is asked about all of them.
+        ("hero+", {}, 2880, 16, 2880),
+        ("hero+", {"held_share": 0.0}, 1920, 16, 1920),
+        ("hero+", {"preservation_weight": 1.0, "denoising_steps": 3}, 120, 16, 120),
+        ("hero+", {"keep": "a rose", "denoising_steps": 3}, 96, 16, 96),
+        ("hero+", {"pretrained_weight": 0.0}, 2880, 16, 960),
         ("dreambooth", {"denoising_batch_size": 4}, 160, 4, 0),
         ("dreambooth", {"prior_weight": 0}, 320, 16, 0),
     ],
