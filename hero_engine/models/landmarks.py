@@ -68,6 +68,7 @@ _BY_CLASS: dict[str, Callable[[Mapping[str, Any]], Landmarks]] = {
     "AutoencoderKL": _autoencoder,
     "SD3Transformer2DModel": _sd3,
     "FluxTransformer2DModel": _flux,
+    "Flux2Transformer2DModel": _flux,
     "CLIPTextModel": _clip,
     "CLIPTextModelWithProjection": _clip,
     "T5EncoderModel": _t5,

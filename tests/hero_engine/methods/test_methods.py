@@ -14,6 +14,7 @@ from hero_engine.methods.check_run import check_run
 from hero_engine.methods.table import METHODS
 from hero_engine.models.export import export_noise
 from hero_engine.models.flux import Flux
+from hero_engine.models.flux2 import Flux2Klein
 from hero_engine.models.sd3 import StableDiffusion3
 from hero_engine.storage.batch import Feedback
 from hero_engine.storage.checkpoint import Checkpoint
@@ -47,8 +48,8 @@ def create(make_config):
 
 @pytest.fixture(params=MAKERS)
 def create_in_family(request, create, pipelines, monkeypatch):
-    """`create` with a model of each family; T5 gives 16 tokens, most of which would be padding."""
-    for family in (StableDiffusion3, Flux):
+    """`create` with a model of each family that reads 16 tokens, few of them padding."""
+    for family in (StableDiffusion3, Flux, Flux2Klein):
         monkeypatch.setattr(family, "max_sequence_length", 16)
     return partial(create, model=str(pipelines[request.param]))
 

@@ -24,6 +24,7 @@ LIES = [
     ("sd3", "text_encoder_3", "d_model", "shared.weight"),
     ("flux", "transformer", "joint_attention_dim", "context_embedder.weight"),
     ("flux", "transformer", "in_channels", "x_embedder.weight"),
+    ("flux2", "transformer", "joint_attention_dim", "context_embedder.weight"),
 ]
 
 
@@ -35,7 +36,7 @@ def looked_at(folder):
 def test_whole_pipelines_are_taken_and_their_classes_known(pipelines, name):
     looked_at(pipelines[name])
     kinds = {kind for _, kind in locate(str(pipelines[name])).networks(LEFT_OUT).values()}
-    assert name == "z_image" or kinds <= _BY_CLASS.keys()
+    assert name in ("z_image", "flux2") or kinds <= _BY_CLASS.keys()
 
 
 @pytest.mark.parametrize(("name", "part", "field", "tensor"), LIES)
