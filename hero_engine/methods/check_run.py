@@ -25,11 +25,13 @@ def check_run(config: RunConfig) -> list[str]:
         check_reward(settings)
     model = Found(config.model)
     download = check_model(model)
-    if isinstance(settings, TrajectorySettings) and model.has_few_steps:
+    if isinstance(settings, TrajectorySettings) and (by := model.few_steps_by):
+        otherwise = " (if its name is wrong, give it another)" if by == "name" else ""
         raise ConfigError(
-            f"{config.model.name} is a model of few steps, from which {settings.name} cannot "
-            "learn: it learns by the noise in each of many steps; set method to hero+, dreambooth "
-            "or prompt, or choose the model that this one was distilled from."
+            f"{config.model.name} is a model of few steps, as its {by} says{otherwise}, from which "
+            f"{settings.name} cannot learn: it learns by the noise in each of many steps; set "
+            "method to hero+, dreambooth or prompt, or choose the model that this one was "
+            "distilled from."
         )
     device = device_for(config)
     model.check_size(config.sampling)
