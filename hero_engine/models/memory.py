@@ -87,8 +87,8 @@ HIGH = MemoryPlan("high")
 
 
 def gigabytes(count: int) -> str:
-    """Bytes for people."""
-    return f"{count / 1e9:.1f} GB"
+    """Bytes for people; of less than a tenth in MB."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"
 
 
 def plan_memory(config: RunConfig, found: Found, device: torch.device) -> MemoryPlan | None:

@@ -24,7 +24,12 @@ SMALLEST: Final = 256
 """Side of an image, in pixels, below which none is advised."""
 STEP: Final = 64
 
-_SAID_BY_ALLOCATORS = ("out of memory", "not enough memory", "can't allocate memory")
+_SAID_BY_ALLOCATORS = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "could not create a primitive",  # oneDNN's, whose convolutions the CPU uses
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from hero_engine.errors import UnusableImages
+from hero_engine.errors import TooLittleMemory, UnusableImages
 from hero_engine.methods.base import Method
 from hero_engine.methods.table import METHODS
 from hero_engine.models.policy import Policy
-from hero_engine.trial.batch_size import even_sizes
-from hero_engine.trial.try_out import try_out
+from hero_engine.trial.batch_size import DoesNotFit, even_sizes
+from hero_engine.trial.try_out import _Trial, try_out
 from tests.hero_engine.tiny import MAKERS
 
 EXTRAS = {"prompt": {"enhanced_prompt": "one very red rose"}}
@@ -50,6 +50,21 @@ def test_numbers_that_were_said_are_kept(make_config):
     decided, forecast = try_out(config)
     assert decided == config
     assert (forecast.images_at_once, forecast.latents_at_once) == (5, 3)
+
+
+@pytest.mark.parametrize(
+    ("part", "doing"), [("drawing", "drawing"), ("learning", "learning"), ("embedding", "learning")]
+)
+def test_too_little_memory_is_a_sentence_that_says_what_helps(
+    make_config, monkeypatch, part, doing
+):
+    def refuse(*_):
+        raise DoesNotFit("2 GB")
+
+    monkeypatch.setattr(_Trial, part, refuse)
+    said = f"does not suffice for {doing} with memory high; .* --memory low .about . MB less"
+    with pytest.raises(TooLittleMemory, match=said):
+        try_out(make_config())
 
 
 def test_a_run_that_was_tried_draws_the_same(make_config):
