@@ -50,13 +50,17 @@ def memory_errors(
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
+        helps = "; ".join(what_helps(config, device, doing, level))
+        said = (
+            f"What helps, in a new run: {helps}." if helps else "Take a machine with more memory."
+        )
         raise TooLittleMemory(
             f"The memory of the {device.type} does not suffice for {doing} with memory {level}; "
-            f"nothing was changed. {_what_helps(config, device, doing, level)}"
+            f"nothing was changed. {said}"
         ) from error
 
 
-def _what_helps(config: RunConfig, device: torch.device, doing: Doing, level: Level) -> str:
+def what_helps(config: RunConfig, device: torch.device, doing: Doing, level: Level) -> list[str]:
     """The settings that take less, each with what it spares by the estimate."""
     try:
         found = Found(config.model)
@@ -65,7 +69,7 @@ def _what_helps(config: RunConfig, device: torch.device, doing: Doing, level: Le
         one = latents_of_one(config, found, guided=config.method.guided_update or not learning)
         image = found.family.size_from(found.configs(config.sampling))
     except HeroError:
-        return "Take a machine with more memory."
+        return []
     at_once = config.method.largest_pass if learning else 1
     helps: list[str] = []
 
@@ -91,6 +95,4 @@ def _what_helps(config: RunConfig, device: torch.device, doing: Doing, level: Le
     if min(image) >= 2 * SMALLEST:
         height, width = (side // 2 // STEP * STEP for side in image)
         add(f"--height {height} --width {width}", level, at_once / 4)
-    if not helps:
-        return "Take a machine with more memory."
-    return f"What helps, in a new run: {'; '.join(helps)}."
+    return helps
