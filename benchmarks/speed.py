@@ -21,6 +21,7 @@ import resource
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -33,16 +34,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from backend.local.torch_environment import TORCH_ENVIRONMENT
 from benchmarks.cells import RESULTS
+from benchmarks.full_size import half_good
 from benchmarks.jobs import command, console
 from benchmarks.speed_parts import BARE_BATCHES, PEERS, Bench
+from benchmarks.watched_passes import Pass, watched
 from hero_engine.config import RunConfig
-from hero_engine.diffusion.kernel import Denoiser
 from hero_engine.feedback.noise_bank import NoiseBank
 from hero_engine.methods.base import Method
 from hero_engine.methods.make_config import make_config
-from hero_engine.methods.pretrained_pull import latents_in_a_pass
 from hero_engine.presets import preset
-from hero_engine.storage.batch import Feedback
 
 SPEED = RESULTS / "speed.json"
 MATRIX = 1024
@@ -63,6 +63,8 @@ PEER_IMAGES = PEERS[PEER]
 CLOCKS = ("seconds", "cpu_seconds")
 ROUNDS_ALONE = 10
 """How often each of the network's passes is timed."""
+FEW_STEPS = {"num_inference_steps": 2, "denoising_steps": 8, "embedding_steps": 4}
+"""Enough of each for the largest memory of an epoch: two of the pretrained model's passes."""
 
 
 def in_turns(actions: dict[str, Callable[[], object]], repeats: int, bench: Bench) -> Figures:
@@ -130,56 +132,37 @@ def by_trained_steps(config: RunConfig, repeats: int) -> Figures:
 def plus_epoch(config: RunConfig) -> Figures:
     """A whole epoch of hero+ by the tiny preset with all of its steps, half of its images good;
     what it is made of; and what the network alone takes of it."""
-    every = {"denoising_repeats": 0, "denoising_full_share": 0.0}
-    run = Method.create(preset("tiny", model=config.model.name, seed=config.seed, **every))
-    n = run.config.images_per_epoch
-    clocks = [_clocks()]
-    batch = run.generate()
-    clocks.append(_clocks())
-    run.learn(batch, Feedback((True, False) * (n // 2), best=0))
-    clocks.append(_clocks())
+    run = plus_run(config)
+    with watched(run.policy) as passes:
+        clocks = [_clocks()]
+        batch = run.generate()
+        clocks.append(_clocks())
+        run.learn(batch, half_good(batch))
+        clocks.append(_clocks())
     return {
         PLUS_EPOCH: _between(clocks[0], clocks[2]),
         f"{PLUS_EPOCH}: drawing": _between(clocks[0], clocks[1]),
         f"{PLUS_EPOCH}: learning": _between(clocks[1], clocks[2]),
-        f"{PLUS_EPOCH}: the network alone": network_alone(run),
+        f"{PLUS_EPOCH}: the network alone": network_alone(run, passes),
     }
 
 
-def network_alone(run: Method[Any]) -> Figures:
-    """The network's passes of that epoch with nothing between them, by the fastest of each kind."""
-    policy, sampling, settings = run.policy, run.config.sampling, run.settings
-    images, size = run.config.images_per_epoch, settings.denoising_batch_size
-    guided, plain = policy.denoiser(run.prompt), policy.denoiser(run.prompt, guided=False)
-    wide = latents_in_a_pass(sampling)
+def plus_run(config: RunConfig, **settings: Any) -> Method[Any]:
+    """hero+ by the tiny preset, which makes all of its steps whatever people say."""
+    every = {"denoising_repeats": 0, "denoising_full_share": 0.0}
+    return Method.create(
+        preset("tiny", model=config.model.name, seed=config.seed, **every, **settings)
+    )
 
-    def given(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.randn(count, *policy.latent_shape), torch.full((count,), 500)
 
-    def forward(denoise: Denoiser, count: int) -> None:
-        with torch.no_grad():
-            denoise(*given(count))
-
-    def there_and_back(count: int) -> None:
-        plain(*given(count)).square().mean().backward()
-
-    passes: dict[str, tuple[float, Callable[[], object]]] = {
-        "drawing": (
-            sampling.num_inference_steps * images / sampling.images_at_once,
-            partial(forward, guided, sampling.images_at_once),
-        ),
-        "pull": (settings.denoising_steps * size / wide, partial(forward, plain, wide)),
-        "update": (settings.denoising_steps, partial(there_and_back, size)),
-    }
-    rounds = [
-        {name: _timed(action) for name, (_, action) in passes.items()} for _ in range(ROUNDS_ALONE)
-    ]
+def network_alone(run: Method[Any], passes: Counter[Pass]) -> Figures:
+    """These passes with nothing between them, by the fastest of each kind."""
+    rounds = [{one: _timed(partial(one.alone, run)) for one in passes} for _ in range(ROUNDS_ALONE)]
     return {
-        "unet_evaluations": 0,
+        "unet_evaluations": sum(one.evaluations * count for one, count in passes.items()),
         **{
             clock: sum(
-                count * min(found[name][clock] for found in rounds)
-                for name, (count, _) in passes.items()
+                count * min(found[one][clock] for found in rounds) for one, count in passes.items()
             )
             for clock in CLOCKS
         },
@@ -265,6 +248,12 @@ def trajectories(config: RunConfig) -> list[Figures]:
 
 def peak_memory(config: RunConfig, part: str) -> Figures:
     """Resident memory before the part and at its peak, in this process."""
+    if part == PLUS_EPOCH:
+        run = plus_run(config, **FEW_STEPS)
+        loaded = _resident()
+        batch = run.generate()
+        run.learn(batch, half_good(batch))
+        return {"loaded_megabytes": loaded, "peak_megabytes": _resident()}
     if part.startswith("update"):
         # So that not the sampling of the batch is what takes most.
         steps = config.flat()["trained_steps"]
@@ -284,7 +273,7 @@ def peak_memory(config: RunConfig, part: str) -> Figures:
     return {"loaded_megabytes": loaded, "peak_megabytes": _resident()}
 
 
-PARTS = ("sampling", f"{BARE}, 32 at once", "embedding", "update", f"{LOOP}, {PEER}")
+PARTS = ("sampling", f"{BARE}, 32 at once", "embedding", "update", f"{LOOP}, {PEER}", PLUS_EPOCH)
 
 
 def _resident() -> float:

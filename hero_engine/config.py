@@ -123,8 +123,16 @@ class MethodSettings(Part):
     """Whether judged images are enough for it, without the steps in which they were drawn."""
     several_prompts: ClassVar[bool] = False
     """Whether one run of it can learn several prompts."""
+    guided_update: ClassVar[bool] = True
+    """Whether its update takes the network's prediction under guidance."""
 
     name: str = Field(description="What learns from the feedback: `hero methods` lists them.")
+
+    @property
+    def largest_pass(self) -> int:
+        """Latents in the largest forward pass of the update, without those of guidance; 1 where the
+        trial has yet to find it (`auto`), and where nothing is learned."""
+        return 1
 
     def problem(self, sampling: SamplingSettings) -> str | None:
         """What is wrong with these settings beside those of sampling, as a clause."""

@@ -53,10 +53,15 @@ def code(fields: Mapping[str, Any], use: "PlainUse", model: str, lora: str, repo
         arguments["negative_prompt"] = fields["negative_prompt"]
     if use.max_sequence_length:
         arguments["max_sequence_length"] = use.max_sequence_length
+    negative = arguments.pop("negative_prompt", None)
     said = "".join(f"    {name}={value!r},\n" for name, value in arguments.items())
+    if negative is not None and use.pipeline == "Flux2KleinPipeline":  # which takes it encoded
+        said += f"    negative_prompt_embeds=pipe.encode_prompt({negative!r})[0],\n"
+    elif negative is not None:
+        said += f"    negative_prompt={negative!r},\n"
     return (
         f"import torch\nfrom diffusers import {loader}\n\n"
         f"pipe = {expression}\n"
         f"pipe.load_lora_weights({repository!r}, weight_name={lora!r})\n"
-        f"image = pipe(\n    {fields['prompt']!r},\n{said}).images[0]\n"
+        f"image = pipe(\n    prompt={fields['prompt']!r},\n{said}).images[0]\n"
     )

@@ -43,7 +43,7 @@ pipe = {loading}
 generator = torch.Generator().manual_seed(0)
 noises = draw(4, generator)
 images = pipe(
-    {prompt!r},
+    prompt={prompt!r},
     num_images_per_prompt=len(noises),
     num_inference_steps={num_inference_steps},
     guidance_scale={guidance_scale},
@@ -90,6 +90,16 @@ _Z_IMAGE = {
     negative_prompt={negative_prompt!r},
 """,
 }
+_FLUX_2 = {
+    **_FLOW,
+    "arguments": """    # the network takes four pixels as one
+    latents=noises.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).permute(0, 1, 3, 5, 2, 4)
+    .flatten(1, 3),
+    height=noises.shape[2] * pipe.vae_scale_factor,
+    width=noises.shape[3] * pipe.vae_scale_factor,
+    negative_prompt_embeds=pipe.encode_prompt({negative_prompt!r})[0],
+""",
+}
 _SDXL = {
     **_DDIM,
     "arguments": _DDIM["arguments"]
@@ -103,6 +113,7 @@ _DRAWING = {
     "FluxPipeline": _FLUX,
     "ZImagePipeline": _Z_IMAGE,
     "QwenImagePipeline": _QWEN,
+    "Flux2KleinPipeline": _FLUX_2,
 }
 """How other pipelines than Stable Diffusion's draw from noises."""
 

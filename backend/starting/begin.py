@@ -13,7 +13,6 @@ from backend.show import forecast
 from backend.starting.going_on import Inherited, inherited
 from backend.starting.importing import Read, read_for
 from backend.starting.plan import make_plan
-from backend.starting.start_run import missing_people, reach, start_run, untested_version
 from backend.store import Store
 
 Trial = Callable[[engine.RunConfig], tuple[engine.RunConfig, engine.Forecast | None]]
@@ -54,6 +53,9 @@ def begin(
     plan, config = make_plan(settings, options, file, inherit)
     for said in [*plan.notes, *engine.check(config)]:
         note(said)
+    # Label Studio's SDK takes as long to load as all of these checks
+    from backend.starting.start_run import missing_people, reach, start_run, untested_version
+
     judged = None
     if read is not None:
         config, judged = read_for(config, plan.labelling, read, note)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
+from unicodedata import category
 
 import yaml
 from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, field_validator
@@ -195,7 +196,7 @@ def make_plan(
     except ValidationError as error:
         problems = "; ".join(
             f"{place(str(problem['loc'][0])) if problem['loc'] else 'labelling'}: "
-            f"{problem['msg'].removeprefix('Value error, ')}{_given(problem)}"
+            f"{_wrong(problem)}{_given(problem)}"
             for problem in error.errors()
         )
         raise BadInput(f"Cannot start the run: {problems}.") from error
@@ -234,7 +235,7 @@ def _criteria(plan: Plan, config: engine.RunConfig) -> dict[str, Any]:
 
 
 def _check_text(option: str, value: Any) -> None:
-    """Raise `BadInput` if a text in there cannot be stored or shown as UTF-8."""
+    """Raise `BadInput` if a text in there cannot be stored or shown."""
     if isinstance(value, Mapping):
         value = [*value, *value.values()]
     if isinstance(value, list | tuple):
@@ -249,6 +250,12 @@ def _check_text(option: str, value: Any) -> None:
                 f"{error.start + 1}. character are not UTF-8; type it anew, or set the "
                 "terminal's encoding to UTF-8."
             ) from error
+        for place, character in enumerate(value, 1):
+            if category(character) == "Cc" and not character.isspace():
+                raise BadInput(
+                    f"Cannot start the run: {option} is no text: its {place}. character is a "
+                    f"control character ({character!r}); type it anew."
+                )
 
 
 def _leave_out_foreign(
@@ -314,6 +321,12 @@ def file_keys() -> list[str]:
     """What a file may set. Criteria by prompt stand in `prompts`."""
     fields = Plan.model_fields.items()
     return [field.alias or name for name, field in fields if name != "criteria_by_prompt"]
+
+
+def _wrong(problem: Any) -> str:
+    if problem["type"] == "string_type":
+        return "this should be text; put quotes round it"
+    return str(problem["msg"]).removeprefix("Value error, ")
 
 
 def _given(problem: Any) -> str:

@@ -11,6 +11,7 @@ from hero_engine.methods.shared_settings import TrajectorySettings
 from hero_engine.models.checking import check_model
 from hero_engine.models.loading import Found, prompt_warnings
 from hero_engine.models.memory import plan_memory
+from hero_engine.models.out_of_memory import what_helps
 from hero_engine.models.policy import device_for
 
 
@@ -25,11 +26,13 @@ def check_run(config: RunConfig) -> list[str]:
         check_reward(settings)
     model = Found(config.model)
     download = check_model(model)
-    if isinstance(settings, TrajectorySettings) and model.has_few_steps:
+    if isinstance(settings, TrajectorySettings) and (by := model.few_steps_by):
+        otherwise = " (if its name is wrong, give it another)" if by == "name" else ""
         raise ConfigError(
-            f"{config.model.name} is a model of few steps, from which {settings.name} cannot "
-            "learn: it learns by the noise in each of many steps; set method to hero+, dreambooth "
-            "or prompt, or choose the model that this one was distilled from."
+            f"{config.model.name} is a model of few steps, as its {by} says{otherwise}, from which "
+            f"{settings.name} cannot learn: it learns by the noise in each of many steps; set "
+            "method to hero+, dreambooth or prompt, or choose the model that this one was "
+            "distilled from."
         )
     device = device_for(config)
     model.check_size(config.sampling)
@@ -55,7 +58,8 @@ def check_run(config: RunConfig) -> list[str]:
         warnings.append("The negative prompt is not used: this model takes none.")
     plan = plan_memory(config, model, device) if not download else None
     if plan is not None and (plan.lean or not plan.fits):
-        warnings.append(plan.sentence())
+        helps = [] if plan.fits else what_helps(config, device, "learning", plan.level)
+        warnings.append(plan.sentence() + (f" What helps: {'; '.join(helps)}." if helps else ""))
     if download:
         warnings.append(
             f"{config.model.name} is not on this machine yet: {download / 1e9:.1f} GB are "

@@ -46,8 +46,7 @@ class D3po(TrajectoryMethod[D3poSettings]):
 
     def workload(self) -> Workload:
         """Of preferences between as many good images as bad ones, and of the reference's scores."""
-        at_once = 2 * max(1, self.settings.minibatch_size // 2)
-        return policy_gradient.pairs_workload(self, at_once=at_once, scored=True)
+        return policy_gradient.pairs_workload(self, scored=True)
 
     def _learn(
         self, batch: Batch, feedback: Feedback, report: Report, on_progress: OnProgress | None
@@ -61,7 +60,7 @@ class D3po(TrajectoryMethod[D3poSettings]):
             part
             for _ in range(settings.inner_epochs)
             for part in draw_preferences(summary.good, summary.bad, generator).split(
-                max(1, settings.minibatch_size // 2)
+                settings.images_in_a_step // 2
             )
         ]
         with timed(report, "update"):

@@ -26,3 +26,13 @@ class D3poSettings(TrajectorySettings):
         "rescaled by the latent's dimensions as clip_range is; the tiny model's benchmarks take "
         "0.003.",
     )
+
+    @property
+    def images_in_a_step(self) -> int:
+        """As many good ones as bad ones."""
+        return 2 * max(1, self.minibatch_size // 2)
+
+    @property
+    def largest_pass(self) -> int:
+        """As many of good images as of bad ones."""
+        return 2 * max(1, super().largest_pass // 2)

@@ -114,15 +114,19 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         """Of `denoising_steps` full steps."""
         settings, generator = self.settings, self._stream("trial")
         denoise = self.policy.denoiser(self.prompt, guided=False)
-        losses_of, size = self._losses(denoise), settings.denoising_batch_size
-        of_a_step = size * (2 if settings.preservation_weight else 1) + self._held_latents
+        steps, size, pulled = settings.denoising_steps, settings.denoising_batch_size, self._pulled
 
         def losses(latents: Float[Tensor, "batch c h w"]) -> Float[Tensor, " batch"]:
             parts = self._noised(latents, self._first_step_latents(len(latents)), generator)
-            (part,) = self._targets(denoise, [[Noised.concatenate(parts)]])[0]
-            return losses_of(part.to(self.policy.device))
+            part = Noised.concatenate(parts).to(self.policy.device)
+            return _errors(part, part.predicted(denoise))
 
-        return Workload(losses, latents=settings.denoising_steps * of_a_step, at_once=size)
+        return Workload(
+            losses,
+            latents=steps * (size + pulled),
+            at_once=size,
+            scored=steps * (pulled + (size if settings.pretrained_weight else 0)),
+        )
 
     def _keep(self, part: PromptPart) -> None:
         self.replays[part.number] = self.replays[part.number].add(part.batch, part.feedback)
@@ -281,8 +285,8 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         """What a step, by its number, holds to the pretrained model: the cleaner noise levels, the
         prior, and one of the kept prompts in turn."""
         settings, process = self.settings, self.policy.forward_process
-        size, held = settings.denoising_batch_size, self._held_latents
-        first, few = self._first_step_latents(size), ceil(size / 2)
+        size, held, few = settings.denoising_batch_size, self._held_latents, self._kept_latents
+        first = self._first_step_latents(size)
         of_prior = self.policy.denoiser(prior_prompt(self.policy, settings), guided=False)
         of_kept = [
             (self.policy.denoiser(kept, guided=False), examples.only(number))
@@ -358,15 +362,12 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         """The error of v, and the pull to the pretrained model."""
         weight = self.settings.pretrained_weight
 
-        def errors(part: Noised, prediction: Tensor) -> Float[Tensor, " batch"]:
-            return squared_errors(prediction, part.target) * part.v_weight
-
         def alone(part: Noised) -> Float[Tensor, " batch"]:
-            return errors(part, part.predicted(denoise))
+            return _errors(part, part.predicted(denoise))
 
         def with_pull(part: Compared) -> Float[Tensor, " batch"]:
             prediction = part.predicted(denoise)
-            return errors(part, prediction) + weight * part.change(prediction)
+            return _errors(part, prediction) + weight * part.change(prediction)
 
         return with_pull if weight else alone
 
@@ -379,6 +380,18 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
     def _held_latents(self) -> int:
         """How many latents a step has at the others."""
         return ceil(self.settings.denoising_batch_size / 2) if self.settings.held_share else 0
+
+    @property
+    def _kept_latents(self) -> int:
+        """How many it has of a prompt that shall stay as it is."""
+        kept = self.settings.kept_beside(self.prompts)
+        return ceil(self.settings.denoising_batch_size / 2) if kept else 0
+
+    @property
+    def _pulled(self) -> int:
+        """How many latents of a step are held to the pretrained model, beside the good ones."""
+        of_prior = self.settings.denoising_batch_size if self.settings.preservation_weight else 0
+        return self._held_latents + of_prior + self._kept_latents
 
     def _tensors(self) -> dict[str, dict[str, Tensor]]:
         prior = {} if self.prior is None else {"prior": {"latents": self.prior}}
@@ -405,6 +418,11 @@ class HeroPlus(FeedbackMethod[HeroPlusSettings]):
         self.prior = tensors["prior"]["latents"] if "prior" in tensors else None
         if self.settings.keep_best:
             self.standing = Standing.of(facts["standing"], under(CHAMPION, tensors))
+
+
+def _errors(part: Noised, prediction: Float[Tensor, "batch c h w"]) -> Float[Tensor, " batch"]:
+    """Of v, in a network's prediction."""
+    return squared_errors(prediction, part.target) * part.v_weight
 
 
 def _held(pull: Pull, parts: Sequence[Compared]) -> list[Term[Compared]]:

@@ -273,11 +273,9 @@ def rescored(
     return Transitions(transitions.steps, transitions.z_t, transitions.z_prev, fresh)
 
 
-def pairs_workload(method: TrajectoryMethod[Any], *, at_once: int, scored: bool) -> Workload:
-    """Of `inner_epochs` passes over all trained steps of all images.
-
-    `at_once` images are in an optimizer step; `scored` is whether all pairs go forward once before.
-    """
+def pairs_workload(method: TrajectoryMethod[Any], *, scored: bool) -> Workload:
+    """Of `inner_epochs` passes over all trained steps of all images; `scored` is whether all pairs
+    go forward once before."""
     denoise = method.policy.denoiser(method.prompt)
     step, trained = method.schedule.trainable[-1], method.trained_steps
     pairs = method.config.images_per_epoch * trained
@@ -290,7 +288,7 @@ def pairs_workload(method: TrajectoryMethod[Any], *, at_once: int, scored: bool)
     return Workload(
         losses,
         latents=method.settings.inner_epochs * pairs,
-        at_once=trained * min(at_once, method.config.images_per_epoch),
+        at_once=trained * min(method.settings.images_in_a_step, method.config.images_per_epoch),
         scored=pairs if scored else 0,
     )
 
@@ -303,9 +301,7 @@ class PolicyGradientMethod(TrajectoryMethod[Settings]):
 
     def workload(self) -> Workload:
         """The update's, and that of scoring again where the sampler rounds unlike it."""
-        return pairs_workload(
-            self, at_once=self.settings.minibatch_size, scored=self.policy.sampler_differs
-        )
+        return pairs_workload(self, scored=self.policy.sampler_differs)
 
     def _policy_gradient(
         self,

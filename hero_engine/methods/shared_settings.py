@@ -30,6 +30,11 @@ class LearningSettings(MethodSettings):
         """`forward_batch_size` as a number: 2 where it is `auto` and no trial was made."""
         return 2 if self.forward_batch_size == "auto" else self.forward_batch_size
 
+    @property
+    def largest_pass(self) -> int:
+        """`forward_batch_size`, as long as a step of the optimizer has so many."""
+        return 1 if self.forward_batch_size == "auto" else self.forward_batch_size
+
 
 class TrajectorySettings(LearningSettings):
     """Of methods that learn from the denoising steps of the batch."""
@@ -51,6 +56,19 @@ class TrajectorySettings(LearningSettings):
         8, ge=1, description="Images in one optimizer step (64 / 8 = 8 steps per epoch)."
     )
     inner_epochs: int = Field(1, ge=1, description="Passes over the batch in an update.")
+
+    @property
+    def images_in_a_step(self) -> int:
+        """Of the optimizer."""
+        return self.minibatch_size
+
+    @property
+    def largest_pass(self) -> int:
+        """No more than all trained steps of these images."""
+        most = super().largest_pass
+        if self.trained_steps == "all":
+            return most
+        return min(most, self.images_in_a_step * self.trained_steps)
 
     def problem(self, sampling: SamplingSettings) -> str | None:
         """More steps to train on than an image has."""
@@ -122,6 +140,8 @@ class FeedbackSettings(LearningSettings):
 class DenoisingSettings(LearningSettings):
     """Of methods that learn by the denoising loss on images that people called good."""
 
+    guided_update = False
+
     denoising_steps: int = Field(20, ge=1, description="Steps on the denoising loss per epoch.")
     denoising_lr: float = Field(3e-4, gt=0.0, description="AdamW's learning rate in those steps.")
     denoising_batch_size: int = Field(16, ge=1, description="Latents in one of those steps.")
@@ -131,3 +151,8 @@ class DenoisingSettings(LearningSettings):
         "not the run's own.",
     )
     prior_images: int = Field(32, ge=1, description="Number of those images.")
+
+    @property
+    def largest_pass(self) -> int:
+        """Each term of a step's loss goes through the network by itself."""
+        return min(super().largest_pass, self.denoising_batch_size)

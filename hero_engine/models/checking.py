@@ -9,6 +9,7 @@ import torch
 from diffusers import ModelMixin
 
 from hero_engine.errors import ModelNotFound
+from hero_engine.models.hub import first_line
 from hero_engine.models.kinds import check_kind
 from hero_engine.models.landmarks import another_network, mismatch
 from hero_engine.models.loading import Found
@@ -54,8 +55,9 @@ def _described(kind: Any, config: Mapping[str, Any], name: str, part: str) -> Sh
                 network = kind(kind.config_class.from_dict(dict(config)))
     except Exception as error:  # a configuration can be wrong in as many ways as there are classes
         raise ModelNotFound(
-            f"The {part}/config.json of {name!r} describes no {kind.__name__} ({error}); download "
-            "it again."
+            f"The {part}/config.json of {name!r} describes no {kind.__name__} "
+            f"({first_line(error) if str(error) else 'its values do not fit each other'}); "
+            "download it again."
         ) from error
     return {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
 

@@ -10,6 +10,7 @@ FAMILIES = {
     "FluxPipeline": "hero_engine.models.flux:Flux",
     "ZImagePipeline": "hero_engine.models.z_image:ZImage",
     "QwenImagePipeline": "hero_engine.models.qwen_image:QwenImage",
+    "Flux2KleinPipeline": "hero_engine.models.flux2:Flux2Klein",
 }
 """Where each family lives; loaded when it is used."""
 _OTHER_KINDS = {

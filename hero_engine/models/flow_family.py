@@ -77,7 +77,7 @@ class FlowFamily(Family):
             scheduler,
             num_inference_steps,
             eta,
-            dynamic_shift(scheduler, tokens),
+            cls.shift_of(scheduler, tokens, num_inference_steps),
             cls.start_sigmas(num_inference_steps),
         )
 
@@ -87,23 +87,30 @@ class FlowFamily(Family):
             self._scheduler(),
             num_inference_steps,
             eta,
-            self.mu,
+            self.shift(num_inference_steps),
             self.start_sigmas(num_inference_steps),
         )
 
     def forward_process(self, schedule: Schedule) -> FlowMatching:
         """The straight path, with the model's shift."""
-        return FlowMatching(self._scheduler(), self.mu)
+        return FlowMatching(self._scheduler(), self.shift(len(schedule)))
 
     def _scheduler(self) -> FlowMatchEulerDiscreteScheduler:
         """The pipeline's, which keeps the steps of its last drawing, anew."""
         return flow_scheduler(dict(self.pipe.scheduler.config))
 
-    @property
-    def mu(self) -> float | None:
-        """What the scheduler shifts by for latents of this shape, if that depends on it."""
+    @classmethod
+    def shift_of(
+        cls, scheduler: FlowMatchEulerDiscreteScheduler, tokens: int, num_inference_steps: int
+    ) -> float | None:
+        """What the scheduler shifts by (mu) for so many tokens and steps, if that depends on them;
+        on the steps it does for few families."""
+        return dynamic_shift(scheduler, tokens)
+
+    def shift(self, num_inference_steps: int) -> float | None:
+        """The same for latents of this model's shape."""
         tokens = self.tokens_of(self.pipe.transformer.config, self.latent_shape)
-        return dynamic_shift(self._scheduler(), tokens)
+        return self.shift_of(self._scheduler(), tokens, num_inference_steps)
 
     @property
     def network(self) -> torch.nn.Module:

@@ -18,6 +18,7 @@ PARTS = {
     "FluxPipeline": (*_TWO_ENCODERS, "transformer"),
     "ZImagePipeline": (*_ONE_ENCODER, "transformer"),
     "QwenImagePipeline": (*_ONE_ENCODER, "transformer"),
+    "Flux2KleinPipeline": (*_ONE_ENCODER, "transformer"),
 }
 """What each pipeline needs."""
 MAY_BE_NULL = ("text_encoder_3", "tokenizer_3")

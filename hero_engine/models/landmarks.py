@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from hero_engine.errors import ModelNotFound
+from hero_engine.models.blocks import check_blocks
 from hero_engine.models.files import ModelFiles
 from hero_engine.models.weights import Shapes
 
@@ -24,7 +25,7 @@ def _unet(config: Mapping[str, Any]) -> Landmarks:
 
 
 def _autoencoder(config: Mapping[str, Any]) -> Landmarks:
-    widths = config["block_out_channels"]
+    widths = config.get("decoder_block_out_channels") or config["block_out_channels"]
     return {
         "decoder.conv_in.weight": (widths[-1], config["latent_channels"]),
         "decoder.conv_out.weight": (config["out_channels"], widths[0]),
@@ -51,6 +52,18 @@ def _flux(config: Mapping[str, Any]) -> Landmarks:
     }
 
 
+def _z_image(config: Mapping[str, Any]) -> Landmarks:
+    return {"cap_embedder.1.weight": (config["dim"], config["cap_feat_dim"])}
+
+
+def _qwen_image(config: Mapping[str, Any]) -> Landmarks:
+    width = config["num_attention_heads"] * config["attention_head_dim"]
+    return {
+        "img_in.weight": (width, config["in_channels"]),
+        "txt_in.weight": (width, config["joint_attention_dim"]),
+    }
+
+
 def _clip(config: Mapping[str, Any]) -> Landmarks:
     width = config["hidden_size"]
     return {
@@ -63,14 +76,26 @@ def _t5(config: Mapping[str, Any]) -> Landmarks:
     return {"shared.weight": (config["vocab_size"], config["d_model"])}
 
 
+def _language_model(config: Mapping[str, Any]) -> Landmarks:
+    text = config.get("text_config", config)
+    return {"embed_tokens.weight": (text["vocab_size"], text["hidden_size"])}
+
+
 _BY_CLASS: dict[str, Callable[[Mapping[str, Any]], Landmarks]] = {
     "UNet2DConditionModel": _unet,
     "AutoencoderKL": _autoencoder,
+    "AutoencoderKLFlux2": _autoencoder,
     "SD3Transformer2DModel": _sd3,
     "FluxTransformer2DModel": _flux,
+    "Flux2Transformer2DModel": _flux,
+    "ZImageTransformer2DModel": _z_image,
+    "QwenImageTransformer2DModel": _qwen_image,
     "CLIPTextModel": _clip,
     "CLIPTextModelWithProjection": _clip,
     "T5EncoderModel": _t5,
+    "Qwen3Model": _language_model,
+    "Qwen3ForCausalLM": _language_model,
+    "Qwen2_5_VLForConditionalGeneration": _language_model,
 }
 
 
@@ -91,6 +116,7 @@ def check_landmarks(files: ModelFiles, part: str, kind: str, there: Shapes) -> N
                 raise mismatch(files.name, part, key, there[key], _whole(there[key], shape))
     if described and not found:
         raise another_network(files.name, part)
+    check_blocks(files, part, kind, there)
 
 
 def _named(there: Shapes, end: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from hero_engine.diffusion.kernel import Schedule
 from hero_engine.errors import ConfigError, ModelNotFound
 from hero_engine.models.base import Configs, Family, pixels_of, resized
 from hero_engine.models.families import family_of
+from hero_engine.models.few_steps import name_says_few_steps
 from hero_engine.models.files import locate
 from hero_engine.models.hub import first_line
 
@@ -57,9 +58,11 @@ class Found:
         self.family.shape_from(self.configs(sampling))
 
     @property
-    def has_few_steps(self) -> bool:
-        """Whether the model is known to be distilled to few steps."""
-        return self.family.few_steps(self.files.json)
+    def few_steps_by(self) -> str | None:
+        """What says that the model was distilled to few steps; None if nothing does."""
+        if self.family.few_steps(self.files.json):
+            return "configuration"
+        return "name" if name_says_few_steps(self.files.name) else None
 
     @property
     def takes_negative_prompt(self) -> bool:

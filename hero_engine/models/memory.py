@@ -46,7 +46,7 @@ class MemoryPlan:
     """What frozen weights are stored as, where they are stored in 16 bits; a file's own kind, which
     loses nothing, or else bfloat16."""
     needed: int = 0
-    """Bytes of the device's memory that a pair of the update takes, estimated."""
+    """Bytes of the device's memory that a pass of the update takes, estimated."""
     free: int = 0
     """Bytes of it that were free."""
     device: str = "cpu"
@@ -87,8 +87,8 @@ HIGH = MemoryPlan("high")
 
 
 def gigabytes(count: int) -> str:
-    """Bytes for people."""
-    return f"{count / 1e9:.1f} GB"
+    """Bytes for people; of less than a tenth in MB."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"
 
 
 def plan_memory(config: RunConfig, found: Found, device: torch.device) -> MemoryPlan | None:
@@ -101,7 +101,7 @@ def plan_memory(config: RunConfig, found: Found, device: torch.device) -> Memory
     if size is None:
         return None
     asked = config.model.memory
-    latents = latents_of_pair(config, found) * pairs_at_once(config)
+    latents = latents_of_update(config, found)
     levels = LEVELS if asked == "auto" else (asked,)
     possible = [level for level in levels if not unavailable(level, device, found)]
     if not possible:
@@ -140,17 +140,17 @@ def needed_bytes(level: Level, size: ModelSize, device: torch.device, latents: f
     return int(weights + _KEPT[level] * 4 * network * latents)
 
 
-def pairs_at_once(config: RunConfig) -> int:
-    """How many go through the network at once in the update, if that is set; else one."""
-    size = config.method.model_dump().get("forward_batch_size")
-    return size if isinstance(size, int) else 1
+def latents_of_update(config: RunConfig, found: Found) -> float:
+    """How many latents of the model's own size go through the network at once in the update."""
+    method = config.method
+    return method.largest_pass * latents_of_one(config, found, guided=method.guided_update)
 
 
-def latents_of_pair(config: RunConfig, found: Found) -> float:
-    """How many latents of the model's own size one (image, step) pair of the update takes: two
-    under guidance by a prompt, and more if images are larger."""
+def latents_of_one(config: RunConfig, found: Found, *, guided: bool = True) -> float:
+    """How many latents of the model's own size one prediction takes: two under guidance by a
+    prompt, and more if images are larger."""
     sampling = config.sampling
-    guided = sampling.guidance_scale > 1 and found.takes_negative_prompt
+    guided = guided and sampling.guidance_scale > 1 and found.takes_negative_prompt
     height, width = found.family.size_from(found.configs(sampling))
     try:
         own = found.family.size_from(found.files.json)

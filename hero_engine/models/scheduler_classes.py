@@ -25,6 +25,8 @@ CONVERTIBLE = (
     "TCDScheduler",
     "UniPCMultistepScheduler",
 )
+OF_FEW_STEPS = ("LCMScheduler", "TCDScheduler")
+"""Of those, what only models come with that were distilled to few steps."""
 FLOW = "FlowMatchEulerDiscreteScheduler"
 
 

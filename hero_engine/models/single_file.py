@@ -17,7 +17,10 @@ SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 _UNET = "model.diffusion_model."
 _FIRST_LAYER = f"{_UNET}input_blocks.0.0.weight"
 _READS_A_PROMPT = f"{_UNET}input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight"
-_LORA = ("lora_up.weight", "lora_down.weight", "lora_A.weight", "lora_B.weight", ".alpha")
+_LORA = (
+    *("lora_up.weight", "lora_down.weight", "lora_A.weight", "lora_B.weight", ".alpha"),
+    *(".lokr_w1", ".lokr_w1_a", ".hada_w1_a"),  # of LyCORIS
+)
 _CONTROLNET = ("control_model.", "controlnet_cond_embedding.")
 _VAE = "first_stage_model."
 _ENCODER, _XL_ENCODER, _BOTH_XL_ENCODERS = (

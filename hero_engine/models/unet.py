@@ -15,7 +15,9 @@ from hero_engine.diffusion.ddim import ddim_schedule
 from hero_engine.diffusion.forward_process import VariancePreserving
 from hero_engine.diffusion.kernel import Schedule
 from hero_engine.models.base import Condition, Configs, Family, for_each
+from hero_engine.models.files import SCHEDULER
 from hero_engine.models.kinds import check_size_is_known
+from hero_engine.models.scheduler_classes import OF_FEW_STEPS
 from hero_engine.models.schedulers import as_ddim, other_sampler
 from hero_engine.storage.durable import write_tensors
 
@@ -38,9 +40,14 @@ class UNetFamily(Family):
         return _shape(configs("unet/config.json"))
 
     @classmethod
+    def few_steps(cls, configs: Configs) -> bool:
+        """By a scheduler that only such models come with."""
+        return configs(SCHEDULER).get("_class_name") in OF_FEW_STEPS
+
+    @classmethod
     def schedule_from(cls, configs: Configs, num_inference_steps: int, eta: float) -> Schedule:
         """DDIM's."""
-        scheduler = as_ddim(configs("scheduler/scheduler_config.json"))
+        scheduler = as_ddim(configs(SCHEDULER))
         return ddim_schedule(scheduler, num_inference_steps, eta)
 
     def as_format_1(self) -> None:

@@ -21,6 +21,8 @@ _NAME = re.compile(
     r"(?P<suffix>\.safetensors|\.bin)(?P<index>\.index(\.(?P<indexed>\w+))?\.json)?"
 )
 """Of weights, as diffusers and transformers write them."""
+_POINTER = b"version "
+"""Begins the files that Git leaves in place of large ones."""
 LARGEST_HEADER = 100_000_000
 """Of a safetensors file, by its format's own rule."""
 
@@ -63,6 +65,8 @@ def header(path: Path) -> dict[str, Any]:
         start = file.read(8)
         if len(start) < 8:
             raise damaged(path, "it is empty" if not start else "it ends within its header")
+        if start == _POINTER:
+            raise _pointer(path)
         length = struct.unpack("<Q", start)[0]
         if length > min(size - 8, LARGEST_HEADER):
             raise damaged(path, "it is no safetensors file, or ends within its header")
@@ -121,7 +125,10 @@ def _files(folder: Path, weights: Weights) -> list[str]:
 def _check_pickled(path: Path) -> None:
     """A torch file is a zip archive, whose list of contents stands at its end."""
     with path.open("rb") as file:
-        zipped = file.read(2) == b"PK"
+        start = file.read(8)
+    if start == _POINTER:
+        raise _pointer(path)
+    zipped = start[:2] == b"PK"
     if path.stat().st_size == 0 or (zipped and not zipfile.is_zipfile(path)):
         raise damaged(path, "it ends too early")
 
@@ -129,6 +136,13 @@ def _check_pickled(path: Path) -> None:
 def damaged(path: Path, why: str) -> ModelNotFound:
     """That a file is not whole."""
     return ModelNotFound(f"{path} is damaged: {why}; download it again.")
+
+
+def _pointer(path: Path) -> ModelNotFound:
+    return ModelNotFound(
+        f"{path} is a Git LFS pointer, which says where the weights are; run `git lfs pull` in the "
+        "model's folder, or download the file itself."
+    )
 
 
 def missing_weights(model: str, part: str, library: str) -> ModelNotFound:

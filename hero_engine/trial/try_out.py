@@ -37,14 +37,16 @@ def try_out(config: RunConfig) -> tuple[RunConfig, Forecast]:
     """The configuration with numbers where it says `auto`, and what an epoch takes with them.
 
     Raises what `Method.create` raises, `UnusableImages` if the network gives no numbers, and
-    `DoesNotFit` if there is not memory enough for one latent.
+    `TooLittleMemory` if there is not memory enough for one latent.
     """
     trial = _Trial(Method.create(config))
-    drawn = trial.drawing()
-    decoded = trial.decoding()
+    with trial.policy.memory_errors("drawing"):
+        drawn = trial.drawing()
+        decoded = trial.decoding()
     workload = trial.method.workload()
-    learned = None if workload is None else trial.learning(workload)
-    embedding_steps, embedding_seconds = trial.embedding()
+    with trial.policy.memory_errors("learning"):
+        learned = None if workload is None else trial.learning(workload)
+        embedding_steps, embedding_seconds = trial.embedding()
     costs = Costs(
         image_step=drawn.seconds_each,
         decode=decoded.seconds,

@@ -21,6 +21,22 @@ def test_the_web_process_is_small():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+def test_a_model_is_looked_at_before_what_takes_long_to_load():
+    code = """
+import sys
+from backend.errors import BadInput
+from backend.settings import Settings
+from backend.starting.begin import begin
+try:
+    begin(Settings(), None, {"model": "/nowhere", "prompt": "a rose"}, note=print)
+except BadInput as error:
+    print(error, {"torch", "label_studio_sdk"} & sys.modules.keys())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "There is no folder '/nowhere'" in done.stdout, done.stderr
+    assert done.stdout.endswith("set()\n")
+
+
 def test_torch_stays_out_of_the_command_line():
     pytest.importorskip("backend.cli")
     code = "import backend.cli, sys; sys.exit('torch' in sys.modules)"

@@ -207,8 +207,8 @@ def _started(monkeypatch, config) -> list[dict]:
         sampling = config.sampling.model_copy(update={"sample_batch_size": 4})
         return config.replaced(sampling=sampling), FORECAST
 
-    monkeypatch.setattr("backend.starting.begin.reach", lambda settings: None)
-    monkeypatch.setattr("backend.starting.begin.start_run", start_run)
+    monkeypatch.setattr("backend.starting.start_run.reach", lambda settings: None)
+    monkeypatch.setattr("backend.starting.start_run.start_run", start_run)
     monkeypatch.setattr("backend.engine.try_out", try_out)
     monkeypatch.setattr("backend.engine.check", lambda config: ["prompt cut after 'vase'"])
     return asked
@@ -335,7 +335,7 @@ def test_errors_of_label_studio_have_status_one(hero, monkeypatch):
     def refuse(*_: object, **__: object) -> Run:
         raise LabelStudioUnreachable("Cannot reach Label Studio [at all]; start it.")
 
-    monkeypatch.setattr("backend.starting.begin.reach", refuse)
+    monkeypatch.setattr("backend.starting.start_run.reach", refuse)
     monkeypatch.setattr("backend.engine.check", lambda config: [])
     answer = hero("start", "--prompt", "x")
     assert answer.exit_code == 1

@@ -87,7 +87,7 @@ def without_t5(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "family", ["sd3", "sd3 without T5", "flux", "z_image", "qwen_image", "tiny-sd3"]
+    "family", ["sd3", "sd3 without T5", "flux", "z_image", "qwen_image", "flux2", "tiny-sd3"]
 )
 def test_the_noise_bank_of_a_flow_model_draws_by_its_own_sampler(
     settings, store, tmp_path, monkeypatch, family
@@ -165,7 +165,7 @@ def test_a_lora_by_its_own_name_and_with_a_card(settings, store, pipeline, tmp_p
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", default.name]
 
 
-@pytest.mark.parametrize("family", ["sd", "sdxl", "sd3", "flux", "z_image", "qwen_image"])
+@pytest.mark.parametrize("family", ["sd", "sdxl", "sd3", "flux", "z_image", "qwen_image", "flux2"])
 def test_the_code_of_a_model_card_draws_the_prompt(settings, tmp_path, monkeypatch, family):
     from hero_engine import Method
     from tests.hero_engine.tiny import MAKERS
@@ -192,7 +192,8 @@ def test_the_code_of_a_model_card_draws_the_prompt(settings, tmp_path, monkeypat
     assert type(said["pipe"]).__name__ == use.pipeline
     assert said["pipe"].get_list_adapters() != {}
     assert said["image"].size == (16, 32)
-    assert ("negative_prompt='cup'" in text) == bool(asked)
+    given = "encode_prompt('cup')" if family == "flux2" else "negative_prompt='cup'"
+    assert (given in text) == bool(asked)
     scale = {"z_image": "guidance_scale=4.0", "qwen_image": "true_cfg_scale=5.0"}
     assert scale.get(family, "guidance_scale=5.0") in text
 

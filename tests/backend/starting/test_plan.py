@@ -171,6 +171,21 @@ def test_every_option_that_is_a_text_has_to_be_one(settings: Settings, options, 
         make_plan(settings, {"preset": "tiny", **options})
 
 
+def test_control_characters_are_no_text(settings: Settings, file):
+    with pytest.raises(BadInput, match=r"--prompt is no text: its 2\. character is a control"):
+        make_plan(settings, {"preset": "tiny", "prompt": "a\x07rose"})
+    path = file('preset: tiny\nprompt: "a\\0rose"\n')
+    with pytest.raises(BadInput, match=rf"prompt in {path} is no text: its 2\. character"):
+        make_plan(settings, {}, path)
+    make_plan(settings, {"preset": "tiny", "criteria": "Whole.\n\tAnd red."})
+
+
+def test_a_prompt_that_yaml_takes_for_something_else(settings: Settings, file):
+    path = file("preset: tiny\nprompt: 5\n")
+    with pytest.raises(BadInput, match=r"prompt in .*: this should be text; put quotes round it"):
+        make_plan(settings, {}, path)
+
+
 def test_a_text_of_a_file_has_to_be_one(settings: Settings, file):
     path = file('preset: tiny\ntitle: "ros\\ud800"\n')
     with pytest.raises(BadInput, match=f"title in {path} is no text"):

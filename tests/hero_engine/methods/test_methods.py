@@ -8,11 +8,13 @@ import torch
 from safetensors.torch import load_file
 
 from hero_engine.errors import ConfigError, NoiseBankEmpty
+from hero_engine.methods import feedback_method
 from hero_engine.methods.base import Method
 from hero_engine.methods.check_run import check_run
 from hero_engine.methods.table import METHODS
 from hero_engine.models.export import export_noise
 from hero_engine.models.flux import Flux
+from hero_engine.models.flux2 import Flux2Klein
 from hero_engine.models.sd3 import StableDiffusion3
 from hero_engine.storage.batch import Feedback
 from hero_engine.storage.checkpoint import Checkpoint
@@ -46,8 +48,8 @@ def create(make_config):
 
 @pytest.fixture(params=MAKERS)
 def create_in_family(request, create, pipelines, monkeypatch):
-    """`create` with a model of each family; T5 gives 16 tokens, most of which would be padding."""
-    for family in (StableDiffusion3, Flux):
+    """`create` with a model of each family that reads 16 tokens, few of them padding."""
+    for family in (StableDiffusion3, Flux, Flux2Klein):
         monkeypatch.setattr(family, "max_sequence_length", 16)
     return partial(create, model=str(pipelines[request.param]))
 
@@ -133,6 +135,40 @@ def test_good_noises_are_kept_and_verdicts_predicted(create_in_family, tmp_path,
     euler, again = (run.sample(2, scheduler="euler", seed=1).latents for _ in range(2))
     assert torch.equal(euler, again)
     assert euler.shape == (2, *run.policy.latent_shape)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        *((method, {}) for method in METHODS),
+        ("hero", {"reward": "binary"}),
+        ("hero", {"reward": "no-embedding"}),
+    ],
+)
+def test_the_embedding_is_trained_for_rewards_that_it_measures(
+    create, monkeypatch, method, settings
+):
+    """They are on the run page, and say from which similarity on a suggestion is good."""
+    trained = []
+
+    def train(*arguments, **named):
+        trained.append(named["steps"])
+        return original(*arguments, **named)
+
+    original = feedback_method.train_embedding
+    monkeypatch.setattr(feedback_method, "train_embedding", train)
+    run = create(method, **settings)
+    assert run.learn(run.generate(), Feedback((False,) * 8)).embedding_loss is None
+    assert trained == []  # nothing good to be like, and no reward
+    batch = run.generate()
+    report = run.learn(batch, HALF_GOOD)
+    measured = method in ("hero", "hero+") and not settings
+    assert trained == [5] * measured
+    assert (report.embedding_loss is not None) == measured
+    if measured:
+        assert run.predict(batch.latents) == pytest.approx(report.rewards)
+    run.generate()
+    assert trained == [5] * measured
 
 
 @pytest.mark.parametrize("method", BASELINES)

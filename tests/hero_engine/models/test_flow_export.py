@@ -3,6 +3,8 @@
 import pytest
 import torch
 from diffusers import (
+    Flux2KleinPipeline,
+    Flux2Transformer2DModel,
     FluxPipeline,
     FluxTransformer2DModel,
     QwenImageTransformer2DModel,
@@ -17,6 +19,7 @@ from safetensors.torch import load_file
 
 from hero_engine.methods.base import Method
 from hero_engine.models.flux import Flux
+from hero_engine.models.flux2 import Flux2Klein
 from hero_engine.models.qwen_image import QwenImage
 from hero_engine.models.sd3 import StableDiffusion3
 from hero_engine.models.z_image import ZImage
@@ -45,6 +48,13 @@ FLUX_DEV = {
     "pooled_projection_dim": 768,
     "guidance_embeds": True,
 }
+FLUX_2_KLEIN = {
+    "num_layers": 5,
+    "num_single_layers": 20,
+    "num_attention_heads": 24,
+    "joint_attention_dim": 7680,
+    "guidance_embeds": False,
+}
 Z_IMAGE: dict = {}
 QWEN_IMAGE: dict = {}
 """What diffusers builds by default."""
@@ -67,6 +77,10 @@ TAKEN = {
             (*(f"attn.{name}" for name in QKV), "proj_mlp", "proj_out", "norm.linear"),
         ),
     },
+    "FLUX.2 klein": {
+        "transformer_blocks": (5, tuple(n for n in BOTH_STREAMS if n.startswith("attn."))),
+        "single_transformer_blocks": (20, ("attn.to_qkv_mlp_proj", "attn.to_out")),
+    },
     "Qwen-Image": {
         "transformer_blocks": (60, tuple(f"attn.{name}" for name in (*QKV, "to_out.0"))),
     },
@@ -79,6 +93,7 @@ TAKEN = {
 MODELS = {
     "SD3.5 medium": (StableDiffusion3, SD3Transformer2DModel, SD_3_5_MEDIUM, 24 * 8 - 1),
     "FLUX.1 dev": (Flux, FluxTransformer2DModel, FLUX_DEV, 19 * 12 + 38 * 3),
+    "FLUX.2 klein": (Flux2Klein, Flux2Transformer2DModel, FLUX_2_KLEIN, 5 * 8 + 20),
     "Qwen-Image": (QwenImage, QwenImageTransformer2DModel, QWEN_IMAGE, 60 * 4),
     "Z-Image": (ZImage, ZImageTransformer2DModel, Z_IMAGE, 34 * 4),
 }
@@ -113,12 +128,17 @@ def test_comfyui_takes_every_key_of_the_true_model(tmp_path, model):
     assert keys <= keys_that_comfyui_takes(model)
 
 
-PIPELINES = {"sd3": StableDiffusion3Pipeline, "flux": FluxPipeline, "z_image": ZImagePipeline}
+PIPELINES = {
+    "sd3": StableDiffusion3Pipeline,
+    "flux": FluxPipeline,
+    "z_image": ZImagePipeline,
+    "flux2": Flux2KleinPipeline,
+}
 
 
-@pytest.fixture(params=["sd3", "flux", "z_image"])
+@pytest.fixture(params=PIPELINES)
 def run(request, pipelines, make_config, monkeypatch):
-    for family in (StableDiffusion3, Flux):
+    for family in (StableDiffusion3, Flux, Flux2Klein):
         monkeypatch.setattr(family, "max_sequence_length", 16)
     run = Method.create(make_config(model=str(pipelines[request.param])))
     for parameter in run.policy.parameters:

@@ -15,11 +15,12 @@ from hero_engine.errors import ConfigError, UnsupportedModel
 from hero_engine.methods.check_run import check_run
 from hero_engine.models import flux
 from hero_engine.models.flux import Flux
+from hero_engine.models.flux2 import Flux2Klein
 from hero_engine.models.loading import Found, prompt_warnings
 from hero_engine.models.names import resolve
 from hero_engine.models.policy import Policy, load_family
 from hero_engine.models.sd3 import StableDiffusion3
-from tests.hero_engine.tiny import save_flux, save_sd3, save_z_image
+from tests.hero_engine.tiny import save_flux, save_flux2, save_sd3, save_z_image
 from tests.hero_engine.tiny.flux import SCHNELL
 
 CPU = torch.device("cpu")
@@ -31,6 +32,8 @@ KINDS = {
     "schnell": partial(save_flux, guidance_embeds=False, **SCHNELL),
     "undistilled": partial(save_flux, guidance_embeds=False),
     "Z-Image": save_z_image,
+    "klein": save_flux2,
+    "klein of 4 steps": partial(save_flux2, is_distilled=True),
 }
 
 
@@ -42,7 +45,7 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def few_tokens(monkeypatch):
-    for family in (StableDiffusion3, Flux):
+    for family in (StableDiffusion3, Flux, Flux2Klein):
         monkeypatch.setattr(family, "max_sequence_length", 16)
 
 
@@ -84,7 +87,7 @@ def test_without_noise_the_images_are_those_of_the_models_own_pipeline(
         assert np.abs(np.int16(image) - np.int16(expected)).max() <= 1
 
 
-@pytest.mark.parametrize("kind", ["SD3", "SD3 dynamic", "dev", "Z-Image"])
+@pytest.mark.parametrize("kind", ["SD3", "SD3 dynamic", "dev", "Z-Image", "klein"])
 def test_images_of_another_size_are_those_of_the_pipeline(folders, kind):
     family = loaded(folders[kind], height=16, width=24)
     noises = noises_of(family)
@@ -106,7 +109,7 @@ def test_sd3_has_places_for_so_many_pixels_only(folders):
 PROMPTS = [("one rose", None), ("two cats", None), ("one rose", "two cats")]
 
 
-@pytest.mark.parametrize("kind", ["SD3", "undistilled", "Z-Image"])
+@pytest.mark.parametrize("kind", ["SD3", "undistilled", "Z-Image", "klein"])
 def test_guidance_leads_away_from_the_negative_prompt(folders, kind):
     family = loaded(folders[kind])
     z_t, timesteps = noises_of(family, 2), torch.tensor([900.0, 300.0])
@@ -145,7 +148,7 @@ def test_the_schedule_is_known_without_weights(folders, kind, make_config):
         assert torch.equal(getattr(known, column), getattr(schedule, column))
     assert known.prediction_type == "flow"
     process = family.forward_process(schedule)
-    assert (process.mu is None) == (kind not in ("SD3 dynamic", "dev", "undistilled"))
+    assert (process.mu is None) == (kind in ("SD3", "SD3 without T5", "schnell", "Z-Image"))
 
 
 def test_shapes_of_the_true_models():
@@ -180,6 +183,7 @@ SOLVERS = {
     "dev": ["euler", "dpm++", "unipc"],
     "schnell": ["euler"],
     "Z-Image": ["euler"],
+    "klein": ["euler"],
 }
 
 
@@ -240,12 +244,12 @@ def test_models_of_few_steps_are_taken_by_methods_that_need_no_steps(folders, ma
 
 
 def test_models_with_many_steps_can_start(folders, make_config):
-    for kind in ("SD3", "SD3 without T5", "dev", "undistilled", "Z-Image"):
+    for kind in ("SD3", "SD3 without T5", "dev", "undistilled", "Z-Image", "klein"):
         assert check_run(make_config(model=str(folders[kind]))) == []
 
 
 def test_a_negative_prompt_that_is_not_used_is_told(folders, make_config):
-    for kind, warnings in [("SD3", 0), ("undistilled", 0), ("dev", 1)]:
+    for kind, warnings in [("SD3", 0), ("undistilled", 0), ("dev", 1), ("klein", 0)]:
         config = make_config(model=str(folders[kind]), negative_prompt="two cats")
         assert len(check_run(config)) == warnings
 

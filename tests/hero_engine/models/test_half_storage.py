@@ -12,7 +12,7 @@ from tests.hero_engine.tiny.qwen_image import save_qwen_image
 from tinyworld.bundled import PIPELINE, PIPELINE_SD3, PIPELINE_SDXL
 
 BUNDLED = {"sd": PIPELINE, "sdxl": PIPELINE_SDXL, "sd3": PIPELINE_SD3}
-OTHERS = ("flux", "z_image", "qwen_image")
+OTHERS = ("flux", "z_image", "qwen_image", "flux2")
 
 
 @pytest.fixture(scope="module")

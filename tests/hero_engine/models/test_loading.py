@@ -154,6 +154,15 @@ def test_weights_that_are_something_else(folder):
     assert "are of another network than its config.json describes" in refused(folder)
 
 
+def test_a_pointer_that_git_left_in_the_place_of_weights(folder):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3438167536\n"
+    (folder / UNET).write_text(pointer)
+    assert f"{UNET} is a Git LFS pointer, which says where" in refused(folder)
+    (folder / UNET).unlink()
+    (folder / UNET.replace(".safetensors", ".bin")).write_text(pointer)
+    assert "run `git lfs pull` in the model's folder" in refused(folder)
+
+
 def test_a_configuration_that_lies_about_shapes(folder):
     change(folder, "unet/config.json", cross_attention_dim=24)
     said = refused(folder)

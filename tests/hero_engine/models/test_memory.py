@@ -140,7 +140,7 @@ def test_a_single_file_is_loaded_in_half_too_but_not_in_fewer_bits(make_config, 
         plan_memory(config, Found(config.model), CPU)
 
 
-@pytest.mark.parametrize("family", ["sd", "sdxl", "sd3", "flux", "z_image"])
+@pytest.mark.parametrize("family", ["sd", "sdxl", "sd3", "flux", "z_image", "flux2"])
 def test_a_run_in_low_memory_learns_and_goes_on_after_a_stop(
     pipelines, make_config, tmp_path, family
 ):

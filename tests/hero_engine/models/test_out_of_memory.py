@@ -8,6 +8,7 @@ import torch
 from hero_engine.errors import TooLittleMemory
 from hero_engine.methods.base import Method
 from hero_engine.models import policy as policies
+from hero_engine.models.memory import gigabytes
 from hero_engine.models.out_of_memory import is_out_of_memory, memory_errors
 from hero_engine.models.policy import Policy
 from hero_engine.storage.batch import Feedback
@@ -25,6 +26,7 @@ def test_the_allocators_words_are_known():
         refuse()
     assert is_out_of_memory(said.value)
     assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(RuntimeError("could not create a primitive"))  # a convolution's
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"))
     assert not is_out_of_memory(RuntimeError("expected scalar type Float"))
     assert not is_out_of_memory(ValueError("out of memory"))
@@ -77,6 +79,20 @@ def test_what_helps_is_named_with_what_it_spares(make_config):
     )
     assert list(said("learning", "low", forward_batch_size=1)) == ["--height 512 --width 256"]
     assert "--set forward_batch_size=1" not in said("drawing", "high", forward_batch_size=8)
+
+
+def test_a_smaller_pass_is_not_advised_where_there_is_none(make_config):
+    """D3PO's smallest is a good image with a bad one."""
+    config = make_config(method="d3po", forward_batch_size=2, guidance_scale=3.0)
+    with (
+        pytest.raises(TooLittleMemory, match="Take a machine with more memory"),
+        memory_errors(config, torch.device("cpu"), "learning", "low"),
+    ):
+        refuse()
+
+
+def test_little_is_said_in_megabytes():
+    assert [gigabytes(count) for count in (28_000_000, 250_000_000)] == ["28 MB", "0.2 GB"]
 
 
 def test_where_nothing_helps_it_is_said(make_config):

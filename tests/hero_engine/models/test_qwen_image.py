@@ -56,7 +56,7 @@ def test_without_noise_the_images_are_those_of_the_models_own_pipeline(
 def test_its_schedule_and_size_are_known_without_weights(folder, family):
     found, sampling = Found(ModelSettings(name=str(folder))), SamplingSettings(**SIZE)
     assert torch.equal(found.schedule(sampling).std, family.schedule(50, 1.0).std)
-    assert family.mu is not None
+    assert family.shift(50) is not None
     assert image_size(ModelSettings(name=str(folder)), sampling) == (16, 24)
     assert image_size(ModelSettings(name=str(folder)), SamplingSettings())[0] == 256  # 128 latents
 

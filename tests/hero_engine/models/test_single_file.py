@@ -109,6 +109,7 @@ def test_kinds_that_can_be_trained(tmp_path, shapes, of):
     [
         ({"lora_unet_down_blocks_0.lora_up.weight": (8, 4)}, "is a LoRA"),
         ({"unet.down.lora_A.weight": (8, 4)}, "is a LoRA"),
+        ({"lora_unet_down_blocks_0.lokr_w1": (8, 4)}, "is a LoRA"),
         ({"control_model.time_embed.0.weight": (8, 4)}, "is a ControlNet"),
         ({"controlnet_cond_embedding.conv_in.weight": (8, 4)}, "is a ControlNet"),
         ({**WHOLE, FIRST: (8, 9, 3, 3)}, "is an inpainting model"),

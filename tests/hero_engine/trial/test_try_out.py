@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from hero_engine.errors import UnusableImages
+from hero_engine.errors import TooLittleMemory, UnusableImages
 from hero_engine.methods.base import Method
 from hero_engine.methods.table import METHODS
 from hero_engine.models.policy import Policy
-from hero_engine.trial.batch_size import even_sizes
-from hero_engine.trial.try_out import try_out
+from hero_engine.trial.batch_size import DoesNotFit, even_sizes
+from hero_engine.trial.try_out import _Trial, try_out
 from tests.hero_engine.tiny import MAKERS
 
 EXTRAS = {"prompt": {"enhanced_prompt": "one very red rose"}}
@@ -52,6 +52,21 @@ def test_numbers_that_were_said_are_kept(make_config):
     assert (forecast.images_at_once, forecast.latents_at_once) == (5, 3)
 
 
+@pytest.mark.parametrize(
+    ("part", "doing"), [("drawing", "drawing"), ("learning", "learning"), ("embedding", "learning")]
+)
+def test_too_little_memory_is_a_sentence_that_says_what_helps(
+    make_config, monkeypatch, part, doing
+):
+    def refuse(*_):
+        raise DoesNotFit("2 GB")
+
+    monkeypatch.setattr(_Trial, part, refuse)
+    said = f"does not suffice for {doing} with memory high; .* --memory low .about . MB less"
+    with pytest.raises(TooLittleMemory, match=said):
+        try_out(make_config())
+
+
 def test_a_run_that_was_tried_draws_the_same(make_config):
     config = make_config()
     before = Method.create(config).generate()
@@ -81,10 +96,13 @@ def test_broken_weights_are_found_before_anything_is_drawn(make_config, monkeypa
         ("ddpo", {"trained_steps": "all"}, 32, 16, 0),
         # 4 preferences of 2 images, and every image scored by the pretrained model.
         ("d3po", {}, 16, 8, 16),
-        # 120 steps of 16 latents and 8 held ones; 16 of the pretrained model's with a weight.
-        ("hero+", {}, 2880, 16, 0),
-        ("hero+", {"held_share": 0.0}, 1920, 16, 0),
-        ("hero+", {"preservation_weight": 1.0, "denoising_steps": 3}, 120, 16, 0),
+        # 120 steps of 16 latents and 8 held ones; 16 of the pretrained model's with a weight, and 8
+        # of a prompt that is kept. The pretrained model is asked about all of them.
+        ("hero+", {}, 2880, 16, 2880),
+        ("hero+", {"held_share": 0.0}, 1920, 16, 1920),
+        ("hero+", {"preservation_weight": 1.0, "denoising_steps": 3}, 120, 16, 120),
+        ("hero+", {"keep": "a rose", "denoising_steps": 3}, 96, 16, 96),
+        ("hero+", {"pretrained_weight": 0.0}, 2880, 16, 960),
         ("dreambooth", {"denoising_batch_size": 4}, 160, 4, 0),
         ("dreambooth", {"prior_weight": 0}, 320, 16, 0),
     ],
