@@ -192,8 +192,11 @@ def undecided(stored: Mapping[str, Any]) -> bool:
     return "auto" in (stored.get("sample_batch_size"), stored.get("forward_batch_size"))
 
 
-def look_beforehand(settings: Settings, run: Run) -> None:
+def look_beforehand(settings: Settings, run: Run, *, learns: bool) -> None:
     """See that every process of a step has what it takes, before they rely on each other.
+
+    Args:
+        learns: whether the step is to learn, and not to draw.
 
     Raises:
         BadInput, FilesDamaged: none of them has.
@@ -209,9 +212,11 @@ def look_beforehand(settings: Settings, run: Run) -> None:
             if (own := _versions()) != versions:
                 raise ConfigError(f"it has {own}, and the first process {versions}.")
             first_look(config.model, config.sampling)
-            folder = checkpoint_folder(settings, run.id, run.epoch)
-            if run.epoch and not folder.exists():
-                raise DamagedFiles(f"{folder} is not there; give all the same HERO_HOME.")
+            needed = [checkpoint_folder(settings, run.id, run.epoch)] if run.epoch else []
+            needed += [batch_folder(settings, run.id, run.epoch)] if learns else []
+            for folder in needed:
+                if not folder.exists():
+                    raise DamagedFiles(f"{folder} is not there; give all the same HERO_HOME.")
 
         all_ready(look)
 

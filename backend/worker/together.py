@@ -100,7 +100,7 @@ class Leader(Engine):
         try:
             with processes.together():
                 processes.decided(lambda: step)
-                look_beforehand(self._settings, step.run)
+                look_beforehand(self._settings, step.run, learns=step.labels is not None)
                 yield
                 self._note_idle_processes(step)
         except BaseException:
@@ -141,7 +141,7 @@ def follow(settings: Settings) -> None:
     engine = Engine(settings)
     while (step := _told()) is not None:
         engine.let_go()
-        look_beforehand(settings, step.run)
+        look_beforehand(settings, step.run, learns=step.labels is not None)
         if step.labels is None:
             engine.draw(step.run, _unheard)
         else:
