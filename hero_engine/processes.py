@@ -171,8 +171,8 @@ def by_first(work: Callable[[], None]) -> None:
             return error
         return None
 
-    if (error := decided(attempt)) is not None:
-        raise error
+    if (trouble := decided(attempt)) is not None:
+        raise trouble
 
 
 def all_ready(look: Callable[[], None]) -> None:
@@ -186,16 +186,14 @@ def all_ready(look: Callable[[], None]) -> None:
     except HeroError as error:
         said = error
     everyones = _everyones((socket.gethostname(), said))
-    unready = [
-        (number, host, error) for number, (host, error) in enumerate(everyones) if error is not None
-    ]
-    if said is not None and len(unready) == len(everyones):
+    if said is not None and all(trouble is not None for _, trouble in everyones):
         raise said
-    for number, host, error in unready:
-        raise ProcessUnready(
-            f"Process {number} of {len(everyones)}, on {host}, cannot take part in this step: "
-            f"{error}"
-        )
+    for number, (host, trouble) in enumerate(everyones):
+        if trouble is not None:
+            raise ProcessUnready(
+                f"Process {number} of {len(everyones)}, on {host}, cannot take part in this step: "
+                f"{trouble}"
+            )
 
 
 def check_same(what: str, of_this: Callable[[], str]) -> None:
