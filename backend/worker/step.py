@@ -6,6 +6,7 @@ backend.worker.step`. Then the first process is a worker, which draws and learns
 anything to do now.
 """
 
+import faulthandler
 import json
 import logging
 import os
@@ -31,6 +32,7 @@ TELL_SECONDS = 0.2
 def main() -> None:
     """Take part, until the step is done or the first process says that nothing is left to do."""
     os.umask(0o077)
+    faulthandler.enable()  # a process that a library aborts says where
     settings = Settings.load()
     logs.configure(settings.log_level)
     if os.environ.get("RANK", "0") != "0":

@@ -114,6 +114,25 @@ def unlike(folder: Path) -> None:
     (folder / f"said {rank()}.json").write_text(json.dumps(said))
 
 
+def one_learns_otherwise(folder: Path, fields: dict[str, Any]) -> None:
+    """What each process says where one of them came to another LoRA."""
+    run = Method.create(make_config(**fields))
+    batch = run.generate()
+    if rank() == 1:
+        learn = run._learn
+
+        def otherwise(*args: Any) -> None:
+            learn(*args)
+            with torch.no_grad():
+                run.policy.parameters[0] += 1e-6
+
+        run._learn = otherwise  # type: ignore[method-assign]
+    try:
+        run.learn(batch, FEEDBACK)
+    except HeroError as error:
+        (folder / f"said {rank()}").write_text(f"{type(error).__name__}: {error}")
+
+
 def one_leaves(folder: Path) -> None:
     """What the others say when one has ended."""
     if rank() == 1:

@@ -10,7 +10,14 @@ from safetensors.torch import load_file
 from hero_engine import processes
 from hero_engine.errors import ConfigError
 from hero_engine.methods.base import Method
-from tests.hero_engine.several import epochs, one_leaves, parts, run_together, unlike
+from tests.hero_engine.several import (
+    epochs,
+    one_learns_otherwise,
+    one_leaves,
+    parts,
+    run_together,
+    unlike,
+)
 from tests.hero_engine.tiny import save_sd3
 
 RUNS = {
@@ -151,6 +158,22 @@ def test_processes_that_have_not_the_same_say_which_and_what(tmp_path):
         assert same == ""
         assert differs.startswith("ProcessesDiffer: The number of process 1 of 3 is not that")
         assert who == "0 of 3"
+
+
+@pytest.mark.slow
+def test_processes_that_did_not_learn_the_same_say_so(tmp_path, pipeline):
+    fields = {
+        "model": str(pipeline),
+        "prompt": "one rose",
+        "images_per_epoch": 8,
+        "num_inference_steps": 2,
+        **RUNS["two prompts"],
+        "further_prompts": [],
+    }
+    run_together(one_learns_otherwise, 2, tmp_path / "together", fields)
+    for number in range(2):
+        said = (tmp_path / "together" / f"said {number}").read_text()
+        assert said.startswith("ProcessesDiffer: The LoRA after epoch 1 of process 1 of 2 is not")
 
 
 @pytest.mark.slow
