@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,7 +24,7 @@ from backend.files import checked_text, sums_of, whole_folder, write_text
 from backend.run.records import Run
 from backend.settings import Settings
 from hero_engine.config import RunConfig as RunConfig
-from hero_engine.errors import HeroError
+from hero_engine.errors import ConfigError, DamagedFiles, HeroError
 from hero_engine.methods import make_config as configs
 from hero_engine.methods.hero_plus_settings import HeroPlusSettings
 from hero_engine.methods.make_config import Setting
@@ -189,6 +190,40 @@ def try_out(config: RunConfig) -> tuple[RunConfig, Forecast]:
 def undecided(stored: Mapping[str, Any]) -> bool:
     """Whether a run's configuration has a batch size that a trial is to find."""
     return "auto" in (stored.get("sample_batch_size"), stored.get("forward_batch_size"))
+
+
+def look_beforehand(settings: Settings, run: Run, *, learns: bool) -> None:
+    """See that every process of a step has what it takes, before they rely on each other.
+
+    Args:
+        learns: whether the step is to learn, and not to draw.
+
+    Raises:
+        BadInput, FilesDamaged: none of them has.
+        ProcessUnready: some have not.
+    """
+    from hero_engine.models.first_look import first_look
+    from hero_engine.processes import all_ready, decided
+
+    with engine_errors():
+        config, versions = configs.read_config(run.config)[0], decided(_versions)
+
+        def look() -> None:
+            if (own := _versions()) != versions:
+                raise ConfigError(f"it has {own}, and the first process {versions}.")
+            first_look(config.model, config.sampling)
+            needed = [checkpoint_folder(settings, run.id, run.epoch)] if run.epoch else []
+            needed += [batch_folder(settings, run.id, run.epoch)] if learns else []
+            for folder in needed:
+                if not folder.exists():
+                    raise DamagedFiles(f"{folder} is not there; give all the same HERO_HOME.")
+
+        all_ready(look)
+
+
+def _versions() -> str:
+    """Those of which the numbers depend."""
+    return ", ".join(f"{name} {version(name)}" for name in ("torch", "diffusers", "transformers"))
 
 
 def gpu_held_by_others() -> str | None:
@@ -409,7 +444,7 @@ class Engine:
         """
         folder = batch_folder(self._settings, run.id, run.epoch)
         if not folder.exists():
-            self._draw(run, on_progress)
+            self.draw(run, on_progress)
         return folder
 
     def draw_again(self, run: Run, images: Mapping[str, str], on_progress: OnProgress) -> None:
@@ -434,20 +469,35 @@ class Engine:
                     f"{batch_folder(self._settings, run.id, run.epoch)} back from a copy."
                 )
 
-        self._draw(run, on_progress, same)
+        self.draw(run, on_progress, same)
 
-    def _draw(
+    def draw(
         self, run: Run, on_progress: OnProgress, look: Callable[[Path], None] = lambda folder: None
     ) -> None:
+        """Draw the run's present epoch, whether or not it lies on the disk.
+
+        Args:
+            look: sees the batch's folder before it is put in its place, and may raise.
+
+        Raises:
+            EngineFailed, DiskFull: nothing half-written stays.
+        """
         with self._using(run) as hero:
+            from hero_engine.processes import by_first
+
             self._keep_beginning_once(run)
             batch = hero.generate(on_progress=_reporting(on_progress))
-            folder = batch_folder(self._settings, run.id, run.epoch)
-            with whole_folder(folder, once=True) as partial:
-                batch.save(partial)
-                predictions = {"predictions": hero.predict_batch(batch)}
-                (partial / PREDICTIONS).write_text(checked_text(predictions))
-                look(partial)
+
+            def write() -> None:
+                self._before_writing(run)
+                folder = batch_folder(self._settings, run.id, run.epoch)
+                with whole_folder(folder, once=True) as partial:
+                    batch.save(partial)
+                    predictions = {"predictions": hero.predict_batch(batch)}
+                    (partial / PREDICTIONS).write_text(checked_text(predictions))
+                    look(partial)
+
+            by_first(write)
 
     def learn(
         self,
@@ -472,8 +522,19 @@ class Engine:
         checkpoint = checkpoint_folder(self._settings, run.id, run.epoch + 1)
         if checkpoint.exists():
             return read_report(self._settings, run.id, run.epoch + 1)
+        return self.learn_anew(run, verdicts, bests, on_progress)
+
+    def learn_anew(
+        self,
+        run: Run,
+        verdicts: Sequence[str | None],
+        bests: Sequence[int],
+        on_progress: OnProgress,
+    ) -> Report:
+        """`learn`, whether or not the checkpoint lies on the disk."""
         with self._using(run) as hero:
             from hero_engine import Batch, Feedback
+            from hero_engine.processes import by_first
 
             self._keep_beginning_once(run)
             folder = batch_folder(self._settings, run.id, run.epoch)
@@ -483,14 +544,26 @@ class Engine:
             report = hero.learn(batch, feedback, on_progress=_reporting(on_progress))
             # The report first: where the checkpoint stands, its report does too.
             path = report_file(self._settings, run.id, run.epoch + 1)
-            write_text(path, checked_text(report.to_dict()))
-            hero.save(checkpoint, once=True)
+
+            def write_report() -> None:
+                self._before_writing(run)
+                write_text(path, checked_text(report.to_dict()))
+
+            by_first(write_report)
+            hero.save(checkpoint_folder(self._settings, run.id, run.epoch + 1), once=True)
         return report.to_dict()
 
+    def _before_writing(self, run: Run) -> None:
+        """Called by the first process of a step, or its only one, before it writes of a run. Raises
+        if it is not to write."""
+
     def _keep_beginning_once(self, run: Run) -> None:
+        from hero_engine.processes import by_first, decided
+
         if run.parent_id is None or run.epoch:
             return
-        if not checkpoint_folder(self._settings, run.id, 0).exists():
+        if decided(lambda: not checkpoint_folder(self._settings, run.id, 0).exists()):
+            by_first(lambda: self._before_writing(run))
             self.keep_beginning(run)
 
     def keep_beginning(self, run: Run) -> None:

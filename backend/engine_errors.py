@@ -3,7 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from backend.errors import BadInput, DiskFull, EngineFailed, FilesDamaged
+from backend.errors import (
+    BadInput,
+    DiskFull,
+    EngineFailed,
+    FilesDamaged,
+    ProcessLost,
+    ProcessUnready,
+)
 from backend.files import is_disk_full
 from hero_engine.errors import (
     ConfigError,
@@ -12,6 +19,8 @@ from hero_engine.errors import (
     ModelNotFound,
     UnsupportedModel,
 )
+from hero_engine.errors import ProcessLost as EngineProcessLost
+from hero_engine.errors import ProcessUnready as EngineProcessUnready
 
 
 @contextmanager
@@ -23,6 +32,10 @@ def engine_errors() -> Iterator[None]:
         raise BadInput(str(error)) from error
     except DamagedFiles as error:
         raise FilesDamaged(str(error)) from error
+    except EngineProcessLost as error:
+        raise ProcessLost(str(error)) from error
+    except EngineProcessUnready as error:
+        raise ProcessUnready(str(error)) from error
     except (HeroError, OSError) as error:
         if is_disk_full(error):
             raise DiskFull(

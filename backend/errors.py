@@ -42,6 +42,8 @@
   - DemoFailed ............. the demo's circle did not close
   - EngineFailed ........... the engine could not carry out a step
     · FilesDamaged ......... a batch, a checkpoint or a report is not what was written
+    · ProcessUnready ....... some of the processes of a step have not what it takes
+    · ProcessLost .......... a process of a step has ended before the step was done
 
 Each message is one sentence: what was tried, why it failed, what to do. `exit_status` is the
 command line's answer, `http_status` the server's. What becomes of a worker's step says
@@ -270,3 +272,11 @@ class EngineFailed(HeroServiceError):
 
 class FilesDamaged(EngineFailed):
     """Let `hero repair` make again what can be made again."""
+
+
+class ProcessUnready(EngineFailed):
+    """Give the process that is named what the first one has."""
+
+
+class ProcessLost(EngineFailed):
+    """The step is done again: nothing half-written was kept."""

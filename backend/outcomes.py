@@ -65,6 +65,8 @@ OUTCOMES: dict[type[errors.HeroServiceError], Outcome] = {
     errors.LabelStudioRefused: FAIL,
     errors.BadInput: FAIL,
     errors.EngineFailed: FAIL,
+    errors.ProcessLost: WAIT,
+    errors.ProcessUnready: Outcome(Way.person, _MACHINE),
 }
 """By the error, or the nearest of what it is a kind of."""
 

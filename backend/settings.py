@@ -153,6 +153,13 @@ class Settings(BaseSettings):
         validation_alias="HERO_LEASE_SECONDS",
         description="Seconds after which another worker takes over a run whose worker has died.",
     )
+    processes: int = Field(
+        default=1,
+        ge=1,
+        validation_alias="HERO_PROCESSES",
+        description="Processes that draw and learn one step together, each with a GPU of this "
+        "machine; 1 for the worker's own.",
+    )
     idle_seconds: float = Field(
         default=900.0,
         gt=0,

@@ -12,6 +12,9 @@
     ├── StorageError       the disk refused a write; what was there before still is
     ├── TooLittleMemory    GPU or CPU memory does not suffice; the sentence names what takes less
     ├── RatioError         the update would not start from the policy that drew the batch
+    ├── ProcessUnready     some of several processes have not what a step needs: see which, and what
+    ├── ProcessLost        one of several processes has ended: do the step again, nothing was kept
+    ├── ProcessesDiffer    several processes came to different results: nothing was kept
     └── RewardError        a reward gave something else than one number an image: mend the reward
 
 Every message is one sentence that says what was tried, why it failed and what to do next.
@@ -65,6 +68,18 @@ class TooLittleMemory(HeroError):
 class RatioError(HeroError):
     """The importance ratio before the first update is not 1: the policy has changed since the
     batch was drawn, or sampler and update disagree."""
+
+
+class ProcessUnready(HeroError):
+    """Some of the processes of a step have not what it needs, before anything was done."""
+
+
+class ProcessLost(HeroError):
+    """A process of a step has ended, and the others cannot go on without it."""
+
+
+class ProcessesDiffer(HeroError):
+    """The processes of a step did not come to the same result."""
 
 
 class RewardError(HeroError):

@@ -9,6 +9,7 @@ in the same shape whoever has it, and sums are made in the parts' order.
 import contextlib
 import io
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -17,10 +18,18 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from hero_engine.errors import ConfigError, HeroError
+from hero_engine.errors import (
+    ConfigError,
+    HeroError,
+    ProcessesDiffer,
+    ProcessLost,
+    ProcessUnready,
+)
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
+
+_works_alone = False
 
 
 def device() -> torch.device:
@@ -44,6 +53,11 @@ def device() -> torch.device:
         ) from error
 
 
+def leave() -> None:
+    """End the group that `device` has joined; the others do the same."""
+    accelerate.PartialState().destroy_process_group()
+
+
 @contextlib.contextmanager
 def _no_group_of_one() -> Iterator[None]:
     """Without LOCAL_RANK, which some clusters set in every container: accelerate would take it for
@@ -58,12 +72,34 @@ def _no_group_of_one() -> Iterator[None]:
 
 def world_size() -> int:
     """How many processes there are."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    if _works_alone or not (dist.is_available() and dist.is_initialized()):
+        return 1
+    return dist.get_world_size()
 
 
 def rank() -> int:
     """The number of this one."""
     return dist.get_rank() if world_size() > 1 else 0
+
+
+def alone() -> contextlib.AbstractContextManager[None]:
+    """In the block, this process works as if it were the only one."""
+    return _working(alone=True)
+
+
+def together() -> contextlib.AbstractContextManager[None]:
+    """In the block, which is in one of `alone`, all of them work on the same again."""
+    return _working(alone=False)
+
+
+@contextlib.contextmanager
+def _working(alone: bool) -> Iterator[None]:
+    global _works_alone
+    before, _works_alone = _works_alone, alone
+    try:
+        yield
+    finally:
+        _works_alone = before
 
 
 def shared(parts: Sequence[Part], work: Callable[[int, Part], Result]) -> list[Result]:
@@ -108,35 +144,104 @@ def shared_gradients(
 def from_first(tensors: Sequence[Tensor]) -> None:
     """Give every process the first one's tensors, in place."""
     if world_size() > 1:
-        with torch.no_grad():
+        with torch.no_grad(), _with_the_others():
             for tensor in tensors:
                 dist.broadcast(tensor, src=0)
+
+
+def decided(decide: Callable[[], Result]) -> Result:
+    """What `decide()` says in the first process, known to all."""
+    if world_size() == 1:
+        return decide()
+    said = [decide() if rank() == 0 else None]
+    with _with_the_others():
+        dist.broadcast_object_list(said, src=0)
+    return said[0]  # type: ignore[return-value]  # the first process's
 
 
 def by_first(work: Callable[[], None]) -> None:
     """`work()` by the first process alone; the others wait, and fail with its `HeroError`."""
     if world_size() == 1:
         return work()
-    said: list[HeroError | None] = [None]
-    if rank() == 0:
+
+    def attempt() -> HeroError | None:
         try:
             work()
         except HeroError as error:
-            said = [error]
-    dist.broadcast_object_list(said, src=0)
-    if said[0] is not None:
-        raise said[0]
+            return error
+        return None
+
+    if (trouble := decided(attempt)) is not None:
+        raise trouble
+
+
+def all_ready(look: Callable[[], None]) -> None:
+    """`look()` by every process, before any of them waits for another.
+
+    Raises its error if all processes have one, and `ProcessUnready` if some have.
+    """
+    said = None
+    try:
+        look()
+    except HeroError as error:
+        said = error
+    everyones = _everyones((socket.gethostname(), said))
+    if said is not None and all(trouble is not None for _, trouble in everyones):
+        raise said
+    for number, (host, trouble) in enumerate(everyones):
+        if trouble is not None:
+            raise ProcessUnready(
+                f"Process {number} of {len(everyones)}, on {host}, cannot take part in this step: "
+                f"{trouble}"
+            )
+
+
+def check_same(what: str, of_this: Callable[[], str]) -> None:
+    """Raise `ProcessesDiffer` unless every process has the same."""
+    if world_size() == 1:
+        return
+    everyones = _everyones(of_this())
+    for number, theirs in enumerate(everyones):
+        if theirs != everyones[0]:
+            raise ProcessesDiffer(
+                f"{what} of process {number} of {len(everyones)} is not that of the first, so "
+                "nothing was kept; see that all have the same GPUs and packages, or use one "
+                "process."
+            )
 
 
 def _gathered(own: dict[int, Result]) -> list[Result]:
     if world_size() == 1:
         return list(own.values())
-    everyones = [b""] * world_size()
-    dist.all_gather_object(everyones, _packed(own))
     every: dict[int, Result] = {}
-    for theirs in everyones:
+    for theirs in _everyones(_packed(own)):
         every |= _unpacked(theirs)
     return [every[number] for number in sorted(every)]
+
+
+def _everyones(own: Result) -> list[Result]:
+    """What every process gives, in their order."""
+    if world_size() == 1:
+        return [own]
+    everyones = [own] * world_size()
+    with _with_the_others():
+        dist.all_gather_object(everyones, own)
+    return everyones
+
+
+@contextlib.contextmanager
+def _with_the_others() -> Iterator[None]:
+    """What gloo and NCCL raise where another process has ended is `ProcessLost`."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ProcessLost(
+            f"Another process of this step has ended or cannot be reached ({said.rstrip('.')}); "
+            "nothing was kept."
+        ) from error
 
 
 def _packed(results: dict[int, Result]) -> bytes:

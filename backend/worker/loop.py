@@ -7,7 +7,9 @@ do some of the steps only; then it hands a run on after the last of them.
 """
 
 import logging
+import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -48,6 +50,7 @@ from backend.tasks.predictions import good_from
 from backend.tasks.suggestions import openings
 from backend.worker import first_trial, liveness
 from backend.worker.jobs import Jobs
+from backend.worker.launched import LaunchedEngine
 from backend.worker.lease import LeaseKeeper, is_dead, process_name
 from backend.worker.poller import Poller, known_of, of_project
 from backend.worker.sample_rows import SampleRows
@@ -80,7 +83,7 @@ class Worker:
     ) -> None:
         self._settings = settings
         self._store = store
-        self._engine = engine or Engine(settings)
+        self._engine = engine or (LaunchedEngine if settings.processes > 1 else Engine)(settings)
         self._make_gateway = gateway or (lambda: Gateway(settings))
         self._gateway: Gateway | None = None
         self._steps = steps
@@ -401,10 +404,22 @@ def _leave(*_: object) -> None:
     raise SystemExit(0)
 
 
-def ready() -> tuple[Settings, Store]:
+def ready(*, one_of_several: bool = False) -> tuple[Settings, Store]:
     """This process's settings and store, as soon as both can be had. SIGTERM and Ctrl-C end it; a
-    step under way is dropped and its run let go."""
+    step under way is dropped and its run let go.
+
+    Raises:
+        SettingsInvalid: a setting is wrong, or the environment says that this is one of several
+            processes, and it is not.
+    """
     settings = Settings.load()
+    launched = os.environ.get("WORLD_SIZE", "1")
+    if launched != "1" and not one_of_several:
+        raise SettingsInvalid(
+            f"The environment says that this is one of {launched} processes (WORLD_SIZE), and a "
+            "worker is one process: set HERO_PROCESSES, start several by `torchrun -m "
+            "backend.worker.step`, or unset RANK, LOCAL_RANK and WORLD_SIZE."
+        )
     logs.configure(settings.log_level)
     settings = untroubled("keep the secrets", lambda: ensure_secrets(settings))
     signal.signal(signal.SIGTERM, _leave)
@@ -414,4 +429,8 @@ def ready() -> tuple[Settings, Store]:
 
 def main() -> None:
     """Do every step, until SIGTERM or Ctrl-C."""
-    Worker(*ready()).run_forever()
+    try:
+        settings, store = ready()
+    except SettingsInvalid as error:
+        sys.exit(str(error))
+    Worker(settings, store).run_forever()

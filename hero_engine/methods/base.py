@@ -35,7 +35,7 @@ from hero_engine.methods.workload import Workload
 from hero_engine.models.drawing import OnImage, Samples, Streams, draw
 from hero_engine.models.export import export_lora
 from hero_engine.models.policy import Policy
-from hero_engine.processes import by_first
+from hero_engine.processes import by_first, check_same
 from hero_engine.report import OnProgress, Report
 from hero_engine.storage.batch import Batch, Feedback
 from hero_engine.storage.checkpoint import Checkpoint, load_optimizer_tensors, optimizer_tensors
@@ -187,7 +187,8 @@ class Method(ABC, Generic[Settings]):
     ) -> Report:
         """Learn from what people said of the present epoch's batch, and go on to the next epoch.
 
-        Raises `FeedbackError`, with nothing changed, if batch and feedback are not of this epoch.
+        Raises `FeedbackError`, with nothing changed, if batch and feedback are not of this epoch,
+        and `ProcessesDiffer` if several processes did not learn the same.
         """
         if batch.epoch != self.epoch:
             raise FeedbackError(
@@ -224,6 +225,7 @@ class Method(ABC, Generic[Settings]):
             with self.policy.memory_errors("learning"):
                 self._learn(batch, feedback, report, on_progress)
             self.rollback.passed(rate, before if report.updated else None)
+        check_same(f"The LoRA after epoch {self.epoch + 1}", self.policy.lora_digest)
         self.epoch += 1
         return report
 

@@ -1,6 +1,7 @@
 """The model that learns: a family's, with a trainable LoRA on its network."""
 
 import contextlib
+import hashlib
 import logging
 import pickle
 from collections.abc import Iterator, Sequence
@@ -8,6 +9,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import diffusers
+import safetensors.torch
 import torch
 import transformers
 from diffusers import DiffusionPipeline
@@ -167,6 +169,10 @@ class Policy:
         """A copy of the LoRA matrices by peft's names, on the CPU."""
         state = get_peft_model_state_dict(self.network)
         return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+
+    def lora_digest(self) -> str:
+        """A checksum of the LoRA matrices."""
+        return hashlib.sha256(safetensors.torch.save(self.lora_state())).hexdigest()
 
     def load_lora_state(self, state: dict[str, Tensor]) -> None:
         """Put back what `lora_state` gave."""

@@ -1,4 +1,5 @@
-"""A process without torch serves and publishes; workers for the GPU come and go."""
+"""A process without torch serves and publishes; workers for the GPU come and go, of one process or
+of two."""
 
 import os
 import sys
@@ -40,9 +41,10 @@ def test_a_run_goes_round_while_workers_come_and_go(service: Service, tmp_path: 
     }
     serve = Child("serve", [*HERO, "serve"], env, tmp_path / "serve.log", Path.cwd())
 
-    def worker_comes_and_goes(name: str) -> str:
+    def worker_comes_and_goes(name: str, processes: int = 1) -> str:
         command = [*HERO, "worker", "--only", "generating,learning", "--until-idle"]
-        worker = Child(name, command, env, tmp_path / f"{name}.log", Path.cwd())
+        of_worker = {**env, "HERO_PROCESSES": str(processes)}
+        worker = Child(name, command, of_worker, tmp_path / f"{name}.log", Path.cwd())
         worker.start()
         assert wait_until(lambda: not worker.alive, seconds=300, alive=lambda: True)
         assert worker.exit_status == 0, worker.last_words()
@@ -56,7 +58,8 @@ def test_a_run_goes_round_while_workers_come_and_go(service: Service, tmp_path: 
         )
         run = service.start_run("tiny", method="hero+", denoising_steps=2)
         for epoch in range(2):
-            assert "Worked on 1 run" in worker_comes_and_goes(f"worker-{epoch}")
+            said = worker_comes_and_goes(f"worker-{epoch}", processes=2 - epoch)
+            assert "Worked on 1 run" in said
             run = service.wait(run, State.labelling, epoch=epoch)
             service.label(run, VALUES)
             service.wait(run, State.learning, epoch=epoch)

@@ -43,6 +43,7 @@ ELSEWHERE = {
     "pip install --no-deps git+": "tests/backend/web/test_label_studio_ml.py has a stand-in",
     "pip install semver": "the same",
     "waitress-serve": "the same",
+    "torchrun": "tests/backend/worker/test_step.py runs it on two hosts",
     "python -m backend.worker": "tests/e2e/test_fleet.py and others run it",
 }
 OF_THE_READER = (

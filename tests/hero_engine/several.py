@@ -1,6 +1,7 @@
 """A program that several processes run together, as a launcher starts it."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from safetensors.torch import save_file
 from torch import distributed as dist
 from torch import multiprocessing
 
-from hero_engine.errors import StorageError
+from hero_engine import processes
+from hero_engine.errors import HeroError, ModelNotFound, StorageError
 from hero_engine.methods.base import Method
 from hero_engine.methods.make_config import make_config
 from hero_engine.processes import by_first, rank, shared, world_size
@@ -80,3 +82,64 @@ def parts(folder: Path) -> None:
         by_first(fails)
     except StorageError as error:
         (folder / f"told {rank()}").write_text(str(error))
+
+
+def unlike(folder: Path) -> None:
+    """What each process says where they have not the same."""
+
+    def some_have_not() -> None:
+        if rank() == 1:
+            raise ModelNotFound("no model here")
+
+    def none_has() -> None:
+        raise ModelNotFound(f"no model for {rank()}")
+
+    said = []
+    for attempt in (
+        lambda: processes.all_ready(some_have_not),
+        lambda: processes.all_ready(none_has),
+        lambda: processes.check_same("The number", lambda: "the same"),
+        lambda: processes.check_same("The number", lambda: str(rank())),
+    ):
+        try:
+            attempt()
+            said.append("")
+        except HeroError as error:
+            said.append(f"{type(error).__name__}: {error}")
+    with processes.alone():
+        assert (world_size(), rank()) == (1, 0)
+        assert shared("ab", lambda number, part: part) == ["a", "b"]
+        with processes.together():
+            said.append(processes.decided(lambda: f"{rank()} of {world_size()}"))
+    (folder / f"said {rank()}.json").write_text(json.dumps(said))
+
+
+def one_learns_otherwise(folder: Path, fields: dict[str, Any]) -> None:
+    """What each process says where one of them came to another LoRA."""
+    run = Method.create(make_config(**fields))
+    batch = run.generate()
+    if rank() == 1:
+        learn = run._learn
+
+        def otherwise(*args: Any) -> None:
+            learn(*args)
+            with torch.no_grad():
+                run.policy.parameters[0] += 1e-6
+
+        run._learn = otherwise  # type: ignore[method-assign]
+    try:
+        run.learn(batch, FEEDBACK)
+    except HeroError as error:
+        (folder / f"said {rank()}").write_text(f"{type(error).__name__}: {error}")
+
+
+def one_leaves(folder: Path) -> None:
+    """What the others say when one has ended."""
+    if rank() == 1:
+        os._exit(0)
+    try:
+        processes.decided(lambda: 1)
+        processes.decided(lambda: 2)
+        shared("abc", lambda number, part: part)
+    except HeroError as error:
+        (folder / f"said {rank()}").write_text(f"{type(error).__name__}: {error}")

@@ -10,7 +10,15 @@ from safetensors.torch import load_file
 from hero_engine import processes
 from hero_engine.errors import ConfigError
 from hero_engine.methods.base import Method
-from tests.hero_engine.several import epochs, parts, run_together
+from tests.hero_engine.several import (
+    epochs,
+    one_learns_otherwise,
+    one_leaves,
+    parts,
+    run_together,
+    unlike,
+)
+from tests.hero_engine.tiny import save_sd3
 
 RUNS = {
     "hero": {},
@@ -24,6 +32,13 @@ RUNS = {
         "denoising_full_share": 0.0,
     },
     "d3po": {"method": "d3po", "learning_rate": 1e-2},
+    "hero by flow": {},
+    "hero+ by flow": {
+        "method": "hero+",
+        "denoising_steps": 3,
+        "denoising_batch_size": 5,
+        "forward_batch_size": 2,
+    },
     "two prompts": {
         "method": "hero+",
         "further_prompts": ["a cat"],
@@ -47,6 +62,7 @@ def launched_by_nobody(monkeypatch):
 def ended(tmp_path_factory, pipeline):
     """What so many processes end with: a folder."""
     folders = {}
+    flow = save_sd3(tmp_path_factory.mktemp("models") / "sd3")
 
     def run(count):
         if count not in folders:
@@ -59,16 +75,23 @@ def ended(tmp_path_factory, pipeline):
                 "num_inference_steps": 4,
                 "sample_batch_size": 3,
             }
+            heros = {
+                "embedding_lr": 1e-3,
+                "embedding_steps": 5,
+                "trained_steps": 2,
+                "minibatch_size": 4,
+                "forward_batch_size": 3,
+                "learning_rate": 1e-2,
+            }
             of_method = {
-                "hero": {
+                "hero": heros,
+                "hero+": {"embedding_lr": 1e-3, "embedding_steps": 5},
+                "hero by flow": {**heros, "model": str(flow)},
+                "hero+ by flow": {
+                    "model": str(flow),
                     "embedding_lr": 1e-3,
                     "embedding_steps": 5,
-                    "trained_steps": 2,
-                    "minibatch_size": 4,
-                    "forward_batch_size": 3,
-                    "learning_rate": 1e-2,
                 },
-                "hero+": {"embedding_lr": 1e-3, "embedding_steps": 5},
                 "two prompts": {"embedding_lr": 1e-3, "embedding_steps": 5},
                 "d3po": {"trained_steps": 2, "minibatch_size": 4, "forward_batch_size": 2},
             }
@@ -123,6 +146,45 @@ def test_parts_are_done_once_and_one_process_writes(tmp_path):
         assert (tmp_path / "together" / f"told {number}").read_text() == "no room for 0"
 
 
+@pytest.mark.slow
+def test_processes_that_have_not_the_same_say_which_and_what(tmp_path):
+    run_together(unlike, 3, tmp_path / "together")
+    for number in range(3):
+        said = json.loads((tmp_path / "together" / f"said {number}.json").read_text())
+        unready, none, same, differs, who = said
+        assert unready.startswith("ProcessUnready: Process 1 of 3, on ")
+        assert unready.endswith("cannot take part in this step: no model here")
+        assert none == f"ModelNotFound: no model for {number}"
+        assert same == ""
+        assert differs.startswith("ProcessesDiffer: The number of process 1 of 3 is not that")
+        assert who == "0 of 3"
+
+
+@pytest.mark.slow
+def test_processes_that_did_not_learn_the_same_say_so(tmp_path, pipeline):
+    fields = {
+        "model": str(pipeline),
+        "prompt": "one rose",
+        "images_per_epoch": 8,
+        "num_inference_steps": 2,
+        **RUNS["two prompts"],
+        "further_prompts": [],
+    }
+    run_together(one_learns_otherwise, 2, tmp_path / "together", fields)
+    for number in range(2):
+        said = (tmp_path / "together" / f"said {number}").read_text()
+        assert said.startswith("ProcessesDiffer: The LoRA after epoch 1 of process 1 of 2 is not")
+
+
+@pytest.mark.slow
+def test_the_others_do_not_wait_for_one_that_has_ended(tmp_path):
+    run_together(one_leaves, 3, tmp_path / "together")
+    for number in (0, 2):
+        said = (tmp_path / "together" / f"said {number}").read_text()
+        assert said.startswith("ProcessLost: Another process of this step has ended")
+        assert "\n" not in said
+
+
 def test_one_process_does_every_part_in_order():
     seen = []
     assert processes.shared("abc", lambda number, part: seen.append(part) or number) == [0, 1, 2]
@@ -130,6 +192,10 @@ def test_one_process_does_every_part_in_order():
     assert (processes.world_size(), processes.rank()) == (1, 0)
     processes.by_first(lambda: seen.append("written"))
     assert seen[-1] == "written"
+    processes.all_ready(lambda: seen.append("ready"))
+    assert seen[-1] == "ready"
+    assert processes.decided(lambda: 5) == 5
+    processes.check_same("Nothing", lambda: pytest.fail("there is nobody to compare with"))
     tensor = torch.ones(2)
     processes.from_first([tensor])
     assert tensor.tolist() == [1, 1]

@@ -1,5 +1,8 @@
 """The worker, with an engine and a Label Studio that a test holds in its hand."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from backend.run.records import Run
@@ -10,6 +13,7 @@ from backend.worker.loop import Worker
 from tests.backend.conftest import CONFIG
 from tests.backend.fake_engine import FakeEngine
 from tests.backend.fake_label_studio import FakeLabelStudio
+from tests.hero_engine.tiny import MAKERS
 
 
 @pytest.fixture
@@ -46,3 +50,15 @@ def run(store: Store) -> Run:
 def no_pause_when_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "TICK_SECONDS", 0.05)
     monkeypatch.setattr(worker_module, "TROUBLE_PAUSE_SECONDS", 0.05)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A pipeline of random weights of a family."""
+    folder = tmp_path_factory.mktemp("models")
+
+    def of(family: str) -> Path:
+        path = folder / family
+        return path if path.exists() else MAKERS[family](path)
+
+    return of
