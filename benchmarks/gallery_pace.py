@@ -11,29 +11,25 @@ what is wrong.
 """
 
 import random
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from backend.settings import LABEL_STUDIO_VERSION, Settings
+from backend.settings import Settings
 from backend.tasks.suggestions import Agreement, Opening
 from benchmarks.cells import RESULTS
 from benchmarks.jobs import console
+from benchmarks.real_label_studio import started
 from benchmarks.sheets import Sheet
 from benchmarks.written import write
 from tests.e2e import browser
-from tests.e2e.conftest import running
 from tests.e2e.test_browser_gallery import IMAGES, run_of, submitted_values
-from tests.label_studio_data import kept_label_studio
 
 LOOK, POINT, CLICK, KEY, MIND = 0.3, 1.1, 0.1, 0.2, 1.35
 RIGHT = 0.92
 LEFT = IMAGES // 8
 """Images without a suggestion."""
-CACHE = Path(__file__).parents[1] / ".pytest_cache" / "d" / f"label-studio-{LABEL_STUDIO_VERSION}"
 
 
 @dataclass
@@ -99,31 +95,21 @@ def main() -> None:
         ["good images", "the page opens with suggestions", "clicks", "seconds"],
     )
     rows = []
-    with tempfile.TemporaryDirectory(prefix="hero-pace-") as folder:
-        home = Path(folder)
-        CACHE.mkdir(parents=True, exist_ok=True)
-        empty = kept_label_studio(CACHE, home / "first-start")
-        with running(empty, home / "label-studio") as server, browser.opened(1440, 900) as page:
-            settings = Settings(
-                home=server.root / "pace",
-                label_studio_url=server.url,
-                label_studio_api_key=server.token,
-                local_files_root=server.root,
-            )
-            browser.log_in(page, server.url, server.email, server.password)
-            for share in (0.28, 0.8):
-                for suggests in (False, True):
-                    seconds, clicks = labelled(page, settings, share, suggests)
-                    said = "yes" if suggests else "no"
-                    rows.append(
-                        {
-                            "good": share,
-                            "suggestions": suggests,
-                            "clicks": clicks,
-                            "seconds": seconds,
-                        }
-                    )
-                    table.add(f"{share:.0%}", said, clicks, f"{seconds:.0f}")
+    with started() as (server, settings), browser.opened(1440, 900) as page:
+        browser.log_in(page, server.url, server.email, server.password)
+        for share in (0.28, 0.8):
+            for suggests in (False, True):
+                seconds, clicks = labelled(page, settings, share, suggests)
+                said = "yes" if suggests else "no"
+                rows.append(
+                    {
+                        "good": share,
+                        "suggestions": suggests,
+                        "clicks": clicks,
+                        "seconds": seconds,
+                    }
+                )
+                table.add(f"{share:.0%}", said, clicks, f"{seconds:.0f}")
     write(RESULTS / "gallery_pace.json", "gallery_pace", rows, table, console())
 
 
