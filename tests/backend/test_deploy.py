@@ -92,7 +92,7 @@ def test_keda_counts_the_runs_and_jobs_that_wait_for_a_worker(tmp_path: Path):
     try:
         url = server.new_database("keda")
         store = Store.open(Settings(home=tmp_path, database_url=url))
-        made = [store.create_run(CONFIG, project_id=n) for n in range(1, 7)]
+        made = [store.create_run(CONFIG, project_id=n) for n in range(1, 8)]
         now = store.now()
         columns: list[dict[str, Any]] = [
             {},
@@ -100,7 +100,8 @@ def test_keda_counts_the_runs_and_jobs_that_wait_for_a_worker(tmp_path: Path):
             {"state": State.labelling},
             {"lease_until": now + timedelta(minutes=1)},
             {"lease_until": now - timedelta(minutes=1)},
-            {"retry_at": now + timedelta(minutes=1)},
+            {"retry_at": now + timedelta(minutes=1), "postponed_at": now},
+            {"retry_at": now + timedelta(hours=1), "postponed_at": now + timedelta(hours=1)},
         ]
         engine = sa.create_engine(url)
         with engine.begin() as connection:
@@ -116,7 +117,7 @@ def test_keda_counts_the_runs_and_jobs_that_wait_for_a_worker(tmp_path: Path):
         taken = 0
         while store.claim("one", 60, WORKER_STEPS) is not None or store.take_job("one", 60):
             taken += 1
-        assert counted == taken == 4
+        assert counted == taken == 5
         store.close()
     finally:
         server.stop()
