@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import resource
-import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -25,6 +23,7 @@ import torch
 from benchmarks.cells import RESULTS
 from benchmarks.full_size import half_good
 from benchmarks.jobs import command, console, device
+from benchmarks.resident import peak
 from benchmarks.sheets import Sheet
 from hero_engine.config import RunConfig
 from hero_engine.methods.base import Method
@@ -60,15 +59,8 @@ def made(fields: dict[str, Any]) -> dict[str, float]:
     return {
         "drawing_seconds": seconds[0],
         "learning_seconds": seconds[1],
-        "peak_bytes": _peak_bytes(),
+        "peak_bytes": torch.cuda.max_memory_allocated() if torch.cuda.is_available() else peak(),
     }
-
-
-def _peak_bytes() -> int:
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
 
 
 def runs(model: str | None) -> dict[str, RunConfig]:

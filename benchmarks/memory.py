@@ -32,6 +32,7 @@ from benchmarks.full_size import half_good
 from benchmarks.jobs import command, console, device
 from benchmarks.memory_sizes import MODELS, Counted, Model, activations, count
 from benchmarks.random_models import write_model
+from benchmarks.resident import resident, restart_peak
 from benchmarks.sheets import Sheet
 from hero_engine.methods.base import Method
 from hero_engine.models.memory import LEVELS, Level
@@ -49,19 +50,6 @@ SETTINGS: dict[str, Any] = {
 }
 LORA_BYTES = 16
 """Of one parameter of the LoRA: itself, its gradient, and AdamW's two moments."""
-
-
-def resident(kind: str) -> int:
-    """Bytes of this process's memory: VmRSS now, RssAnon now without pages of files, VmHWM at most
-    since the last `restart_peak`."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(kind))
-
-
-def restart_peak() -> None:
-    """Forget the highest so far."""
-    gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")
 
 
 @contextmanager

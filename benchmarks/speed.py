@@ -17,8 +17,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import resource
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -36,6 +34,7 @@ from backend.local.torch_environment import TORCH_ENVIRONMENT
 from benchmarks.cells import RESULTS
 from benchmarks.full_size import half_good
 from benchmarks.jobs import command, console
+from benchmarks.resident import peak
 from benchmarks.speed_parts import BARE_BATCHES, PEERS, Bench
 from benchmarks.watched_passes import Pass, watched
 from hero_engine.config import RunConfig
@@ -278,8 +277,7 @@ PARTS = ("sampling", f"{BARE}, 32 at once", "embedding", "update", f"{LOOP}, {PE
 
 def _resident() -> float:
     """The most memory that this process has had, in megabytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    return peak() / 1e6
 
 
 def measure(config: RunConfig, repeats: int, threads: int) -> Figures:
