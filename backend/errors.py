@@ -42,7 +42,7 @@
   - DemoFailed ............. the demo's circle did not close
   - EngineFailed ........... the engine could not carry out a step
     · FilesDamaged ......... a batch, a checkpoint or a report is not what was written
-    · ProcessUnready ....... some of the processes of a step have not what it takes
+    · ProcessUnready ....... some of the processes of a step lack what it takes
     · ProcessLost .......... a process of a step has ended before the step was done
 
 Each message is one sentence: what was tried, why it failed, what to do. `exit_status` is the

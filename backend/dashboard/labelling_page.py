@@ -142,7 +142,8 @@ class LabellingPage:
     def rest(self) -> str:
         """What of the batch is open when somebody's own part is done."""
         counts = self._counts
-        said = f"{self.left} of {counts.total} images still need {self._lacking}"
+        need = "needs" if self.left == 1 else "need"
+        said = f"{self.left} of {counts.total} images still {need} {self._lacking}"
         others = [name for name in self._expected if name != self.reader.name]
         return f"{said}. Waiting for {' and '.join(others)}" if others else said
 
@@ -159,7 +160,7 @@ class LabellingPage:
         if counts.votes_needed > whole:
             known = {name: counts.annotators.get(name, 0) for name in self.people}
             return [name for name, labelled in known.items() if labelled < whole]
-        return [name for name in counts.annotators if name != self.reader.name]
+        return list(counts.annotators) if self.several else []
 
     @property
     def title(self) -> str:

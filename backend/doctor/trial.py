@@ -16,7 +16,7 @@ from backend.doctor.finding import Note
 from backend.errors import HeroServiceError, ImageUnresolvable
 from backend.label_studio import Gateway
 from backend.label_studio.browser_session import Member
-from backend.local.label_studio_server import Account
+from backend.local.label_studio_server import IN_LABEL_STUDIO, Account
 from backend.settings import Settings
 from backend.tasks.images import image_path, image_url, storage_folder
 
@@ -165,8 +165,8 @@ def has_what_hero_adds(person: Member) -> str:
         raise Note(
             "Label Studio runs without what HERO adds: Shift and dragging mark nothing, and two "
             "people get the same image at the same time; start it with "
-            "DJANGO_SETTINGS_MODULE=hero_settings and PYTHONPATH set to our folder "
-            "backend/local/in_label_studio, or to a copy."
+            "DJANGO_SETTINGS_MODULE=hero_settings and PYTHONPATH set to the folder "
+            f"{IN_LABEL_STUDIO}, or to a copy."
         )
     return "Shift and dragging mark ranges; nobody gets an image that somebody else has open"
 

@@ -23,8 +23,9 @@ def _unet(config: Mapping[str, Any]) -> Blocks:
 
 
 def _autoencoder(config: Mapping[str, Any]) -> Blocks:
+    widths = config.get("decoder_block_out_channels") or config["block_out_channels"]
     return {
-        "decoder.up_blocks": len(config["block_out_channels"]),
+        "decoder.up_blocks": len(widths),
         "decoder.up_blocks.0.resnets": config["layers_per_block"] + 1,
     }
 

@@ -5,11 +5,10 @@ Stable Diffusion 3.5 Large Turbo do.
 """
 
 import re
-from itertools import pairwise
 
 _WORDS = {"lcm", "lightning", "schnell", "turbo"}
-_MOST = 8
-"""Steps of the longest of them."""
+_COUNTED = re.compile(r"(?<!\d)0?[1-8][-_ ]?steps?(?![a-z]|[-_ ]?\d)", re.IGNORECASE)
+"""Up to 8 steps, which the longest of them have; `epoch-3-step-500` counts those of training."""
 
 
 def name_says_few_steps(name: str) -> bool:
@@ -24,9 +23,5 @@ def name_says_few_steps(name: str) -> bool:
     (True, False)
     """
     last = re.split(r"[/\\]", name.rstrip("/\\"))[-1]
-    words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", last)]
-    counted = any(
-        one.isdigit() and 1 <= int(one) <= _MOST and other in ("step", "steps")
-        for one, other in pairwise(words)
-    )
-    return counted or not _WORDS.isdisjoint(words)
+    words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", last)}
+    return bool(_COUNTED.search(last)) or not _WORDS.isdisjoint(words)

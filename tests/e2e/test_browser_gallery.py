@@ -211,6 +211,43 @@ def test_shift_and_dragging_mark_ranges(page: Page, settings: Settings):
     assert values[20] == "best"
 
 
+def test_a_page_that_is_submitted_in_the_middle_of_a_drag_has_what_it_shows(
+    page: Page, settings: Settings
+):
+    run = run_of(settings, 8)
+    browser.label_all(page, str(run.project_url))
+    images = page.locator(".hero-gallery .good label")
+    expect(images).to_have_count(8)
+    browser.click_best(page, 6)
+    images.nth(2).hover()
+    page.mouse.down()
+    images.nth(4).hover()
+    expect(page.locator(".hero-gallery .good input:checked")).to_have_count(3)
+    with browser.submitted(page):
+        page.keyboard.press("Space")
+    page.mouse.up()
+    values = submitted_values(settings, run)
+    assert [index for index, value in values.items() if value != "bad"] == [2, 3, 4, 6]
+
+
+def test_what_the_model_thinks_is_not_marked(page: Page, settings: Settings):
+    run = run_of(settings, 8)
+    [labels] = Gateway(settings).labels(run.project_id or 0, run.id, 1)
+    page.goto(f"{run.project_url}/data?task={labels.task_id}")
+    images = page.locator(".hero-gallery .good label")
+    expect(images).to_have_count(8)
+    page.wait_for_function("Htx.annotationStore.predictions.length")
+    page.evaluate("Htx.annotationStore.selectPrediction(Htx.annotationStore.predictions[0].id)")
+    marked = page.locator(".hero-gallery .good input:checked")
+    expect(marked).to_have_count(4)
+    images.nth(2).hover()
+    page.mouse.down()
+    images.nth(4).hover()
+    page.mouse.up()
+    page.wait_for_timeout(300)
+    expect(marked).to_have_count(4)
+
+
 def test_none_is_good_is_doubted_only_beside_good_images(page: Page, settings: Settings):
     run = run_of(settings, 8)
     browser.label_all(page, str(run.project_url))

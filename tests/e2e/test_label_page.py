@@ -167,6 +167,10 @@ def test_an_image_that_somebody_else_has_open_comes_when_they_leave_it(
     nothing = page.get_by_text("Label Studio has no image for you now")
     watch_until(watch, nothing.is_visible)
     expect(page).to_have_title("1 open elsewhere · one rose")
+    expect(page.locator("#label")).to_contain_text("1 of 4 images still needs a label.")
+    with page.expect_response(lambda answer: "id=next_task" in answer.url):
+        page.get_by_role("button", name="Look again in Label Studio").click()
+    expect(nothing).to_be_visible()
     page.wait_for_timeout(6000)  # asked again meanwhile, and none is there
     watch.look()
     expect(nothing).to_be_visible()

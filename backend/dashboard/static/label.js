@@ -9,6 +9,7 @@ const framed = stage !== null && sameSite(new URL(stage.dataset.stream), locatio
 let shown = null; // the batch that stands in the frame
 let there = null; // the same, whatever is asked of it
 let empty = null; // the batch of which Label Studio has no task for whoever looks
+let later = null; // when it is asked again
 let told = null; // the phase and the batch that were told last
 let heard = null; // the last pulse
 let audio = null;
@@ -81,7 +82,9 @@ document.addEventListener("change", ({ target }) => {
 });
 document.addEventListener("click", ({ target }) => {
   if (target.id === "done") say("done", document.getElementById("label").dataset.place);
-  if (target.id === "not-done") say("done", "");
+  if (target.id !== "not-done") return;
+  shown = null; // Label Studio is asked, and not shown as it was
+  say("done", "");
 });
 
 // What Label Studio says by the script that its pages may carry. Where it has no task now, it is asked
@@ -93,7 +96,8 @@ window.addEventListener("message", ({ source, data }) => {
   if (data !== "hero: no task" || shown === null) return;
   empty = there;
   say("done", there);
-  setTimeout(() => { if (stage.inert && shown === empty) load(stage.dataset.stream); }, LATER);
+  clearTimeout(later);
+  later = setTimeout(() => { if (stage.inert && shown === empty) load(stage.dataset.stream); }, LATER);
 });
 
 // The keys go to Label Studio, unless somebody uses a switch of this page. Not again and again: that

@@ -21,7 +21,8 @@ class NextTask:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer a request."""
-        asks = request.path.endswith("/api/dm/actions") and request.GET.get("id") == "next_task"
+        path = request.path.rstrip("/")
+        asks = path.endswith("/api/dm/actions") and request.GET.get("id") == "next_task"
         if asks and request.method == "POST" and request.content_type == "application/json":
             request._body = without_what_is_empty(request.body)
         return self._get_response(request)

@@ -2,7 +2,14 @@
 (() => {
   const SHEET = ".hero-gallery:not(:has(.candidate)) .good";
   const annotation = () => window.Htx?.annotationStore?.selected;
-  const inputs = () => (annotation() ? [...document.querySelectorAll(`${SHEET} input`)] : []);
+  const choices = () => annotation()?.names.get("good");
+  // None where nothing can be marked, as in what somebody else has said, or where several such
+  // pages stand beside each other.
+  function inputs() {
+    const found = [...document.querySelectorAll(`${SHEET} input`)];
+    const can = choices()?.children.length === found.length && !annotation().isReadOnly();
+    return can ? found : [];
+  }
   // An image by its name: Label Studio makes the elements anew when something is marked.
   const nameOf = (element) => element?.closest?.(`${SHEET} .lsf-choice`)?.querySelector("input")?.name;
   const nameAt = ({ clientX, clientY }) =>
@@ -11,17 +18,17 @@
   document.documentElement.classList.add("hero-ranges"); // the page says that it can be done
 
   let last = null; // marked by the last click; a range by Shift begins there
-  let drag = null; // from which image to which, and how all were marked before
+  let drag = null; // on which page, from which image to which, and how all were marked before
   let dragged = false; // the click that ends a drag marks nothing
 
-  // By Label Studio's own model of the page, so that one Ctrl+Z takes all of it back.
-  const choices = () => annotation().names.get("good");
+  // By Label Studio's own model of the page, so that one Ctrl+Z takes all of it back. The result is
+  // told at once: a page may be submitted in the middle of a drag.
   function mark(wanted) {
     annotation().history.freeze("hero");
     wanted.forEach((value, i) => choices().children[i].setSelected(value));
+    choices().updateResult();
   }
   function keep() {
-    choices().updateResult();
     annotation().history.unfreeze("hero");
   }
 
@@ -35,11 +42,12 @@
     dragged = false;
     const from = indexOf(nameOf(event.target));
     if (from < 0 || event.button || event.shiftKey || event.pointerType === "touch") return;
-    drag = { from, to: from, before: marked() };
+    drag = { of: annotation(), from, to: from, before: marked() };
   });
 
   document.addEventListener("pointermove", (event) => {
-    if (!(event.buttons & 1)) end(); // it was let go outside of the window
+    // It was let go outside of the window, or another page has come.
+    if (!(event.buttons & 1) || drag?.of !== annotation()) end();
     const to = drag ? indexOf(nameAt(event)) : -1;
     if (to < 0 || to === drag.to) return;
     dragged = true;
@@ -48,9 +56,11 @@
   });
 
   function end() {
-    if (dragged && drag) {
-      keep();
-      last = inputs()[drag.to]?.name;
+    if (dragged) {
+      if (drag?.of === annotation()) {
+        keep();
+        last = inputs()[drag.to]?.name;
+      }
       setTimeout(() => { dragged = false; }); // after the click, if there is one
     }
     drag = null;

@@ -186,6 +186,9 @@ class TestSeveralPeople:
         assert page.phase == "label"
         page = read_labelling_page(settings, store, one.id, "ann@example.com", "3-0")
         assert (page.phase, page.title) == ("rest", "6 open elsewhere")
+        assert page.rest == "6 of 8 images still need a label"
+        page = read_labelling_page(settings, store, one.id, done="3-0")
+        assert page.rest == "6 of 8 images still need a label"
 
 
 class TestHttp:

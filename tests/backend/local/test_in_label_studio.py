@@ -16,16 +16,19 @@ NONE = {"all": False, "included": []}
 
 
 @pytest.fixture
-def queue(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not conf.settings.configured:
+        conf.settings.configure()
     monkeypatch.syspath_prepend(IN_LABEL_STUDIO)
+
+
+@pytest.fixture
+def queue(inside: None) -> ModuleType:
     return importlib.import_module("hero_queue")
 
 
 @pytest.fixture
-def scripts(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    if not conf.settings.configured:
-        conf.settings.configure()
-    monkeypatch.syspath_prepend(IN_LABEL_STUDIO)
+def scripts(inside: None) -> ModuleType:
     return importlib.import_module("hero_scripts")
 
 
@@ -52,6 +55,19 @@ def test_what_a_tab_asks_for_stays(queue: ModuleType, said: dict):
 @pytest.mark.parametrize("body", [b"", b"[", b"[]", b"null", b'{"filters": 3}', b"\xff"])
 def test_what_is_no_question_is_label_studios_to_refuse(queue: ModuleType, body: bytes):
     assert queue.without_what_is_empty(body) == body
+
+
+@pytest.mark.parametrize("path", ["/api/dm/actions", "/api/dm/actions/", "/ls/api/dm/actions/"])
+def test_it_is_the_question_of_every_version_and_below_every_path(queue: ModuleType, path: str):
+    asked = {"ordering": [], "selectedItems": NONE, "filters": PAGE, "project": "7"}
+    request = django.HttpRequest()
+    request.path, request.method, request.content_type = path, "POST", "application/json"
+    request.GET = {"id": "next_task", "project": "7"}
+    request._body = json.dumps(asked).encode()
+    assert json.loads(queue.NextTask(lambda heard: heard.body)(request)) == {"project": "7"}
+    request.GET = {"id": "delete_tasks", "project": "7"}
+    request._body = json.dumps(asked).encode()
+    assert json.loads(queue.NextTask(lambda heard: heard.body)(request)) == asked
 
 
 def answered(scripts: ModuleType, content: bytes, kind: str):

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from backend.errors import LabelConfigUnusable
@@ -96,6 +97,50 @@ class TestTasks:
             assert person.next_task(project_id) is None
             person.close()
         assert seen == [4, 1, 5, 0, 3, 2]
+
+    @pytest.mark.parametrize("address", ["/api/dm/actions", "/api/dm/actions/"])
+    def test_the_labelling_page_gives_each_person_what_still_needs_them(
+        self, service: Service, label_studio, address: str
+    ):
+        """As docs/labelling.md says, where an image needs two labels and three people label."""
+        run_id = Store.new_run_id("rose")
+        plan = Labelling(annotators_per_image=2)
+        project = service.gateway.ensure_project(run_id, "one rose", "one rose", plan).id
+        service.gateway.publish(project, run_id, 0, tasks(run_id))
+        ann, bob, eva = (
+            label_studio.invite(f"{name}-{project}@example.com", "by-the-page-12")
+            for name in ("ann", "bob", "eva")
+        )
+
+        def given(person: httpx.Client) -> int | None:
+            asked = {
+                "project": str(project),
+                "ordering": [],
+                "selectedItems": {"all": False, "included": []},
+                "filters": {"conjunction": "and", "items": []},
+            }
+            of = f"{address}?id=next_task&project={project}"
+            answer = person.post(of, json=asked)
+            return answer.json()["id"] if answer.is_success else None
+
+        def labelled(person: httpx.Client) -> int | None:
+            if task := given(person):
+                body = {"result": [verdict_control(template()).result("good")]}
+                assert person.post(f"/api/tasks/{task}/annotations/", json=body).is_success
+            return task
+
+        first = given(ann)
+        assert (given(bob), given(bob)) == (first, first)
+        second = given(eva)
+        assert second not in (first, None)  # the first one is open where it is needed
+        of_ann = [labelled(ann) for _ in range(3)]
+        assert of_ann == [first, second, of_ann[2]] == sorted(of_ann)
+        of_bob = [labelled(bob) for _ in range(3)]
+        assert set(of_bob[:2]) == {first, of_ann[2]} and of_bob[2] not in of_ann
+        of_eva = [labelled(eva) for _ in range(2)]
+        assert of_eva == [second, of_bob[2]]
+        assert [labelled(person) for person in (ann, bob, eva)] == [None] * 3
+        service.gateway.delete_project(project)
 
     def test_a_gallery_is_one_task_for_all_its_images(self, service: Service):
         run_id = Store.new_run_id("rose")
