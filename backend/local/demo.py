@@ -31,6 +31,8 @@ from backend.store import Run, Store
 PROMPT = "photo of one blue rose in a vase"
 MODELS = ("tiny", "tiny-sd3", "tiny-sdxl")
 """Models that draw what the simulated annotators can judge."""
+_LOCK_SECONDS = 20
+"""Whoever looks into Label Studio meanwhile opens an image, for which the annotators then wait."""
 _REFRESH_SECONDS = 0.25
 _ROW_SECONDS = 30.0
 """Longest time that one sample row may take."""
@@ -116,7 +118,10 @@ def run_demo(demo: Demo, console: Console, home: Path | None = None) -> None:
     config = demo.config()
     folder = Folder(Settings.load(home).home / "demo")
     folder.path.mkdir(parents=True, exist_ok=True)
-    with terminal.Waiting(console) as waiting, Stack(home, say=waiting.say) as stack:
+    with (
+        terminal.Waiting(console) as waiting,
+        Stack(home, lock_seconds=_LOCK_SECONDS, say=waiting.say) as stack,
+    ):
         store = Store.open(stack.settings)
         try:
             unfinished = _unfinished(store, folder, demo.model)

@@ -15,6 +15,8 @@ from backend.files import write_text
 from backend.label_studio.browser_session import Member
 from backend.local.processes import Child, free_port, wait_until
 
+LOCK_SECONDS = 300
+"""After so long a task that somebody left open is free again."""
 OWNER = "owner@example.com"
 IN_LABEL_STUDIO = Path(__file__).parent / "in_label_studio"
 """Settings of Label Studio with what we add; it runs them, not we."""
@@ -78,7 +80,7 @@ def environment(
         "ML_BLOCK_LOCAL_IP": "false",
         "LOCAL_FILES_SERVING_ENABLED": "true",
         "LOCAL_FILES_DOCUMENT_ROOT": str(files_root),
-        "TASK_LOCK_TTL": "300",
+        "TASK_LOCK_TTL": str(LOCK_SECONDS),
         "EDITOR_KEYMAP": json.dumps(_SPACE_SUBMITS),
         "DJANGO_SETTINGS_MODULE": "hero_settings",
         "PYTHONUNBUFFERED": "1",

@@ -29,7 +29,12 @@ from backend.errors import (
 )
 from backend.files import write_text
 from backend.local import processes
-from backend.local.label_studio_server import Account, LocalLabelStudio, no_proxy_for_loopback
+from backend.local.label_studio_server import (
+    LOCK_SECONDS,
+    Account,
+    LocalLabelStudio,
+    no_proxy_for_loopback,
+)
 from backend.local.processes import Child
 from backend.local.torch_environment import TORCH_ENVIRONMENT
 from backend.settings import Settings, ensure_secrets, protect, write_env
@@ -55,12 +60,19 @@ class Stack:
 
     Args:
         home: the home folder; None for HERO_HOME.
+        lock_seconds: for so long a task that somebody has open is given to nobody else, in a Label
+            Studio of our own.
         say: told what is being waited for, in words.
     """
 
     def __init__(
-        self, home: Path | None = None, *, say: Callable[[str], None] = lambda text: None
+        self,
+        home: Path | None = None,
+        *,
+        lock_seconds: int = LOCK_SECONDS,
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
+        self._lock_seconds = lock_seconds
         self.settings = Settings.load(home)
         self._say = say
         self._children: list[Child] = []
@@ -180,6 +192,7 @@ class Stack:
             data,
             files_root=self.settings.files_root,
             log=self._logs / "label-studio.log",
+            extra_env={"TASK_LOCK_TTL": str(self._lock_seconds)},
         )
         self._children.append(self._own.child)
         self._say(

@@ -171,7 +171,7 @@ def test_other_addresses_inside_than_outside(
         def in_a_browser(run: Run, where: str) -> None:
             assert where.startswith(f"{outside}/images/{run.id}/")
             with browser.opened(ignore_https_errors=True) as page:
-                browser.log_in(page, f"{outside}{PATH}", found.email, found.password)
+                browser.log_in(page, f"{outside}{PATH}", "ada@example.com", PASSWORD)
                 browser.label_all(page, run.project_url or "")
                 image = page.locator(".hero .lsf-image img")
                 browser.expect(image).to_be_visible()

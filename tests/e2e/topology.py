@@ -117,8 +117,13 @@ class Topology:
             env["PYTHONPATH"] = str(ROOT)
             (line,) = re.findall(r"^ENV (.*)$", self._dockerfile, re.M)
             env |= dict(pair.split("=", 1) for pair in self.here(line.split()))
-        values = self.services[name]["environment"]
-        return env | {key: self.here([str(value)])[0] for key, value in values.items()}
+        service = self.services[name]
+        values = {key: str(value) for key, value in service["environment"].items()}
+        mounted = [each.split(":") for each in service["volumes"] if str(each).startswith("./")]
+        from_checkout = {target: str(ROOT / source) for source, target, _ in mounted}
+        return env | {
+            key: from_checkout.get(value) or self.here([value])[0] for key, value in values.items()
+        }
 
     def _inside(self, name: str) -> dict[str, str]:
         """The variables of a program that is started in the service's container."""
