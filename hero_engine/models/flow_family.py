@@ -35,6 +35,18 @@ _OWN_OPTIONS = (
 )
 _DYNAMIC_SHIFT = ("base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len")
 
+JOINT_ATTENTION = (
+    "attn.to_q",
+    "attn.to_k",
+    "attn.to_v",
+    "attn.to_out.0",
+    "attn.add_q_proj",
+    "attn.add_k_proj",
+    "attn.add_v_proj",
+    "attn.to_add_out",
+)
+"""What a LoRA changes in blocks where image and prompt attend to each other."""
+
 
 class FlowFamily(Family):
     """A pipeline with a transformer, a FlowMatchEulerDiscreteScheduler and a VAE."""

@@ -8,7 +8,7 @@ from diffusers import FluxPipeline
 from torch import Tensor
 
 from hero_engine.models.base import Condition, Configs, for_each
-from hero_engine.models.flow_family import vae_latents
+from hero_engine.models.flow_family import JOINT_ATTENTION, vae_latents
 from hero_engine.models.patched_flow import PATCH, PatchedFlowFamily, packed, unpacked
 
 
@@ -21,14 +21,7 @@ class Flux(PatchedFlowFamily):
     """
 
     lora_targets = (
-        "attn.to_q",
-        "attn.to_k",
-        "attn.to_v",
-        "attn.to_out.0",
-        "attn.add_q_proj",
-        "attn.add_k_proj",
-        "attn.add_v_proj",
-        "attn.to_add_out",
+        *JOINT_ATTENTION,
         "ff.net.0.proj",
         "ff.net.2",
         "ff_context.net.0.proj",

@@ -14,36 +14,20 @@ from torch import Tensor
 
 from hero_engine.models.base import Condition, Configs, for_each
 from hero_engine.models.files import INDEX
-from hero_engine.models.flow_family import vae_latents
-from hero_engine.models.patched_flow import PATCH, PatchedFlowFamily, packed, unpacked
+from hero_engine.models.flow_family import JOINT_ATTENTION, vae_latents
+from hero_engine.models.patched_flow import PATCH, LanguageModelFlow, packed, unpacked
 
 
-class Flux2Klein(PatchedFlowFamily):
+class Flux2Klein(LanguageModelFlow):
     """A Flux2KleinPipeline: a base model, guided by a negative prompt, or one that was distilled to
     four steps, which takes no guidance.
 
     Its latents are those of the VAE, each of the numbers of a patch in its own mean and deviation.
     """
 
-    lora_targets = (
-        "attn.to_q",
-        "attn.to_k",
-        "attn.to_v",
-        "attn.to_out.0",
-        "attn.add_q_proj",
-        "attn.add_k_proj",
-        "attn.add_v_proj",
-        "attn.to_add_out",
-        "attn.to_qkv_mlp_proj",
-    )
+    lora_targets = (*JOINT_ATTENTION, "attn.to_qkv_mlp_proj")
     pipeline_class = Flux2KleinPipeline
     embedded_as: ClassVar = {"embeds": "prompt_embeds", "negative": "negative_prompt_embeds"}
-    max_sequence_length = 512
-
-    @classmethod
-    def tokenizer_of(cls, configs: Configs) -> tuple[str, int | None]:
-        """The language model's."""
-        return "tokenizer", cls.max_sequence_length
 
     @classmethod
     def few_steps(cls, configs: Configs) -> bool:
@@ -76,12 +60,6 @@ class Flux2Klein(PatchedFlowFamily):
         if negative_prompt is not None and not self.pipe.config.is_distilled:
             condition["negative"] = self._encoded(negative_prompt, device)
         return condition
-
-    def _encoded(self, prompt: str, device: torch.device | None = None) -> Tensor:
-        embeds: Tensor = self.pipe.encode_prompt(
-            prompt=prompt, device=device, max_sequence_length=self.max_sequence_length
-        )[0]
-        return embeds
 
     def predict(
         self, z_t: Tensor, timesteps: Tensor, condition: Condition, guidance_scale: float

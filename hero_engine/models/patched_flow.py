@@ -1,7 +1,8 @@
-"""Flow families whose network takes 2 x 2 latents as one token: FLUX, Z-Image, Qwen-Image."""
+"""Flow families whose network takes 2 x 2 latents as one token: FLUX, Z-Image, Qwen-Image ..."""
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from hero_engine.models.base import Configs
@@ -28,6 +29,24 @@ class PatchedFlowFamily(FlowFamily):
     def start_sigmas(cls, num_inference_steps: int) -> list[float]:
         """From 1 in equal steps, as the pipeline says."""
         return equal_steps(num_inference_steps)
+
+
+class LanguageModelFlow(PatchedFlowFamily):
+    """One whose prompt a language model reads."""
+
+    max_sequence_length = 512
+
+    @classmethod
+    def tokenizer_of(cls, configs: Configs) -> tuple[str, int | None]:
+        """The language model's."""
+        return "tokenizer", cls.max_sequence_length
+
+    def _encoded(self, prompt: str, device: torch.device | None = None) -> Tensor:
+        """[1 token feature]."""
+        embeds: Tensor = self.pipe.encode_prompt(
+            prompt=prompt, device=device, max_sequence_length=self.max_sequence_length
+        )[0]
+        return embeds
 
 
 def packed(latents: Tensor) -> Tensor:

@@ -7,22 +7,16 @@ import torch
 from diffusers import QwenImagePipeline
 from torch import Tensor
 
-from hero_engine.models.base import Condition, Configs, for_each, pixels_of
-from hero_engine.models.patched_flow import PATCH, PatchedFlowFamily, packed, unpacked
+from hero_engine.models.base import Condition, for_each, pixels_of
+from hero_engine.models.patched_flow import PATCH, LanguageModelFlow, packed, unpacked
 
 
-class QwenImage(PatchedFlowFamily):
+class QwenImage(LanguageModelFlow):
     """A QwenImagePipeline. Guidance changes the direction of the prediction and not its size."""
 
     lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
     pipeline_class = QwenImagePipeline
     embedded_as: ClassVar = {"positive": "prompt_embeds", "negative": "negative_prompt_embeds"}
-    max_sequence_length = 512
-
-    @classmethod
-    def tokenizer_of(cls, configs: Configs) -> tuple[str, int | None]:
-        """The language model's."""
-        return "tokenizer", cls.max_sequence_length
 
     @classmethod
     def shape_of(cls, transformer: Any, vae: Any) -> tuple[int, int, int]:
@@ -38,12 +32,6 @@ class QwenImage(PatchedFlowFamily):
         if negative_prompt is not None:
             condition["negative"] = self._encoded(negative_prompt, device)
         return condition
-
-    def _encoded(self, prompt: str, device: torch.device) -> Tensor:
-        embeds: Tensor = self.pipe.encode_prompt(
-            prompt=prompt, device=device, max_sequence_length=self.max_sequence_length
-        )[0]
-        return embeds
 
     def predict(
         self, z_t: Tensor, timesteps: Tensor, condition: Condition, guidance_scale: float

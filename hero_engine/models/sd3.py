@@ -9,22 +9,13 @@ from torch import Tensor
 from hero_engine.errors import ConfigError
 from hero_engine.models.base import Condition, Configs, for_each, pixels_of
 from hero_engine.models.files import INDEX, names_part
-from hero_engine.models.flow_family import FlowFamily
+from hero_engine.models.flow_family import JOINT_ATTENTION, FlowFamily
 
 
 class StableDiffusion3(FlowFamily):
     """A StableDiffusion3Pipeline. T5 may be left out of it, as its authors allow."""
 
-    lora_targets = (
-        "attn.to_q",
-        "attn.to_k",
-        "attn.to_v",
-        "attn.to_out.0",
-        "attn.add_q_proj",
-        "attn.add_k_proj",
-        "attn.add_v_proj",
-        "attn.to_add_out",
-    )
+    lora_targets = JOINT_ATTENTION
     pipeline_class = StableDiffusion3Pipeline
     left_out = ("image_encoder", "feature_extractor")
     embedded_as: ClassVar = {

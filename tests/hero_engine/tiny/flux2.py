@@ -9,10 +9,10 @@ from diffusers import (
     Flux2KleinPipeline,
     Flux2Transformer2DModel,
 )
-from transformers import Qwen2Tokenizer, Qwen3Config, Qwen3ForCausalLM
+from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from tests.hero_engine.tiny import parts
-from tests.hero_engine.tiny.z_image import CHAT, SPECIAL
+from tests.hero_engine.tiny.z_image import PIECES, chat_tokenizer
 
 LAYERS_READ = 27
 """The last of the language model's layers that the pipeline reads."""
@@ -23,12 +23,9 @@ def save_flux2(
 ) -> Path:
     """Write one with latents of 4 x 8 x 8 and images of 16 x 16; a base model unless told."""
     torch.manual_seed(0)
-    pieces = [*SPECIAL, "Ġ", *parts.LETTERS]
-    tokenizer = Qwen2Tokenizer(vocab={p: i for i, p in enumerate(pieces)}, merges=[])
-    tokenizer.chat_template = CHAT
     text_encoder = Qwen3ForCausalLM(
         Qwen3Config(
-            vocab_size=len(pieces),
+            vocab_size=len(PIECES),
             hidden_size=parts.WIDTH,
             intermediate_size=16,
             num_hidden_layers=LAYERS_READ,
@@ -53,16 +50,7 @@ def save_flux2(
         transformer.single_stream_modulation,
     ):
         torch.nn.init.normal_(modulation.linear.weight)  # without which its blocks hardly count
-    vae = AutoencoderKLFlux2(
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        block_out_channels=(8, 8),
-        latent_channels=4,
-        norm_num_groups=4,
-        layers_per_block=1,
-        sample_size=2 * latent_size,
-        mid_block_add_attention=False,
-    )
+    vae = AutoencoderKLFlux2(sample_size=2 * latent_size, **parts.VAE)
     torch.nn.init.normal_(vae.bn.running_mean, std=0.3)
     torch.nn.init.uniform_(vae.bn.running_var, 0.5, 2.0)
     pipe = Flux2KleinPipeline(
@@ -72,7 +60,7 @@ def save_flux2(
         ),
         vae=vae,
         text_encoder=text_encoder,
-        tokenizer=tokenizer,
+        tokenizer=chat_tokenizer(),
         is_distilled=is_distilled,
     )
     pipe.save_pretrained(folder)

@@ -56,16 +56,17 @@ def t5_encoder() -> T5EncoderModel:
     )
 
 
+VAE = {
+    "down_block_types": ("DownEncoderBlock2D",) * 2,
+    "up_block_types": ("UpDecoderBlock2D",) * 2,
+    "block_out_channels": (8, 8),
+    "latent_channels": 4,
+    "norm_num_groups": 4,
+    "layers_per_block": 1,
+    "mid_block_add_attention": False,
+}
+"""Latents of 4 channels, images twice as large."""
+
+
 def vae(latent_size: int, **config: object) -> AutoencoderKL:
-    """Latents of 4 channels, images twice as large."""
-    return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        block_out_channels=(8, 8),
-        latent_channels=4,
-        norm_num_groups=4,
-        layers_per_block=1,
-        sample_size=2 * latent_size,
-        mid_block_add_attention=False,
-        **config,
-    )
+    return AutoencoderKL(sample_size=2 * latent_size, **VAE, **config)

@@ -9,10 +9,10 @@ from diffusers import (
     QwenImagePipeline,
     QwenImageTransformer2DModel,
 )
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from tests.hero_engine.tiny import parts
-from tests.hero_engine.tiny.z_image import SPECIAL
+from tests.hero_engine.tiny.z_image import PIECES, tokenizer
 
 SCHEDULER = {"use_dynamic_shifting": True, "shift_terminal": 0.02}
 """As Qwen-Image's."""
@@ -21,9 +21,8 @@ SCHEDULER = {"use_dynamic_shifting": True, "shift_terminal": 0.02}
 def save_qwen_image(folder: Path) -> Path:
     """Write a pipeline with latents of 4 channels and images twice as large as they."""
     torch.manual_seed(0)
-    pieces = [*SPECIAL, "Ġ", *parts.LETTERS]
     text = {
-        "vocab_size": len(pieces),
+        "vocab_size": len(PIECES),
         "hidden_size": parts.WIDTH,
         "intermediate_size": 32,
         "num_hidden_layers": 1,
@@ -61,7 +60,7 @@ def save_qwen_image(folder: Path) -> Path:
         scheduler=FlowMatchEulerDiscreteScheduler(**SCHEDULER),
         vae=vae,
         text_encoder=encoder,
-        tokenizer=Qwen2Tokenizer(vocab={p: i for i, p in enumerate(pieces)}, merges=[]),
+        tokenizer=tokenizer(),
     )
     pipe.save_pretrained(folder)
     return folder
