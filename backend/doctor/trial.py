@@ -16,7 +16,7 @@ from backend.doctor.finding import Note
 from backend.errors import HeroServiceError, ImageUnresolvable
 from backend.label_studio import Gateway
 from backend.label_studio.browser_session import Member
-from backend.local.label_studio_server import IN_LABEL_STUDIO, Account
+from backend.local.label_studio_server import IN_LABEL_STUDIO, LOCK_SECONDS, Account
 from backend.settings import Settings
 from backend.tasks.images import image_path, image_url, storage_folder
 
@@ -175,7 +175,7 @@ def task_lock(settings: Settings) -> str:
     """How long a task that somebody left open is kept from others; hidden from outside."""
     account = Account.load(settings.home / "label-studio")
     if account is not None and account.url == settings.label_studio_url:
-        return "300 s (this Label Studio is started by `hero up`)"
+        return f"{LOCK_SECONDS} s (this Label Studio is started by `hero up`)"
     raise Note(
         "cannot be seen from here; see that Label Studio runs with TASK_LOCK_TTL=300, or a task "
         "that somebody left open is kept from the others for a day."

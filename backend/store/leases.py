@@ -169,9 +169,8 @@ def free_runs(
     ended = [runs.c.lease_until.is_(None), runs.c.lease_until < now]
     if also is not None:
         ended.append(also)
-    waits = sa.and_(runs.c.retry_at > now, runs.c.postponed_at <= now)
     return sa.and_(
         runs.c.state.in_(steps),
         sa.or_(*ended),
-        sa.or_(runs.c.retry_at.is_(None), runs.c.postponed_at.is_(None), sa.not_(waits)),
+        sa.or_(runs.c.postponed_at.is_(None), runs.c.postponed_at > now, runs.c.retry_at <= now),
     )
